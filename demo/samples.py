@@ -1,0 +1,138 @@
+"""Sample videos, good and bad, generated in code: what a camera, a phone and a careless user would upload."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import av
+from av.filter import Graph
+
+FORMATS: Final = {"h264": "yuv420p", "libx265": "yuv420p10le", "mpeg4": "yuv420p", "mjpeg": "yuvj420p"}
+OPTIONS: Final = {
+    "h264": {"preset": "ultrafast", "x264-params": "keyint=30:bframes=0"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:keyint=30"},
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An object to upload, and the verdict it must come to: "success", or the reason of its rejection."""
+
+    key: str
+    content: Callable[[], bytes]
+    verdict: str
+
+
+def video(
+    container: str = "mp4",
+    codec: str | None = "h264",
+    *,
+    size: tuple[int, int] = (640, 360),
+    seconds: float = 2,
+    rate: Fraction | int = 30,
+    rotation: int = 0,
+    audio: str | None = "aac",
+    pixel_format: str | None = None,
+    picture: str = "testsrc2",
+    options: dict[str, str] | None = None,
+    codec_options: dict[str, str] | None = None,
+) -> bytes:
+    """A video file of moving test bars with a tone.
+
+    `rotation` is the display matrix's, in degrees counter-clockwise; `picture` one of FFmpeg's video
+    sources, filters behind it after commas; `options` go to the muxer ({"movflags": "faststart"}).
+    """
+    with tempfile.TemporaryDirectory() as folder:  # to put the index first, FFmpeg reads its own file again
+        file = Path(folder, "video")
+        with av.open(str(file), "w", format=container, options=options or {}) as output:
+            packets: list[Iterator[Any]] = []
+            if codec:
+                packets.append(
+                    _pictures(output, codec, size, seconds, rate, rotation, pixel_format, picture, codec_options)
+                )
+            if audio:
+                packets.append(_tone(output, audio, seconds))
+            output.start_encoding()
+            # Interleaved by time, as a camera does it: sound and picture of a second lie side by side.
+            for packet in sorted((packet for source in packets for packet in source), key=_decoding_time):
+                output.mux(packet)
+        return file.read_bytes()
+
+
+def samples() -> list[Sample]:
+    """What `make demo` uploads when it is given nothing else."""
+    return [
+        Sample("holiday/beach.mp4", lambda: video(size=(1280, 720), options={"movflags": "faststart"}), "success"),
+        Sample("holiday/sunset.mp4", lambda: video(size=(1280, 720)), "success"),
+        Sample("DCIM/100APPLE/IMG_0042.MOV", lambda: video("mov", size=(1280, 720), rotation=-90), "success"),
+        Sample("archive/old camcorder.avi", lambda: video("avi", "mpeg4", size=(720, 576), audio="mp3"), "success"),
+        Sample("drone/DJI_0007.MP4", lambda: video(codec="libx265", size=(1920, 1080), seconds=1), "success"),
+        Sample("Été 2026 (1) 🎬.mp4", lambda: video(picture="mandelbrot"), "success"),
+        Sample("live/stream.mp4", lambda: video(options={"movflags": "frag_keyframe+empty_moov"}), "success"),
+        Sample("bad/empty.mp4", lambda: b"", "empty"),
+        Sample("bad/meeting notes.mp4", lambda: b"Dear all,\nplease find the video attached.\n" * 40, "not-a-video"),
+        Sample("bad/cut off.mov", lambda: cut(video("mov", options={"movflags": "faststart"})), "truncated"),
+        Sample("bad/song.mp4", lambda: video(codec=None), "audio-only"),
+    ]
+
+
+def cut(content: bytes, keep: float = 0.7) -> bytes:
+    """The first part of a file: what an interrupted upload leaves."""
+    return content[: int(len(content) * keep)]
+
+
+def _pictures(
+    output: Any,
+    codec: str,
+    size: tuple[int, int],
+    seconds: float,
+    rate: Fraction | int,
+    rotation: int,
+    pixel_format: str | None,
+    picture: str,
+    codec_options: dict[str, str] | None,
+) -> Iterator[Any]:
+    stream = output.add_stream(codec, rate=rate, options=codec_options or OPTIONS.get(codec, {}))
+    stream.width, stream.height = size
+    stream.pix_fmt = pixel_format or FORMATS.get(codec, "yuv420p")
+    if rotation:
+        stream.set_display_rotation(rotation)
+    source, *filters = picture.split(",")
+    glue = ":" if "=" in source else "="
+    chain = [f"{source}{glue}size={size[0]}x{size[1]}:rate={rate}", *filters, "buffersink"]
+
+    def frames() -> Iterator[Any]:
+        for number, frame in enumerate(_frames(chain, round(seconds * rate))):
+            frame = frame.reformat(format=stream.pix_fmt)
+            frame.pts, frame.time_base = number, 1 / Fraction(rate)
+            yield frame
+
+    return _encoded(stream, frames())
+
+
+def _tone(output: Any, codec: str, seconds: float) -> Iterator[Any]:
+    stream = output.add_stream(codec, rate=48000)
+    samples = 1024 if codec == "aac" else 1152
+    source = f"sine=frequency=440:sample_rate=48000:samples_per_frame={samples}"
+    return _encoded(stream, _frames([source, "abuffersink"], round(seconds * 48000 / samples)))
+
+
+def _encoded(stream: Any, frames: Iterator[Any]) -> Iterator[Any]:
+    for frame in frames:
+        yield from stream.encode(frame)
+    yield from stream.encode(None)
+
+
+def _frames(chain: list[str], count: int) -> Iterator[Any]:
+    graph = Graph()
+    parts = [step.partition("=") for step in chain]
+    graph.link_nodes(*(graph.add(name, arguments) for name, _, arguments in parts)).configure()
+    for _ in range(count):
+        yield graph.pull()
+
+
+def _decoding_time(packet: Any) -> float:
+    return float((packet.dts or 0) * packet.time_base)

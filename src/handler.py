@@ -1,0 +1,102 @@
+"""The Lambda: an S3 event in, one outcome for each video out. Everything is wired here; nothing is decided here."""
+
+import os
+import time
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+import events
+import results
+import s3_object
+from inspector import Inspection, Limits, inspect
+from publisher import Publisher
+from range_reader import RangeReader
+from verdicts import Gone, Rejected
+
+MAX_INSPECTION_SECONDS = 30  # a real video takes under one
+PUBLISHING_SECONDS = 15  # kept back of Lambda's time to publish the verdict and flush the metrics
+
+# S3 and SNS answer in milliseconds or not at all, so that a second try soon is worth more than a long wait.
+CLIENT = Config(
+    connect_timeout=2,
+    read_timeout=8,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    max_pool_connections=16,
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",  # a checksum of the whole object cannot check a range
+)
+
+logger = Logger()
+metrics = Metrics()
+metrics.set_default_dimensions(environment=os.environ["ENVIRONMENT_SUFFIX"])
+limits = Limits(
+    max_pixels=int(os.environ["MAX_FRAME_PIXELS"]),
+    max_bytes=int(os.environ["MAX_BYTES_READ"]),
+    poster_edge=int(os.environ["POSTER_MAX_EDGE"]),
+)
+s3 = boto3.client("s3", config=CLIENT)
+sns = boto3.client("sns", config=CLIENT)
+publisher = Publisher(s3, sns, os.environ["OUTCOME_TOPIC_ARN"], os.environ["ENVIRONMENT_SUFFIX"])
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> list[dict[str, str]]:
+    """Processes every record of an S3 event notification, whatever becomes of the others.
+
+    Returns where each result lies. Raises the fault of the world that kept a record from its outcome,
+    an ExceptionGroup where there are several: Lambda then sends the whole event again.
+    """
+    outcomes, faults = [], []
+    for upload in events.parse(event):
+        with logger.append_context_keys(bucket=upload.bucket, key=upload.key, versionId=upload.version_id):
+            try:
+                outcomes.append(process(upload, context))
+            except Gone as gone:
+                logger.info("Deleted before its turn", reason=str(gone))
+            except Exception as fault:  # sorted by consequence: what is no verdict is retried
+                logger.exception("Not processed; Lambda will try again")
+                faults.append(fault)
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise ExceptionGroup("several uploads could not be processed", faults)
+    return outcomes
+
+
+def process(upload: events.Upload, context: LambdaContext) -> dict[str, str]:
+    """Inspects one upload and publishes its outcome."""
+    started = time.monotonic()
+    seconds = min(MAX_INSPECTION_SECONDS, context.get_remaining_time_in_millis() / 1000 - PUBLISHING_SECONDS)
+    reader = RangeReader(s3_object.fetcher(s3, upload), upload.size, limits.max_bytes, started + seconds)
+    outcome: Inspection | Rejected
+    try:
+        outcome = inspect(reader, limits)
+    except Rejected as rejected:
+        outcome = rejected
+    duration = round((time.monotonic() - started) * 1000)
+    cost = results.Cost(duration, reader.requests, reader.waits, reader.bytes_read)
+    result = results.document(upload, outcome, cost)
+    poster = outcome.poster if isinstance(outcome, Inspection) else None
+    publisher.publish(result, poster.jpeg if poster else None)
+    _measure(result)
+    return {"key": upload.key, "status": result["status"], "resultKey": result["resultKey"]}
+
+
+def _measure(result: dict[str, Any]) -> None:
+    """One line by embedded metric format: three metrics, and beside them what the log queries ask for."""
+    success = result["status"] == "success"
+    metrics.add_metric("VideosProcessed", MetricUnit.Count, 1)
+    metrics.add_metric("SuccessfulProcessing", MetricUnit.Count, int(success))
+    metrics.add_metric("ProcessingDuration", MetricUnit.Milliseconds, result["inspection"]["durationMs"])
+    metrics.add_metadata("key", result["source"]["key"])
+    metrics.add_metadata("versionId", result["source"]["versionId"])
+    metrics.add_metadata("size", result["source"]["size"])
+    metrics.add_metadata("requests", result["inspection"]["requests"])
+    metrics.add_metadata("bytesRead", result["inspection"]["bytesRead"])
+    metrics.flush_metrics()  # now: what is flushed at the end is lost with a time-out
+    logger.info("Processed", status=result["status"], reason=result.get("failure", {}).get("reason"))

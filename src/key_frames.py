@@ -1,0 +1,83 @@
+"""Decoded key frames near chosen places of a video, for one exact range of the file each."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from range_reader import RangeReader
+from verdicts import Rejected
+
+MAX_PACKETS: Final = 250  # looked through for a key frame where there is no index: ten seconds of film
+
+
+def near(
+    container: InputContainer, stream: VideoStream, places: Iterable[float], reader: RangeReader
+) -> Iterator[VideoFrame]:
+    """Yields one frame for each of `places` (0 to 1 of the track) that has a key frame of its own.
+
+    Damaged frames are passed over. Raises Rejected where not a single frame comes out: no-frames or
+    undecodable; and whatever reading raises.
+    """
+    for other in container.streams:
+        other.discard = Discard.default if other is stream else Discard.all  # sound is never read
+    context = stream.codec_context
+    context.thread_count = 1  # one picture is one thread's work; a second only costs memory
+    context.skip_frame = "NONKEY"
+    seen: set[int | None] = set()
+    decoded, damage = False, ""
+    for place in places:
+        packet = _packet(container, stream, place)
+        if packet is None or packet.pos in seen:
+            continue
+        seen.add(packet.pos)
+        try:
+            frames = context.decode(packet) + context.decode(None)
+        except av.FFmpegError as error:
+            damage = str(error)
+            frames = []
+        if reader.failure:
+            raise reader.failure
+        context.flush_buffers()
+        for frame in frames[:1]:
+            decoded = True
+            yield frame
+    if not seen:
+        raise Rejected("no-frames", frames=stream.frames)
+    if not decoded:
+        raise Rejected("undecodable", detail=damage or "no picture came out of the decoder")
+
+
+def _packet(container: InputContainer, stream: VideoStream, place: float) -> "Packet[VideoStream] | None":
+    indexed = len(stream.index_entries) > 0
+    if indexed:
+        container.seek(_inside_group(stream, place), stream=stream)
+    for count, packet in enumerate(container.demux(stream)):
+        if packet.size and (packet.is_keyframe or indexed):  # the index knows, even where the picture is damaged
+            return packet
+        if count >= MAX_PACKETS:
+            break
+    return None
+
+
+def _inside_group(stream: VideoStream, place: float) -> int:
+    """A timestamp in the middle of the group of pictures at `place`.
+
+    Where there are B-frames the index holds decoding times while seeking compares presentation times, so
+    that the time of the key frame itself would find the group before.
+    """
+    entries = stream.index_entries
+    first, last = entries[0].timestamp, entries[-1].timestamp
+    target = first + round((last - first) * place)
+    key = entries.search_timestamp(target, backward=True)
+    if key < 0:
+        key = max(entries.search_timestamp(target, backward=False), 0)
+    begin = entries[key].timestamp
+    following = entries.search_timestamp(begin + 1, backward=False)
+    end = entries[following].timestamp if following >= 0 else last
+    return begin + (end - begin) // 2

@@ -1,0 +1,146 @@
+"""A seekable file over ranges of something far away, which counts what it costs.
+
+Knows nothing of S3: it is given a function that fetches one range, so that the same inspection runs
+on an object, on a local file and in a test.
+"""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from verdicts import Rejected
+
+type Fetch = Callable[[int, int], bytes]  # (start, end) -> the bytes of [start, end), never fewer
+
+SMALL_FILE = 2 * 1024 * 1024  # up to here one request for everything beats two for its ends
+READ_AHEAD = 256 * 1024  # on a miss: 3 ms of transfer, where a second request costs 20 ms or more
+PART = 4 * 1024 * 1024  # larger ranges are fetched in parallel parts: one connection gives some 80 MB/s
+CONNECTIONS = 8  # beyond this a Lambda of 1 GB gains nothing: its network, not S3, is the bound
+
+
+class RangeReader:
+    """What FFmpeg reads from: `read`, `seek`, `tell`, over a cache of fetched ranges.
+
+    `requests`, `bytes_read` and `waits` (round trips one after another) count what was fetched.
+    `read` raises Rejected when more than `max_bytes` would be read or `deadline` (in `clock`'s seconds)
+    has passed. FFmpeg asks again after an error, so the first failure is kept and later reads find an
+    end of file; whoever sees FFmpeg fail looks at `failure` first.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        size: int,
+        max_bytes: int,
+        deadline: float = float("inf"),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.size = size
+        self.requests = self.bytes_read = self.waits = 0
+        self.failure: BaseException | None = None
+        self.overlays: dict[int, bytes] = {}  # what `read` gives in place of the object's own bytes
+        self._fetch, self._max_bytes, self._deadline, self._clock = fetch, max_bytes, deadline, clock
+        self._starts: list[int] = []  # of the cached ranges, ascending; none overlaps another
+        self._ranges: list[bytes] = []
+        self._position = 0
+
+    def load_ends(self) -> None:
+        """Fetches head and tail at once, for that is where the indexes of all three containers lie."""
+        if self.size <= SMALL_FILE:
+            return self.load([(0, self.size)])
+        end = min(max(self.size // 1024, 128 * 1024), 1024 * 1024)  # an index has about 1/1000 of the whole
+        self.load([(0, end), (self.size - end, self.size)])
+
+    def load(self, wanted: Iterable[tuple[int, int]]) -> None:
+        """Fetches what is missing of the ranges [start, end), in parallel: one wait."""
+        missing = [
+            (at, min(at + PART, gap_end))
+            for start, end in wanted
+            for gap_start, gap_end in self._gaps(start, min(end, self.size))
+            for at in range(gap_start, gap_end, PART)
+        ]
+        if not missing:
+            return
+        self._spend(sum(end - start for start, end in missing), len(missing))
+        if len(missing) == 1:
+            chunks = [self._fetch(*missing[0])]
+        else:
+            with ThreadPoolExecutor(min(len(missing), CONNECTIONS)) as pool:
+                chunks = list(pool.map(lambda part: self._fetch(*part), missing))
+        for (start, _), chunk in zip(missing, chunks, strict=True):
+            at = bisect_right(self._starts, start)
+            self._starts.insert(at, start)
+            self._ranges.insert(at, chunk)
+
+    def peek(self, start: int, length: int) -> bytes:
+        """The bytes of [start, start + length), fewer only at the end of the file."""
+        end = min(start + length, self.size)
+        if any(True for _ in self._gaps(start, end)):
+            self.load([(start, max(end, min(start + READ_AHEAD, self.size)))])
+        pieces, at = [], start
+        while at < end:
+            piece = self._cached(at, end - at)
+            pieces.append(piece)
+            at += len(piece)
+        return b"".join(pieces)
+
+    def read(self, length: int) -> bytes:
+        """Up to `length` bytes, never more: PyAV copies whatever it is given into FFmpeg's buffer."""
+        if self.failure or self._position >= self.size:
+            return b""
+        try:
+            piece = self._cached(self._position, length)
+            if not piece:
+                self.load([(self._position, self._position + max(length, READ_AHEAD))])
+                piece = self._cached(self._position, length)
+        except BaseException as failure:
+            self.failure = failure
+            raise
+        start = self._position
+        self._position += len(piece)
+        return self._overlaid(start, piece)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As io.IOBase.seek."""
+        self._position = offset + (0, self._position, self.size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """The position of the next read."""
+        return self._position
+
+    def _cached(self, start: int, length: int) -> bytes:
+        at = bisect_right(self._starts, start) - 1
+        if at < 0:
+            return b""
+        offset = start - self._starts[at]
+        return self._ranges[at][offset : offset + length]
+
+    def _overlaid(self, start: int, piece: bytes) -> bytes:
+        for at, patch in self.overlays.items():
+            if start < at + len(patch) and at < start + len(piece):
+                first, last = max(at, start), min(at + len(patch), start + len(piece))
+                piece = piece[: first - start] + patch[first - at : last - at] + piece[last - start :]
+        return piece
+
+    def _gaps(self, start: int, end: int) -> Iterable[tuple[int, int]]:
+        at = bisect_right(self._starts, start) - 1
+        for range_start, data in zip(self._starts[max(at, 0) :], self._ranges[max(at, 0) :], strict=True):
+            if range_start >= end:
+                break
+            if start < range_start:
+                yield start, range_start
+            start = max(start, range_start + len(data))
+        if start < end:
+            yield start, end
+
+    def _spend(self, length: int, requests: int) -> None:
+        if self._clock() > self._deadline:
+            raise Rejected("too-slow", requests=self.requests, bytesRead=self.bytes_read)
+        if self.bytes_read + length > self._max_bytes:
+            limit = f"{self._max_bytes >> 20} MB may be read of one video"
+            raise Rejected("too-large-to-decode", limit=limit, bytesRead=self.bytes_read, bytesWanted=length)
+        self.bytes_read += length
+        self.requests += requests
+        self.waits += 1

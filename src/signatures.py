@@ -1,0 +1,70 @@
+"""What a file is, by its first bytes: one of the containers we read, or a name a person knows."""
+
+import codecs
+from typing import Final
+
+ISOBMFF, AVI = "mov", "avi"  # FFmpeg's names of the two demuxers
+
+# The first box of an MP4 or MOV file: ISO/IEC 14496-12; QuickTime's own `wide`, `pnot`, `skip` and `free`.
+FIRST_BOXES: Final = frozenset(
+    {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp", b"moof", b"sidx"}
+)
+
+# (offset, bytes, name); the first that fits names the file. Names follow file(1) and people's own words.
+OTHERS: Final[tuple[tuple[int, bytes, str], ...]] = (
+    (0, b"\x89PNG\r\n", "a PNG picture"),
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"GIF8", "a GIF picture"),
+    (8, b"WEBP", "a WebP picture"),
+    (0, b"II*\0", "a TIFF or raw picture"),
+    (0, b"MM\0*", "a TIFF or raw picture"),
+    (8, b"WAVE", "a WAV sound"),
+    (0, b"ID3", "an MP3 sound"),
+    (0, b"fLaC", "a FLAC sound"),
+    (0, b"OggS", "an Ogg file"),
+    (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
+    (0, b"FLV\x01", "a Flash video"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media file"),
+    (0, b"\0\0\x01\xba", "an MPEG program stream"),
+    (0, b"\0\0\x01\xb3", "an MPEG video stream"),
+    (0, b"\x06\x0e\x2b\x34", "an MXF file"),
+    (0, b"%PDF-", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive or an Office document"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (0, b"Rar!", "a RAR archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"\x7fELF", "a program (ELF)"),
+    (0, b"MZ", "a program (Windows)"),
+    (0, b"#EXTM3U", "a playlist (M3U, HLS)"),
+    (0, b"ffconcat", "a playlist (FFmpeg concat)"),
+    (0, b"v=0\r\no=", "a session description (SDP)"),
+    (0, b"v=0\no=", "a session description (SDP)"),
+    (0, b"<?xml", "an XML document"),
+    (0, b"<!DOCTYPE html", "a web page"),
+    (0, b"<html", "a web page"),
+    (0, b"{", "a JSON document"),
+)
+
+
+def container(head: bytes) -> str | None:
+    """The FFmpeg demuxer for a file that begins with `head`, or None where it is not one of ours."""
+    if head[4:8] in FIRST_BOXES:
+        return ISOBMFF
+    if head[:4] in (b"RIFF", b"RIFX", b"ON2 ") and head[8:11] == b"AVI":
+        return AVI
+    return None
+
+
+def describe(head: bytes) -> str:
+    """What a file that begins with `head` (at least 512 bytes, where it has them) looks like."""
+    for offset, signature, name in OTHERS:
+        if head[offset : offset + len(signature)] == signature:
+            return name
+    if head[188:189] == b"G" == head[:1]:
+        return "an MPEG transport stream"
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character cut at the end is no error
+    except UnicodeDecodeError:
+        return "nothing known"
+    return "text" if all(character.isprintable() or character.isspace() for character in text) else "nothing known"

@@ -1,0 +1,220 @@
+"""The inspector on real bytes: each file is encoded here, and each verdict is the file's own fault."""
+
+import struct
+
+import av
+import pytest
+
+import inspector
+from demo.samples import cut, video
+from inspector import Limits, inspect
+from tests.unit.conftest import File
+from tests.unit.test_poster import pixels
+from verdicts import Rejected
+
+LIMITS = Limits()
+HEAD = 128 * 1024
+
+
+def box(kind: bytes, content: bytes = b"") -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def verdict(content: bytes, limits: Limits = LIMITS) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        inspect(File(content).reader(), limits)
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return video(size=(640, 360), rate=25, options={"movflags": "faststart"})
+
+
+@pytest.fixture(scope="module")
+def large():
+    """Over 2 MB, so that head and tail are fetched, and not everything."""
+    return {
+        "moov first": video(size=(1280, 720), options={"movflags": "faststart"}),
+        "moov last": video("mov", size=(1280, 720)),
+        "avi": video("avi", "mpeg4", size=(1280, 720), audio="mp3", codec_options={"b": "20M"}),
+    }
+
+
+def test_the_facts_of_a_video(plain):
+    found = inspect(File(plain).reader(), LIMITS)
+    assert (found.container.format, found.container.fast_start, found.container.fragmented) == ("mp4", True, False)
+    assert found.container.duration == pytest.approx(2, abs=0.05)
+    assert found.container.bit_rate == pytest.approx(len(plain) * 8 / 2, rel=0.05)
+    assert (found.video.codec, found.video.codec_tag, found.video.frame_rate) == ("h264", "avc1", "25/1")
+    assert (found.video.width, found.video.height, found.video.frames) == (640, 360, 50)
+    assert (found.video.display_width, found.video.display_height) == (640, 360)
+    assert (found.video.pixel_format, found.video.bit_depth, found.video.hdr) == ("yuv420p", 8, None)
+    assert [(track.codec, track.sample_rate) for track in found.audio] == [("aac", 48000)]
+    assert found.warnings == ()
+
+
+def test_a_phone_held_upright(plain):
+    found = inspect(File(video("mov", rotation=-90, picture="rgbtestsrc")).reader(), LIMITS)
+    assert (found.container.format, found.video.rotation) == ("mov", -90)
+    assert (found.video.width, found.video.height) == (640, 360)
+    assert (found.video.display_width, found.video.display_height) == (360, 640)
+    width, height, pixel = pixels(found.poster.jpeg)
+    assert (width, height) == (360, 640)
+    # Stored are bars of red, green and blue from top to bottom; turned clockwise they stand from right to left.
+    colours = [max(range(3), key=pixel(x, 500).__getitem__) for x in (340, 180, 20)]
+    assert colours == [0, 1, 2]
+
+
+def test_ten_bit_hevc():
+    found = inspect(File(video(codec="libx265", seconds=0.5, audio=None)).reader(), LIMITS)
+    assert (found.video.codec, found.video.profile, found.video.bit_depth) == ("hevc", "Main 10", 10)
+    assert found.audio == ()
+    assert found.poster
+
+
+@pytest.mark.parametrize(("transfer", "hdr"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG")])
+def test_high_dynamic_range_is_named(transfer, hdr):
+    colours = f"log-level=none:transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc"
+    options = {"preset": "ultrafast", "x265-params": colours}
+    found = inspect(File(video(codec="libx265", seconds=0.2, audio=None, codec_options=options)).reader(), LIMITS)
+    assert (found.video.hdr, found.video.color_transfer) == (hdr, transfer)
+
+
+def test_an_avi(large):
+    found = inspect(File(large["avi"]).reader(), LIMITS)
+    assert (found.container.format, found.container.fast_start, found.video.codec) == ("avi", None, "mpeg4")
+    assert [track.codec for track in found.audio] == ["mp3"]
+
+
+def test_a_fragmented_video():
+    content = video(options={"movflags": "frag_keyframe+empty_moov"})
+    found = inspect(File(content).reader(), LIMITS)
+    assert found.container.fragmented
+    assert found.container.duration == pytest.approx(2, abs=0.1)
+    assert found.poster
+
+
+@pytest.mark.parametrize("layout", ["moov first", "moov last", "avi"])
+def test_a_large_file_costs_its_ends_and_one_key_frame(large, layout):
+    file = File(large[layout])
+    reader = file.reader()
+    found = inspect(reader, LIMITS)
+    assert found.poster
+    ends = {(0, HEAD), (len(file.content) - HEAD, len(file.content))}
+    assert set(file.ranges) >= ends
+    assert len(file.ranges) <= 4
+    assert reader.waits == len(file.ranges) - 1, "the ends are one wait"
+    assert reader.bytes_read == sum(end - start for start, end in file.ranges) < 1_000_000
+
+
+def test_the_poster_is_no_black_frame():
+    """Ten percent into this video all is black; a little later there is something to see."""
+    bright_from_1 = "testsrc2,fade=type=in:start_time=1:duration=0.01"
+    found = inspect(File(video(audio=None, seconds=6, picture=bright_from_1)).reader(), LIMITS)
+    assert found.poster.time >= 1
+    assert len(found.poster.jpeg) > 10_000
+
+
+def test_a_video_that_is_black_throughout_has_a_black_poster():
+    found = inspect(File(video(audio=None, picture="color=c=black")).reader(), LIMITS)
+    assert found.poster
+    assert found.warnings == ()
+
+
+def test_a_renamed_avi_is_read_as_what_it_is(large):
+    assert inspect(File(large["avi"]).reader(), LIMITS).container.format == "avi"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"Dear all,\nthe video is attached.\n", "text"),
+        ("Жил-был текст ".encode() * 400, "text"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "a PNG picture"),
+        (b"\xff\xd8\xff\xe0" + bytes(50), "a JPEG picture"),
+        (b"%PDF-1.7\n" + bytes(50), "a PDF document"),
+        (b"PK\x03\x04" + bytes(50), "a ZIP archive or an Office document"),
+        (b"\x1a\x45\xdf\xa3" + bytes(50), "a Matroska or WebM video"),
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:10\nhttp://127.0.0.1/a.ts\n", "a playlist (M3U, HLS)"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "a playlist (FFmpeg concat)"),
+        (box(b"ftyp", b"avifmif1") + box(b"meta", bytes(20)) + box(b"mdat", bytes(50)), "a still picture (avif)"),
+        (bytes(1000), "nothing known"),
+        (b"\0\0\0\x20ftyp"[:7], "nothing known"),
+    ],
+)
+def test_what_is_no_video_is_named(content, found):
+    rejected = verdict(content)
+    assert (rejected.reason, rejected.evidence["found"]) == ("not-a-video", found)
+
+
+def test_an_empty_file():
+    assert verdict(b"").reason == "empty"
+
+
+def test_sound_alone():
+    assert verdict(video(codec=None)).reason == "audio-only"
+
+
+@pytest.mark.parametrize("keep", [0.0001, 0.01, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("layout", ["moov first", "moov last", "avi"])
+def test_a_file_cut_off_anywhere_is_truncated(large, layout, keep):
+    assert verdict(cut(large[layout], keep)).reason == "truncated"
+
+
+@pytest.mark.parametrize("code", [b"encv", b"drmi"])
+def test_an_encrypted_track(plain, code):
+    assert verdict(plain.replace(b"avc1\0\0\0\0\0\0\0\1", code + b"\0\0\0\0\0\0\0\1")).reason == "encrypted"
+
+
+def test_a_codec_without_a_decoder(plain):
+    rejected = verdict(plain.replace(b"avc1\0\0\0\0\0\0\0\1", b"zzz9\0\0\0\0\0\0\0\1"))
+    assert (rejected.reason, rejected.evidence["codec"]) == ("unsupported-codec", "zzz9")
+
+
+def test_damaged_pictures(plain):
+    at = plain.index(b"mdat") + 4
+    assert verdict(plain[:at] + bytes(len(plain) - at)).reason == "undecodable"
+
+
+def test_frames_larger_than_allowed(plain):
+    rejected = verdict(plain, Limits(max_pixels=640 * 359))
+    assert (rejected.reason, rejected.evidence["width"]) == ("too-large-to-decode", 640)
+
+
+def test_an_index_that_claims_millions_of_samples(plain):
+    at = plain.index(b"stsz") + 8
+    claims = struct.pack(">II", 1000, 4_000_000_000)  # all of one size: the claim takes eight bytes
+    assert verdict(plain[:at] + claims + plain[at + 8 :]).reason == "too-large-to-decode"
+
+
+def test_a_video_track_without_frames():
+    content = video(options={"movflags": "frag_keyframe+empty_moov"})
+    assert verdict(content[: content.index(b"moof") - 4]).reason == "no-frames"
+
+
+def test_ffmpeg_sees_only_what_was_scanned(plain):
+    """A second index behind the first one is free space, not another chance for an attacker."""
+    at = plain.index(b"moov") - 4
+    size = struct.unpack_from(">I", plain, at)[0]
+    found = inspect(File(plain + plain[at : at + size]).reader(), LIMITS)
+    assert found.container.video_tracks == 1
+
+
+def test_a_fault_while_reading_is_not_a_verdict(large):
+    file = File(large["moov first"])
+    reader = file.reader()
+    fetch = file.fetch
+
+    def breaks_in_the_middle(start, end):
+        if HEAD < start < len(file.content) - HEAD:
+            raise ConnectionResetError("reset by peer")
+        return fetch(start, end)
+
+    reader._fetch = breaks_in_the_middle
+    with pytest.raises(ConnectionResetError):
+        inspect(reader, LIMITS)
+
+
+def test_the_demuxers_are_named():
+    assert {inspector.signatures.ISOBMFF, inspector.signatures.AVI} <= set(av.formats_available)

@@ -1,0 +1,107 @@
+import struct
+from fractions import Fraction
+
+import av
+import pytest
+
+import poster
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
+
+
+def quarters(width=64, height=32, pixel_format="yuv444p"):
+    """Red and green above blue and white."""
+    rows = [[RED, GREEN], [BLUE, WHITE]]
+    data = b"".join(bytes([*rows[y * 2 // height][x * 2 // width], 255]) for y in range(height) for x in range(width))
+    return av.VideoFrame.from_bytes(data, width, height, "rgba").reformat(format=pixel_format)
+
+
+def pixels(jpeg):
+    decoder = av.CodecContext.create("mjpeg", "r")
+    frame = (decoder.decode(av.Packet(jpeg)) + decoder.decode(None))[0].reformat(format="rgb24")
+    plane = frame.planes[0]
+    data = bytes(plane)
+    return frame.width, frame.height, lambda x, y: tuple(data[y * plane.line_size + 3 * x :][:3])
+
+
+def near(one, other):
+    return all(abs(a - b) < 40 for a, b in zip(one, other, strict=True))
+
+
+def matrix(a, b, c, d):
+    return struct.pack("=9i", *(value << 16 for value in (a, b, 0, c, d, 0, 0, 0)), 1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("signs", "rotation", "mirrored", "upper_left", "upper_right"),
+    [
+        ((1, 0, 0, 1), 0, False, RED, GREEN),
+        ((0, 1, -1, 0), -90, False, BLUE, RED),  # a phone held upright
+        ((-1, 0, 0, -1), -180, False, WHITE, BLUE),
+        ((0, -1, 1, 0), 90, False, GREEN, WHITE),
+        ((-1, 0, 0, 1), -180, True, GREEN, RED),  # left and right swapped
+        ((1, 0, 0, -1), 0, True, BLUE, WHITE),
+        ((0, 1, 1, 0), -90, True, RED, BLUE),
+        ((0, -1, -1, 0), 90, True, WHITE, GREEN),
+    ],
+)
+def test_the_picture_is_upright_in_all_eight_orientations(signs, rotation, mirrored, upper_left, upper_right):
+    turn = poster.orientation(matrix(*signs))
+    assert (turn.rotation, turn.mirrored) == (rotation, mirrored)
+    made = poster.make(quarters(), Fraction(1), turn, 1280)
+    width, height, pixel = pixels(made.jpeg)
+    assert (made.width, made.height) == (width, height) == ((32, 64) if turn.swaps_sides else (64, 32))
+    assert near(pixel(3, 3), upper_left)
+    assert near(pixel(width - 4, 3), upper_right)
+
+
+@pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35])
+def test_without_a_matrix_it_stands_as_it_is(nothing):
+    assert poster.orientation(nothing) == poster.Orientation()
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect", "longest", "expected"),
+    [
+        ((64, 32), Fraction(1), 1280, (64, 32)),  # never larger than it is
+        ((64, 32), Fraction(1), 32, (32, 16)),
+        ((64, 64), Fraction(16, 11), 1280, (93, 64)),  # pixels that are not square
+        ((64, 64), Fraction(1000), 1280, (64, 64)),  # absurd: passed over
+        ((1, 1), Fraction(1), 1280, (1, 1)),
+        ((4000, 2), Fraction(1), 1280, (1280, 1)),
+    ],
+)
+def test_size_and_aspect(size, aspect, longest, expected):
+    made = poster.make(quarters(*size), aspect, poster.Orientation(), longest)
+    assert (made.width, made.height) == pixels(made.jpeg)[:2] == expected
+
+
+@pytest.mark.parametrize(
+    "pixel_format",
+    ["yuv420p", "yuv422p10le", "yuv444p", "yuv444p12le", "yuva420p", "gbrp10le", "rgb24", "bgra", "gray", "pal8"],
+)
+def test_every_pixel_format_becomes_a_picture(pixel_format):
+    if pixel_format == "pal8":  # nothing converts to it: 1 for white, 0 for black
+        frame = av.VideoFrame(64, 32, "pal8")
+        frame.planes[1].update(struct.pack("<II", 0xFF000000, 0xFFFFFFFF).ljust(1024, b"\0"))
+        frame.planes[0].update(b"\1" * frame.planes[0].buffer_size)
+    else:
+        frame = quarters(pixel_format=pixel_format)
+    _, _, pixel = pixels(poster.make(frame, Fraction(1), poster.Orientation(), 1280).jpeg)
+    assert near(pixel(60, 28), WHITE)
+    if pixel_format not in ("gray", "pal8"):
+        assert near(pixel(3, 3), RED)
+
+
+def test_colours_of_high_definition_video_are_kept():
+    """BT.709 is what HD video is in; a JPEG is BT.601: without conversion green is visibly off."""
+    frame = quarters(pixel_format="rgb24").reformat(format="yuv444p", dst_colorspace="ITU709")
+    frame.colorspace = 1
+    _, _, pixel = pixels(poster.make(frame, Fraction(1), poster.Orientation(), 1280).jpeg)
+    assert all(abs(a - b) < 12 for a, b in zip(pixel(60, 3), GREEN, strict=True)), pixel(60, 3)
+
+
+def test_blank_frames_are_told_from_pictures():
+    flat = av.VideoFrame.from_bytes(bytes([40]) * 64 * 32 * 4, 64, 32, "rgba")
+    assert poster.blank(flat)
+    assert not poster.blank(quarters())
