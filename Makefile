@@ -1,0 +1,77 @@
+# make help lists the targets. Works with GNU make 3.81 (macOS) and later.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The tools come from .venv, whatever is installed besides
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+SHELL_SCRIPTS := .ci/run $(wildcard scripts/*.sh)
+READY := .venv/.ready
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## Create .venv with everything to develop and test (the other targets do it by themselves)
+
+# Version managers leave commands that exist and do not work: each candidate must run, and be of a version that serves.
+# It answers with the Python under it, so that an old .venv, still first in PATH, is not built from itself.
+define FIND_PYTHON
+import sys, venv, ensurepip
+sys.exit("too old") if sys.version_info < (3, 13) else print(getattr(sys, "_base_executable", sys.executable))
+endef
+export FIND_PYTHON
+
+$(READY): requirements.txt src/requirements.txt
+	@for python in $(PYTHON) python3.13 python3.14 python3.15 python3 python; do \
+	  if found=$$("$$python" -c "$$FIND_PYTHON" 2>/dev/null); then break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo 'No Python 3.13 or newer found: install one (https://www.python.org/downloads/, with venv), or say where it is: make PYTHON=/path/to/python3.13' >&2; \
+	  exit 1; \
+	fi; \
+	echo "Setting up .venv with $$("$$found" --version) and the pinned tools (once, about a minute) ..."; \
+	rm -rf .venv && "$$found" -m venv .venv && .venv/bin/python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+# Quoting reaches the shell as it was written, so names with spaces work:  make demo VIDEOS="a.mov 'my clip.MP4'"
+.PHONY: demo
+demo: $(READY) ## Deploy to a cloud on this machine and process sample videos, or your own: VIDEOS="a.mov 'my clip.MP4'"
+	@python -m demo $(VIDEOS)
+
+.PHONY: test
+test: $(READY) ## Run the tests; some of them: TESTS="tests/unit -k email"
+	@python -m pytest -q $(TESTS)
+
+.PHONY: lint
+lint: $(READY) ## Check template, YAML, Python and shell
+	cfn-lint --include-checks I -- template.yaml
+	yamllint --strict .
+	ruff check .
+	ruff format --check .
+	mypy
+	shellcheck $(SHELL_SCRIPTS)
+	shfmt -i 2 -d $(SHELL_SCRIPTS)
+
+.PHONY: format
+format: $(READY) ## Format Python and shell
+	ruff check --fix .
+	ruff format .
+	shfmt -i 2 -w $(SHELL_SCRIPTS)
+
+.PHONY: package
+package: $(READY) ## Build build/function.zip: ARCHITECTURE=arm64 (default) or x86_64
+	@python scripts/build_package.py $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
+
+.PHONY: deploy
+deploy: $(READY) ## Deploy to AWS: ENV=prod EMAIL=ops@example.com; more with OPTIONS="..." (scripts/deploy.sh --help)
+	@scripts/deploy.sh $(if $(ENV),--env $(ENV)) $(if $(EMAIL),--email $(EMAIL)) \
+	  $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) $(OPTIONS)
+
+.PHONY: clean
+clean: ## Remove what was made here: .venv, packages, caches
+	rm -rf .venv build demo-output .localcloud .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
