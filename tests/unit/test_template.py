@@ -1,0 +1,457 @@
+"""Relations inside template.yaml that cfn-lint does not know of, and the numbers that are promised."""
+
+import json
+import re
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfn_flip import load
+
+import build_package
+import results
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "template.yaml").read_text()
+TEMPLATE = json.loads(json.dumps(load(TEXT)[0], default=str))
+RESOURCES = TEMPLATE["Resources"]
+SOURCES = "\n".join(path.read_text() for path in (ROOT / "src").glob("*.py"))
+PSEUDO = {
+    "AWS::AccountId": "111122223333",
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-west-1",
+    "AWS::StackId": "stack-id",
+    "AWS::StackName": "the-stack",
+}
+ABSENT = object()
+BUCKET_ARN = "arn:aws:s3:::video-intake-dev-111122223333-eu-west-1"
+WITH_EMAIL = {"NotificationEmail": "ops@example.com"}
+
+
+class Rendered:
+    """The template as CloudFormation resolves it; references to resources become <LogicalId> or <LogicalId.Arn>."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        defaults = {name: declared["Default"] for name, declared in TEMPLATE["Parameters"].items()}
+        self._values = PSEUDO | defaults | parameters
+        self.resources = {
+            name: self._resolve(body)
+            for name, body in RESOURCES.items()
+            if "Condition" not in body or self.holds(TEMPLATE["Conditions"][body["Condition"]])
+        }
+        self.outputs = self._resolve(TEMPLATE["Outputs"])
+
+    def __getitem__(self, logical_id: str) -> Any:
+        return self.resources[logical_id]["Properties"]
+
+    def of_type(self, kind: str) -> dict[str, Any]:
+        return {name: each["Properties"] for name, each in self.resources.items() if each["Type"] == kind}
+
+    def holds(self, condition: Any) -> bool:
+        [(function, arguments)] = condition.items()
+        if function == "Fn::Not":
+            return not self.holds(arguments[0])
+        assert function == "Fn::Equals"
+        left, right = (str(self._resolve(each)) for each in arguments)
+        return left == right
+
+    def _resolve(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [each for each in map(self._resolve, value) if each is not ABSENT]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            [(function, argument)] = value.items()
+            if function == "Ref":
+                return ABSENT if argument == "AWS::NoValue" else self._values.get(argument, f"<{argument}>")
+            if function == "Fn::GetAtt":
+                return f"<{'.'.join(argument)}>"
+            if function == "Fn::Sub":
+                text, given = (argument, {}) if isinstance(argument, str) else argument
+                known = self._values | self._resolve(given)
+                return re.sub(r"\$\{([^}]+)}", lambda match: str(known.get(match[1], f"<{match[1]}>")), text)
+            if function == "Fn::If":
+                condition, yes, no = argument
+                return self._resolve(yes if self.holds(TEMPLATE["Conditions"][condition]) else no)
+            if function == "Fn::FindInMap":
+                name, first, second = map(self._resolve, argument)
+                return TEMPLATE["Mappings"][name][first][second]
+        resolved = {key: self._resolve(each) for key, each in value.items()}
+        return {key: each for key, each in resolved.items() if each is not ABSENT}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def accepts(parameter: str, value: Any) -> bool:
+    declared = TEMPLATE["Parameters"][parameter]
+    return (
+        re.fullmatch(declared.get("AllowedPattern", ".*"), str(value)) is not None
+        and len(str(value)) <= declared.get("MaxLength", 4096)
+        and value in declared.get("AllowedValues", [value])
+        and declared.get("MinValue", value) <= value <= declared.get("MaxValue", value)
+    )
+
+
+def statements(policy: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {statement["Sid"]: statement for statement in policy["Statement"]}
+
+
+def references(value: Any) -> set[str]:
+    """Every resource that a value makes CloudFormation wait for."""
+    if isinstance(value, list):
+        return {name for each in value for name in references(each)}
+    if not isinstance(value, dict):
+        return set()
+    found = {name for each in value.values() for name in references(each)}
+    found |= set(as_list(value.get("DependsOn", []))) | {value.get("Ref")}
+    found |= {as_list(value.get("Fn::GetAtt", [None]))[0]}
+    found |= set(re.findall(r"\$\{(\w+)", json.dumps(value.get("Fn::Sub", ""))))
+    return found & set(RESOURCES)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Rendered:
+    return Rendered({})
+
+
+@pytest.fixture(scope="module")
+def permissions(stack: Rendered) -> dict[str, dict[str, Any]]:
+    [policy] = stack["ProcessorRole"]["Policies"]
+    return statements(policy["PolicyDocument"])
+
+
+@pytest.fixture(scope="module")
+def dashboard(stack: Rendered) -> list[dict[str, Any]]:
+    widgets: list[dict[str, Any]] = json.loads(stack["IntakeDashboard"]["DashboardBody"])["widgets"]
+    return widgets
+
+
+# ---------------------------------------------------------------- Parameters
+
+
+@pytest.mark.parametrize("parameter", TEMPLATE["Parameters"])
+def test_a_default_satisfies_its_own_constraints(parameter: str) -> None:
+    declared = TEMPLATE["Parameters"][parameter]
+    assert accepts(parameter, declared["Default"])
+    assert declared["Description"]
+    assert declared["ConstraintDescription"].startswith("must be ")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "accepted"),
+    [
+        ("NotificationEmail", "", True),
+        ("NotificationEmail", "ops@example.com", True),
+        ("NotificationEmail", "first.last+video@mail.example.co.uk", True),
+        ("NotificationEmail", "o'hara@xn--bcher-kva.xn--p1ai", True),
+        ("NotificationEmail", "ops", False),
+        ("NotificationEmail", "ops@example", False),
+        ("NotificationEmail", "ops@.com", False),
+        ("NotificationEmail", "ops@example.com.", False),
+        ("NotificationEmail", "ops@-example.com", False),
+        ("NotificationEmail", "a@example.com,b@example.com", False),
+        ("NotificationEmail", "a@b@example.com", False),
+        ("NotificationEmail", "Ops <ops@example.com>", False),
+        ("NotificationEmail", " ops@example.com", False),
+        ("NotificationEmail", "ops@example.com\n", False),
+        ("EnvironmentSuffix", "prod", True),
+        ("EnvironmentSuffix", "pr-1234", True),
+        ("EnvironmentSuffix", "7", True),
+        ("EnvironmentSuffix", "a" * 20, True),
+        ("EnvironmentSuffix", "a" * 21, False),
+        ("EnvironmentSuffix", "", False),
+        ("EnvironmentSuffix", "Prod", False),
+        ("EnvironmentSuffix", "-prod", False),
+        ("EnvironmentSuffix", "prod-", False),
+        ("EnvironmentSuffix", "pro_d", False),
+        ("EnvironmentSuffix", "pro.d", False),
+        ("ReservedConcurrency", -1, True),
+        ("ReservedConcurrency", 0, True),
+        ("ReservedConcurrency", -2, False),
+    ],
+)
+def test_what_a_parameter_takes(parameter: str, value: Any, accepted: bool) -> None:
+    assert accepts(parameter, value) is accepted
+
+
+def test_the_longest_names_still_make_a_bucket_name() -> None:
+    suffix = "a" * TEMPLATE["Parameters"]["EnvironmentSuffix"]["MaxLength"]
+    longest = Rendered({"EnvironmentSuffix": suffix, "AWS::Region": "us-isof-south-1"})
+    assert len(longest["VideoBucket"]["BucketName"]) <= 63
+
+
+@pytest.mark.parametrize(("email", "subscriptions"), [({}, 0), (WITH_EMAIL, 2)])
+def test_an_address_is_subscribed_to_outcomes_and_alarms(email: dict[str, str], subscriptions: int) -> None:
+    subscribed = Rendered(email).of_type("AWS::SNS::Subscription").values()
+    assert len(subscribed) == subscriptions
+    assert {each["Endpoint"] for each in subscribed} == set(email.values())
+    assert {each["TopicArn"] for each in subscribed} in (set(), {"<OutcomeTopic>", "<AlarmTopic>"})
+
+
+@pytest.mark.parametrize(("which", "statuses"), [("failures", ["failure"]), ("everything", [{"exists": True}])])
+def test_only_outcomes_are_filtered_and_alarms_never(which: str, statuses: list[Any]) -> None:
+    stack = Rendered(WITH_EMAIL | {"EmailedOutcomes": which})
+    assert stack["OutcomeEmailSubscription"]["FilterPolicy"] == {"status": statuses}
+    assert "FilterPolicy" not in stack["AlarmEmailSubscription"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sound"),
+    [({}, True), ({"EmailedOutcomes": "everything"}, False), (WITH_EMAIL | {"EmailedOutcomes": "everything"}, True)],
+)
+def test_everything_by_e_mail_needs_an_address(parameters: dict[str, str], sound: bool) -> None:
+    rule, rendered = TEMPLATE["Rules"]["EverythingNeedsAnAddress"], Rendered(parameters)
+    assert (not rendered.holds(rule["RuleCondition"]) or rendered.holds(rule["Assertions"][0]["Assert"])) is sound
+
+
+@pytest.mark.parametrize(("given", "reserved"), [(-1, ABSENT), (0, 0), (20, 20)])
+def test_concurrency_is_reserved_only_on_request(given: int, reserved: Any) -> None:
+    function = Rendered({"ReservedConcurrency": given})["ProcessorFunction"]
+    assert function.get("ReservedConcurrentExecutions", ABSENT) == reserved
+
+
+# ---------------------------------------------------------------- Intake
+
+
+def test_the_six_suffixes_wake_the_function_and_are_what_it_may_read(
+    stack: Rendered, permissions: dict[str, dict[str, Any]]
+) -> None:
+    rules = stack["VideoBucket"]["NotificationConfiguration"]["LambdaConfigurations"]
+    filters = [test for rule in rules for test in rule["Filter"]["S3Key"]["Rules"]]
+    assert {test["Name"] for test in filters} == {"suffix"}
+    suffixes = [test["Value"] for test in filters]
+    assert sorted(suffixes) == [".AVI", ".MOV", ".MP4", ".avi", ".mov", ".mp4"]
+    assert {rule["Event"] for rule in rules} == {"s3:ObjectCreated:*"}
+    assert {rule["Function"] for rule in rules} == {"<ProcessorFunction.Arn>"}
+    assert permissions["ReadAndTagUploadedVideos"]["Resource"] == [f"{BUCKET_ARN}/*{suffix}" for suffix in suffixes]
+
+
+def test_only_our_bucket_may_call_the_function_and_waits_until_it_may(stack: Rendered) -> None:
+    permission = stack["ProcessorPermission"]
+    assert permission["SourceArn"] == f"arn:aws:s3:::{stack['VideoBucket']['BucketName']}" == BUCKET_ARN
+    assert permission["SourceAccount"] == PSEUDO["AWS::AccountId"]
+    assert permission["FunctionName"] == "<ProcessorFunction>"
+    assert set(RESOURCES["VideoBucket"]["DependsOn"]) == {"ProcessorPermission", "ProcessorEventInvokeConfig"}
+
+
+def test_no_resource_waits_for_itself() -> None:
+    assert list(TopologicalSorter({name: references(body) for name, body in RESOURCES.items()}).static_order())
+
+
+def test_videos_outlive_the_stack_but_not_a_failed_first_deployment() -> None:
+    assert RESOURCES["VideoBucket"]["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert RESOURCES["VideoBucket"]["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize(
+    ("resource", "resources", "action"),
+    [
+        ("VideoBucketPolicy", ["<VideoBucket.Arn>", "<VideoBucket.Arn>/*"], "s3:*"),
+        ("OutcomeTopicPolicy", ["<OutcomeTopic>"], "sns:Publish"),
+        ("AlarmTopicPolicy", ["<AlarmTopic>"], "sns:Publish"),
+        ("FailedEventsQueuePolicy", ["<FailedEventsQueue.Arn>"], "sqs:*"),
+    ],
+)
+def test_nothing_answers_plain_http(stack: Rendered, resource: str, resources: list[str], action: str) -> None:
+    assert statements(stack[resource]["PolicyDocument"])["DenyPlainHttp"] == {
+        "Sid": "DenyPlainHttp",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": resources if len(resources) > 1 else resources[0],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+# ---------------------------------------------------------------- Processing
+
+
+def test_the_function_logs_to_its_group_and_may_write_to_no_other(
+    stack: Rendered, permissions: dict[str, dict[str, Any]]
+) -> None:
+    assert stack["ProcessorFunction"]["LoggingConfig"]["LogGroup"] == "<ProcessorLogGroup>"
+    logging = [each for each in permissions.values() if any("logs:" in action for action in as_list(each["Action"]))]
+    assert [each["Resource"] for each in logging] == ["<ProcessorLogGroup.Arn>"]
+    assert "logs:CreateLogGroup" not in logging[0]["Action"]  # it would bring a deleted group back
+
+
+def test_the_role_names_each_action_and_each_resource(permissions: dict[str, dict[str, Any]]) -> None:
+    for statement in permissions.values():
+        assert statement["Effect"] == "Allow"
+        assert not [action for action in as_list(statement["Action"]) if "*" in action]
+        for resource in as_list(statement["Resource"]):
+            assert resource.startswith((BUCKET_ARN, "<")), f"{statement['Sid']} reaches beyond the stack"
+            assert resource != f"{BUCKET_ARN}/*"
+
+
+def test_results_are_all_that_the_function_may_write(stack: Rendered, permissions: dict[str, dict[str, Any]]) -> None:
+    assert permissions["WriteResults"]["Resource"] == f"{BUCKET_ARN}/{results.PREFIX}*"
+    assert stack.outputs["ResultsUri"]["Value"] == f"s3://<VideoBucket>/{results.PREFIX}"
+    assert [sid for sid, each in permissions.items() if "s3:PutObject" in as_list(each["Action"])] == ["WriteResults"]
+
+
+def test_only_lambda_takes_the_role(stack: Rendered) -> None:
+    [trust] = stack["ProcessorRole"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert trust["Action"] == "sts:AssumeRole"
+
+
+def test_the_function_is_given_exactly_the_environment_that_it_reads(stack: Rendered) -> None:
+    given = set(stack["ProcessorFunction"]["Environment"]["Variables"])
+    read = set(re.findall(r'environ\["(\w+)"\]', SOURCES))
+    assert {name for name in given if not name.startswith("POWERTOOLS_")} == read
+
+
+def test_the_package_is_built_where_for_and_as_the_function_expects(stack: Rendered) -> None:
+    function = stack["ProcessorFunction"]
+    module, name = function["Handler"].split(".")
+    assert re.search(rf"^def {name}\(", (ROOT / "src" / f"{module}.py").read_text(), re.MULTILINE)
+    assert function["Runtime"] == f"python{build_package.PYTHON_VERSION}"
+    assert (ROOT / ".python-version").read_text().strip() == build_package.PYTHON_VERSION
+    assert set(TEMPLATE["Parameters"]["Architecture"]["AllowedValues"]) == set(build_package.MACHINES)
+    assert build_package.parse_arguments([]).architecture == TEMPLATE["Parameters"]["Architecture"]["Default"]
+    assert build_package.parse_arguments([]).output == ROOT / function["Code"]
+
+
+# ---------------------------------------------------------------- Safety net
+
+
+def test_an_event_that_lambda_gives_up_is_kept_longer_than_lambda_tried(
+    stack: Rendered, permissions: dict[str, dict[str, Any]]
+) -> None:
+    retries = stack["ProcessorEventInvokeConfig"]
+    assert retries["FunctionName"] == "<ProcessorFunction>"
+    assert retries["DestinationConfig"]["OnFailure"]["Destination"] == "<FailedEventsQueue.Arn>"
+    assert permissions["KeepFailedEvents"]["Resource"] == "<FailedEventsQueue.Arn>"
+    assert stack["FailedEventsQueue"]["MessageRetentionPeriod"] > 2 * retries["MaximumEventAgeInSeconds"]
+
+
+# ---------------------------------------------------------------- Watch
+
+
+def test_every_alarm_tells_when_it_begins_and_when_it_ends(stack: Rendered) -> None:
+    alarms = stack.of_type("AWS::CloudWatch::Alarm")
+    assert len(alarms) == 3
+    allowed = statements(stack["AlarmTopicPolicy"]["PolicyDocument"])["PublishAlarmsOfThisStack"]
+    assert allowed["Resource"] == "<AlarmTopic>"
+    assert allowed["Condition"]["ArnLike"]["aws:SourceArn"].endswith(f":alarm:{PSEUDO['AWS::StackName']}-*")
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == ["<AlarmTopic>"]
+        assert "AlarmName" not in alarm  # a generated name begins with the stack's, which the policy above relies on
+        assert alarm["TreatMissingData"] in ("notBreaching", "ignore")
+        assert len(alarm["AlarmDescription"].split(". ")) >= 3  # what happened, what it means, what to do
+
+
+def test_each_alarm_watches_a_resource_of_this_stack(stack: Rendered) -> None:
+    watched = {
+        alarm["MetricName"]: (alarm["Namespace"], {each["Name"]: each["Value"] for each in alarm["Dimensions"]})
+        for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
+    }
+    assert watched == {
+        "Errors": ("AWS/Lambda", {"FunctionName": "<ProcessorFunction>"}),
+        "Throttles": ("AWS/Lambda", {"FunctionName": "<ProcessorFunction>"}),
+        "ApproximateNumberOfMessagesVisible": ("AWS/SQS", {"QueueName": "<FailedEventsQueue.QueueName>"}),
+    }
+
+
+def test_the_dashboard_names_only_metrics_that_exist(stack: Rendered, dashboard: list[dict[str, Any]]) -> None:
+    variables = stack["ProcessorFunction"]["Environment"]["Variables"]
+    ours = {"service": variables["POWERTOOLS_SERVICE_NAME"], "environment": variables["ENVIRONMENT_SUFFIX"]}
+    exist = {(variables["POWERTOOLS_METRICS_NAMESPACE"], name) for name in re.findall(r'add_metric\("(\w+)"', SOURCES)}
+    exist |= {("AWS/Lambda", name) for name in ("Invocations", "Errors", "Throttles")}
+    exist |= {("AWS/SQS", "ApproximateNumberOfMessagesVisible")}
+    shown = set()
+    for row in (row for widget in dashboard for row in widget["properties"].get("metrics", [])):
+        names = [each for each in row if isinstance(each, str)]
+        if names:
+            shown.add((names[0], names[1]))
+            dimensions = dict(zip(names[2::2], names[3::2], strict=True))
+            expected = {"AWS/Lambda": {"FunctionName": "<ProcessorFunction>"}, "VideoIntake": ours}
+            assert dimensions == expected.get(names[0], {"QueueName": "<FailedEventsQueue.QueueName>"})
+    assert shown == exist
+
+
+def test_the_dashboard_shows_every_alarm_and_the_functions_logs(
+    stack: Rendered, dashboard: list[dict[str, Any]]
+) -> None:
+    shown = {arn for widget in dashboard for arn in widget["properties"].get("alarms", [])}
+    assert shown == {f"<{name}.Arn>" for name in stack.of_type("AWS::CloudWatch::Alarm")}
+    [query] = [widget["properties"]["query"] for widget in dashboard if widget["type"] == "log"]
+    assert query.startswith("SOURCE '<ProcessorLogGroup>' |")
+
+
+def test_no_widget_covers_another(dashboard: list[dict[str, Any]]) -> None:
+    cells = [
+        (x, y)
+        for each in dashboard
+        for x in range(each["x"], each["x"] + each["width"])
+        for y in range(each["y"], each["y"] + each["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+# ---------------------------------------------------------------- The whole
+
+
+def test_every_output_is_described_and_exported_under_the_stacks_name(stack: Rendered) -> None:
+    for name, output in stack.outputs.items():
+        assert output["Description"]
+        assert output["Export"]["Name"] == f"{PSEUDO['AWS::StackName']}-{name}"
+
+
+def test_everything_that_takes_tags_says_which_project_and_environment(stack: Rendered) -> None:
+    takes_none = ("Policy", "Subscription", "Permission", "EventInvokeConfig", "Dashboard")
+    for name, resource in stack.resources.items():
+        if not resource["Type"].endswith(takes_none):
+            tags = {each["Key"]: each["Value"] for each in resource["Properties"]["Tags"]}
+            assert tags == {"Project": "video-intake", "Environment": "dev"}, name
+
+
+def test_the_template_can_still_be_passed_inline() -> None:
+    assert len(TEXT.encode()) < 51_200
+
+
+@pytest.mark.parametrize(
+    ("resource", "path", "promised"),
+    [
+        ("ProcessorFunction", "MemorySize", 1024),
+        ("ProcessorFunction", "Timeout", 300),
+        ("ProcessorErrorsAlarm", "Threshold", 5),
+        ("ProcessorErrorsAlarm", "Period", 300),
+        ("ProcessorErrorsAlarm", "Statistic", "Sum"),
+        ("ProcessorErrorsAlarm", "ComparisonOperator", "GreaterThanOrEqualToThreshold"),
+        ("ProcessorThrottlesAlarm", "Threshold", 10),
+        ("ProcessorThrottlesAlarm", "Period", 300),
+        ("ProcessorThrottlesAlarm", "Statistic", "Sum"),
+        ("ProcessorThrottlesAlarm", "ComparisonOperator", "GreaterThanOrEqualToThreshold"),
+        ("FailedEventsAlarm", "Threshold", 1),
+        ("FailedEventsQueue", "MessageRetentionPeriod", 14 * 24 * 3600),
+        ("ProcessorEventInvokeConfig", "MaximumRetryAttempts", 2),
+        ("ProcessorEventInvokeConfig", "MaximumEventAgeInSeconds", 6 * 3600),
+        ("ProcessorLogGroup", "RetentionInDays", 14),
+        ("VideoBucket", "VersioningConfiguration.Status", "Enabled"),
+        ("VideoBucket", "LifecycleConfiguration.Rules.0.NoncurrentVersionExpiration.NoncurrentDays", 30),
+        ("VideoBucket", "LifecycleConfiguration.Rules.1.AbortIncompleteMultipartUpload.DaysAfterInitiation", 7),
+        ("VideoBucket", "LifecycleConfiguration.Rules.2.ExpiredObjectDeleteMarker", True),
+        (
+            "VideoBucket",
+            "BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm",
+            "AES256",
+        ),
+        ("VideoBucket", "OwnershipControls.Rules.0.ObjectOwnership", "BucketOwnerEnforced"),
+        (
+            "VideoBucket",
+            "PublicAccessBlockConfiguration",
+            dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True),
+        ),
+    ],
+)
+def test_the_numbers_that_are_promised(stack: Rendered, resource: str, path: str, promised: Any) -> None:
+    value = stack[resource]
+    for step in path.split("."):
+        value = value[int(step) if step.isdigit() else step]
+    assert value == promised
