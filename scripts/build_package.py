@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Build build/function.zip, the deployment package of the Lambda function.
+
+The package is src/*.py and the wheels pinned in src/requirements.txt, made for Lambda: Python 3.13 on Amazon Linux
+2023, arm64 or x86_64, whatever this machine is. The same inputs give the same bytes, so an unchanged function is not
+deployed again. Wheels are fetched once and kept in build/; a second build needs no network.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON_VERSION = "3.13"  # the Runtime in template.yaml
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and those that wheels go by
+GLIBC_TAGS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")  # Amazon Linux 2023 has glibc 2.34
+UNZIPPED_LIMIT = 262_144_000  # Lambda's "250 MB"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; any fixed moment would do
+
+# What runs is kept, and with it each package's METADATA and licences: scanners such as Amazon Inspector identify
+# packages by them, and FFmpeg's licence must travel with FFmpeg.
+LEFT_OUT_FOLDERS = {"__pycache__", "bin", "include", "sboms", "tests"}
+LEFT_OUT_SUFFIXES = {".c", ".h", ".pxd", ".pyc", ".pyi", ".pyx", ".typed"}
+LEFT_OUT_OF_DIST_INFO = {"INSTALLER", "RECORD", "REQUESTED", "WHEEL", "entry_points.txt", "top_level.txt"}
+
+File = tuple[str, Path]  # its name inside the package, and where it is now
+
+
+class PackageError(Exception):
+    """The package cannot be built; the message says what to do about it."""
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    try:
+        build(arguments.architecture, arguments.wheels, arguments.output, arguments.source)
+    except PackageError as error:
+        print(f"build_package: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--architecture", choices=sorted(MACHINES), default="arm64", help="default: %(default)s")
+    parser.add_argument(
+        "--wheels",
+        choices=("lambda", "host"),
+        default="lambda",
+        help="host: this machine's own, for the local cloud where Lambda's do not run (macOS); never deploy those",
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "function.zip", help="default: %(default)s")
+    parser.add_argument("--source", type=Path, default=ROOT / "src", help="default: %(default)s")
+    return parser.parse_args(arguments)
+
+
+def build(architecture: str, wheels: str, output: Path, source: Path) -> None:
+    sources = sorted((path.name, path) for path in source.glob("*.py"))
+    if not any(name == "handler.py" for name, _ in sources):
+        raise PackageError(f"there is no handler.py in {source}.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    dependencies = dependencies_zip(source / "requirements.txt", architecture, wheels, output.parent)
+
+    temporary = output.with_suffix(".part")
+    shutil.copyfile(dependencies, temporary)
+    add_to_zip(temporary, sources)
+    unzipped = unzipped_size(temporary)
+    if unzipped > UNZIPPED_LIMIT:
+        temporary.unlink()
+        raise PackageError(
+            f"the package would be {megabytes(unzipped)} unzipped, more than the {megabytes(UNZIPPED_LIMIT)} that"
+            " Lambda takes. Remove a dependency from src/requirements.txt."
+        )
+    temporary.replace(output)
+    made_for = architecture if wheels == "lambda" else f"this machine ({sysconfig.get_platform()})"
+    print(f"{shown(output)}: {megabytes(output.stat().st_size)} zipped, {megabytes(unzipped)} unzipped, for {made_for}")
+
+
+def dependencies_zip(requirements: Path, architecture: str, wheels: str, folder: Path) -> Path:
+    """A zip of the installed wheels, made once for each set of requirements, target and version of this script."""
+    pins = read_pins(requirements)
+    target = architecture if wheels == "lambda" else f"host-{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+    inputs = "\n".join([target, *sorted(f"{name}=={version}" for name, version in pins.items())])
+    key = hashlib.sha256(inputs.encode() + Path(__file__).read_bytes()).hexdigest()[:16]
+    cached = folder / f"dependencies-{target}-{key}.zip"
+    if not cached.exists():
+        for stale in folder.glob(f"dependencies-{target}-*.zip"):
+            stale.unlink(missing_ok=True)
+        print(f"Fetching the wheels for {target} ...", flush=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            installed, unfinished = Path(temporary, "installed"), Path(temporary, "dependencies.zip")
+            install(requirements, architecture, wheels, installed)
+            check_pins(pins, installed)
+            add_to_zip(unfinished, files_to_ship(installed))
+            unfinished.replace(cached)  # in one step: a build beside this one sees all of it or nothing
+    return cached
+
+
+def read_pins(requirements: Path) -> dict[str, str]:
+    pins = {}
+    for line in requirements.read_text().splitlines():
+        requirement = line.partition("#")[0].strip()
+        if not requirement:
+            continue
+        name, pinned, version = requirement.partition("==")
+        if not pinned:
+            raise PackageError(f'"{requirement}" in {shown(requirements)} is not pinned. Write {name}==<version>.')
+        pins[normalized(name)] = version.strip()
+    return pins
+
+
+def install(requirements: Path, architecture: str, wheels: str, target: Path) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    command += ["--only-binary=:all:", "--target", str(target), "--requirement", str(requirements)]
+    if wheels == "lambda":
+        command += ["--implementation", "cp", "--python-version", PYTHON_VERSION]
+        for tag in GLIBC_TAGS:
+            command += ["--platform", f"{tag}_{MACHINES[architecture]}"]
+    environment = os.environ | {"PIP_USER": "0"}  # some systems set it, and pip refuses it beside --target
+    if subprocess.run(command, env=environment).returncode:
+        raise PackageError(
+            "pip could not fetch the wheels; its reason is above. Without a network, build once where there is one and"
+            " keep build/. If pip itself is missing, run `make setup` and put .venv/bin first in PATH."
+        )
+
+
+def check_pins(pins: dict[str, str], installed: Path) -> None:
+    found = {normalized(each.name): each.version for each in metadata.distributions(path=[str(installed)])}
+    if unpinned := sorted(f"{name}=={version}" for name, version in found.items() if pins.get(name) != version):
+        raise PackageError(f"src/requirements.txt pulls in what it does not pin. Add to it: {', '.join(unpinned)}.")
+
+
+def files_to_ship(installed: Path) -> list[File]:
+    files = ((path.relative_to(installed), path) for path in installed.rglob("*") if path.is_file())
+    return sorted((name.as_posix(), path) for name, path in files if is_shipped(name))
+
+
+def is_shipped(name: Path) -> bool:
+    if name.parts[0].endswith(".dist-info") and len(name.parts) == 2:
+        return name.name not in LEFT_OUT_OF_DIST_INFO
+    return name.suffix not in LEFT_OUT_SUFFIXES and not LEFT_OUT_FOLDERS.intersection(name.parts[:-1])
+
+
+def add_to_zip(archive: Path, files: Iterable[File]) -> None:
+    with zipfile.ZipFile(archive, "a") as package:
+        for name, path in files:
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, also when built elsewhere: otherwise Lambda ignores the permissions
+            entry.external_attr = 0o100644 << 16  # readable by all: Lambda runs as a user of its own
+            package.writestr(entry, path.read_bytes())
+
+
+def unzipped_size(archive: Path) -> int:
+    with zipfile.ZipFile(archive) as package:
+        return sum(entry.file_size for entry in package.infolist())
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()  # as PyPI compares names
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def shown(path: Path) -> str:
+    resolved = path.resolve()
+    return str(resolved.relative_to(ROOT)) if resolved.is_relative_to(ROOT) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
