@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import av
 from av.filter import Graph
+from av.video.frame import PictureType
 
 FORMATS: Final = {"h264": "yuv420p", "libx265": "yuv420p10le", "mpeg4": "yuv420p", "mjpeg": "yuvj420p"}
 OPTIONS: Final = {
@@ -108,6 +109,7 @@ def _pictures(
         for number, frame in enumerate(_frames(chain, round(seconds * rate))):
             frame = frame.reformat(format=stream.pix_fmt)
             frame.pts, frame.time_base = number, 1 / Fraction(rate)
+            frame.pict_type = PictureType.NONE  # or every picture becomes a key frame, as the source calls them
             yield frame
 
     return _encoded(stream, frames())

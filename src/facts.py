@@ -10,6 +10,7 @@ from typing import Final
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.rational import AVRational
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
@@ -85,12 +86,14 @@ def of_container(opened: InputContainer, size: int, layout: Layout | None, video
     )
 
 
-def of_video(stream: VideoStream, frame: VideoFrame, turn: Orientation) -> Video:
+def of_video(stream: VideoStream, frame: VideoFrame, turn: Orientation, fragmented: bool) -> Video:
     """Facts of a track; `frame` is a decoded one, which knows what only the bit stream says."""
     context = stream.codec_context
     aspect = pixel_aspect(stream)
     width, height = square(frame.width, frame.height, aspect)
-    rate = stream.average_rate or stream.guessed_rate
+    rate: Fraction | AVRational | None = stream.average_rate or stream.guessed_rate
+    if fragmented and frame.duration:  # FFmpeg would divide the frames of the fragments it saw by the time of all
+        rate = 1 / Fraction(frame.duration * frame.time_base)
     transfer = context.color_trc if context.color_trc != ColorTrc.UNSPECIFIED else frame.color_trc
     dolby_vision = context.coded_side_data.get("dovi_conf")
     return Video(

@@ -10,6 +10,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 import facts
+import fragments
 import isobmff
 import key_frames
 import poster
@@ -64,8 +65,10 @@ def inspect(reader: RangeReader, limits: Limits) -> Inspection:
         layout = isobmff.scan(reader)
         if fourcc := layout.encrypted():
             raise Rejected("encrypted", codec=fourcc.decode("latin-1"))
-        if not layout.fragmented:
-            isobmff.show_only_index(reader, layout)
+        chosen = fragments.choose(reader, layout, POSTER_AT) if layout.fragmented else []
+        isobmff.show_only_index(reader, layout)
+        if chosen:
+            fragments.show_only(reader, layout, chosen)
     options = OPTIONS | {"max_pixels": str(limits.max_pixels)}
     try:
         # The demuxer is named: a playlist or another container must never choose its own and open URLs.
@@ -98,7 +101,7 @@ def _inspect(
         warnings.append(f"No poster could be made: {error}")
     return Inspection(
         container=facts.of_container(container, reader.size, layout, len(tracks)),
-        video=facts.of_video(stream, frame, turn),
+        video=facts.of_video(stream, frame, turn, bool(layout and layout.fragmented)),
         audio=tuple(facts.of_audio(track) for track in container.streams.audio if isinstance(track, AudioStream)),
         poster=picture,
         warnings=tuple(warnings),

@@ -36,6 +36,7 @@ class Box:
 class Track:
     """What the first sample description of a track says."""
 
+    id: int
     handler: bytes  # b"vide", b"soun", ...
     codec: bytes  # the sample entry's four-character code, b"" where there is none
     samples: int
@@ -80,9 +81,9 @@ def scan(reader: RangeReader) -> Layout:
     _bound("MB of index", moov.end - moov.start >> 20, MAX_INDEX_BYTES >> 20)
     reader.load([(moov.start, moov.end)])
     content = _decompressed(memoryview(reader.peek(moov.body, moov.end - moov.body)))
-    tracks = tuple(_track(content, box) for box in _boxes(content, 0, len(content)) if box.type == b"trak")
+    tracks = tuple(_track(content, box) for box in boxes(content, 0, len(content)) if box.type == b"trak")
     _bound("frames and sound samples", sum(track.samples for track in tracks), MAX_SAMPLES)
-    fragmented = any(box.type == b"mvex" for box in _boxes(content, 0, len(content)))
+    fragmented = any(box.type == b"mvex" for box in boxes(content, 0, len(content)))
     fast_start = not any(box.type in (b"mdat", b"moof") for box in before)
     return Layout(ftyp, moov, tuple(before), fast_start, fragmented, tracks)
 
@@ -97,19 +98,23 @@ def show_only_index(reader: RangeReader, layout: Layout) -> None:
     reader.overlays[layout.moov.end] = struct.pack(">I4s", 0, b"free")  # size 0: to the end of the file
 
 
+def box_at(reader: RangeReader, at: int) -> Box | None:
+    """The box that begins at `at`, None where there can be none; it may end behind the end of the file."""
+    return _box(reader.peek(at, 16), 0, at, reader.size) if 0 <= at <= reader.size - 8 else None
+
+
 def _top_level(reader: RangeReader) -> Iterator[Box]:
     at = 0
     for _ in range(MAX_TOP_LEVEL_BOXES):
-        if at + 8 > reader.size:
-            return
-        box = _box(reader.peek(at, 16), 0, at, reader.size)
+        box = box_at(reader, at)
         if box is None:
             return
         yield box
         at = box.end
 
 
-def _boxes(data: memoryview, start: int, end: int) -> Iterator[Box]:
+def boxes(data: memoryview, start: int, end: int) -> Iterator[Box]:
+    """The boxes one after another in data[start:end], as far as they are whole."""
     while start + 8 <= end and (box := _box(data[start : start + 16], 0, start, end)) and box.end <= end:
         yield box
         start = box.end
@@ -129,6 +134,8 @@ def _box(header: bytes | memoryview, at: int, start: int, end: int) -> Box | Non
 
 def _track(moov: memoryview, trak: Box) -> Track:
     found = {box.type: moov[box.body : box.end] for box in _descend(moov, trak)}
+    tkhd = found.get(b"tkhd", b"")
+    (number,) = _unpack(">I", tkhd[20:24] if tkhd[:1] == b"\1" else tkhd[12:16])
     handler = bytes(found.get(b"hdlr", b"")[8:12])
     entry = found.get(b"stsd", b"")[8:]
     width, height = _unpack(">HH", entry[32:36]) if handler == b"vide" else (0, 0)
@@ -136,11 +143,11 @@ def _track(moov: memoryview, trak: Box) -> Track:
     runs, _, duration = _unpack(">III", found.get(b"stts", b"")[4:16])
     if handler == b"soun" and constant and runs == 1 and duration == 1:
         samples = 0  # uncompressed sound: FFmpeg indexes its chunks, not its samples
-    return Track(handler, bytes(entry[4:8]), samples, width, height)
+    return Track(number, handler, bytes(entry[4:8]), samples, width, height)
 
 
 def _descend(data: memoryview, parent: Box, depth: int = 0) -> Iterator[Box]:
-    for box in _boxes(data, parent.body, parent.end):
+    for box in boxes(data, parent.body, parent.end):
         if box.type in CONTAINERS and depth < MAX_DEPTH:
             yield from _descend(data, box, depth + 1)
         else:
@@ -154,10 +161,10 @@ def _unpack(layout: str, data: memoryview | bytes) -> tuple[int, ...]:
 
 def _decompressed(moov: memoryview) -> memoryview:
     """QuickTime's compressed movie: moov/cmov/cmvd holds zlib data. Anything else is returned as it is."""
-    cmov = next(_boxes(moov, 0, len(moov)), None)
+    cmov = next(boxes(moov, 0, len(moov)), None)
     if cmov is None or cmov.type != b"cmov":
         return moov
-    packed = next((box for box in _boxes(moov, cmov.body, cmov.end) if box.type == b"cmvd"), None)
+    packed = next((box for box in boxes(moov, cmov.body, cmov.end) if box.type == b"cmvd"), None)
     if packed is None:
         return moov
     (claimed,) = _unpack(">I", moov[packed.body : packed.end])

@@ -32,22 +32,22 @@ def near(
     seen: set[int | None] = set()
     decoded, damage = False, ""
     for place in places:
-        packet = _packet(container, stream, place)
-        if packet is None or packet.pos in seen:
-            continue
-        seen.add(packet.pos)
+        frames = []
         try:
+            packet = _packet(container, stream, place)
+            if packet is None or packet.pos in seen:
+                continue
+            seen.add(packet.pos)
             frames = context.decode(packet) + context.decode(None)
         except av.FFmpegError as error:
             damage = str(error)
-            frames = []
         if reader.failure:
             raise reader.failure
         context.flush_buffers()
         for frame in frames[:1]:
             decoded = True
             yield frame
-    if not seen:
+    if not seen and not damage:
         raise Rejected("no-frames", frames=stream.frames)
     if not decoded:
         raise Rejected("undecodable", detail=damage or "no picture came out of the decoder")

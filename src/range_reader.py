@@ -37,8 +37,10 @@ class RangeReader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.size = size
+        self.end = size  # where `read` finds the end of the file
         self.requests = self.bytes_read = self.waits = 0
         self.failure: BaseException | None = None
+        self._hidden: list[tuple[int, int, bytes]] = []
         self.overlays: dict[int, bytes] = {}  # what `read` gives in place of the object's own bytes
         self._fetch, self._max_bytes, self._deadline, self._clock = fetch, max_bytes, deadline, clock
         self._starts: list[int] = []  # of the cached ranges, ascending; none overlaps another
@@ -73,6 +75,10 @@ class RangeReader:
             self._starts.insert(at, start)
             self._ranges.insert(at, chunk)
 
+    def hide(self, start: int, end: int, header: bytes) -> None:
+        """Lets `read` find `header` and then zeros in [start, end), which is never fetched."""
+        self._hidden.append((start, end, header))
+
     def peek(self, start: int, length: int) -> bytes:
         """The bytes of [start, start + length), fewer only at the end of the file."""
         end = min(start + length, self.size)
@@ -87,10 +93,12 @@ class RangeReader:
 
     def read(self, length: int) -> bytes:
         """Up to `length` bytes, never more: PyAV copies whatever it is given into FFmpeg's buffer."""
-        if self.failure or self._position >= self.size:
+        if self.failure or self._position >= self.end:
             return b""
         try:
-            piece = self._cached(self._position, length)
+            ends = (self.end, *(start for start, _, _ in self._hidden if start > self._position))
+            length = min(length, min(ends) - self._position)
+            piece = self._hidden_bytes(length) or self._cached(self._position, length)
             if not piece:
                 self.load([(self._position, self._position + max(length, READ_AHEAD))])
                 piece = self._cached(self._position, length)
@@ -103,7 +111,7 @@ class RangeReader:
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As io.IOBase.seek."""
-        self._position = offset + (0, self._position, self.size)[whence]
+        self._position = offset + (0, self._position, self.end)[whence]
         return self._position
 
     def tell(self) -> int:
@@ -116,6 +124,13 @@ class RangeReader:
             return b""
         offset = start - self._starts[at]
         return self._ranges[at][offset : offset + length]
+
+    def _hidden_bytes(self, length: int) -> bytes:
+        for start, end, header in self._hidden:
+            if start <= self._position < end:
+                length = min(length, end - self._position, 4096)
+                return header[self._position - start :][:length].ljust(length, b"\0")
+        return b""
 
     def _overlaid(self, start: int, piece: bytes) -> bytes:
         for at, patch in self.overlays.items():

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-PURE = ["events", "verdicts", "signatures", "isobmff", "riff", "range_reader", "results", "messages"]
+PURE = ["events", "verdicts", "signatures", "isobmff", "fragments", "riff", "range_reader", "results", "messages"]
 AWS = {"boto3", "botocore", "aws_lambda_powertools"}
 INSPECTION = ["inspector", "facts", "key_frames", "poster"]
 

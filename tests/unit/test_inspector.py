@@ -34,9 +34,11 @@ def plain():
 @pytest.fixture(scope="module")
 def large():
     """Over 2 MB, so that head and tail are fetched, and not everything."""
+    groups = {"preset": "ultrafast", "x264-params": "keyint=5:min-keyint=5:bframes=0"}
+    film = {"size": (1280, 720), "seconds": 3, "codec_options": groups}
     return {
-        "moov first": video(size=(1280, 720), options={"movflags": "faststart"}),
-        "moov last": video("mov", size=(1280, 720)),
+        "moov first": video(**film, options={"movflags": "faststart"}),
+        "moov last": video("mov", **film),
         "avi": video("avi", "mpeg4", size=(1280, 720), audio="mp3", codec_options={"b": "20M"}),
     }
 
@@ -218,3 +220,38 @@ def test_a_fault_while_reading_is_not_a_verdict(large):
 
 def test_the_demuxers_are_named():
     assert {inspector.signatures.ISOBMFF, inspector.signatures.AVI} <= set(av.formats_available)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "frag_keyframe+empty_moov",  # with its own index at the end (mfra)
+        "frag_keyframe+empty_moov+dash+global_sidx+skip_trailer",  # with a segment index in front (sidx)
+        "frag_keyframe+empty_moov+skip_trailer",  # with none
+        "frag_every_frame+empty_moov+skip_trailer",  # sound and pictures in fragments of their own
+    ],
+)
+def test_fragments_are_not_walked(flags):
+    options = {"preset": "ultrafast", "x264-params": "keyint=6:min-keyint=6:bframes=0"}
+    file = File(video(size=(1280, 720), seconds=10, options={"movflags": flags}, codec_options=options))
+    reader = file.reader()
+    found = inspect(reader, LIMITS)
+    assert file.content.count(b"mfhd") >= 50
+    assert reader.requests <= 8
+    assert reader.waits <= 3
+    assert reader.bytes_read < len(file.content) / 4
+    assert found.container.duration == pytest.approx(10, abs=0.1)
+    if "every_frame" not in flags:  # FFmpeg's own muxer gives the first frame another duration there
+        assert found.video.frame_rate == "30/1"
+    assert found.poster
+
+
+@pytest.mark.parametrize("flags", ["frag_keyframe+empty_moov", "frag_keyframe+empty_moov+skip_trailer"])
+def test_a_few_large_fragments(flags):
+    options = {"preset": "ultrafast", "x264-params": "keyint=60:min-keyint=60:bframes=0"}
+    file = File(video(size=(1280, 720), seconds=10, options={"movflags": flags}, codec_options=options))
+    found = inspect(file.reader(), LIMITS)
+    assert file.content.count(b"mfhd") == 5
+    assert len(file.ranges) <= 8
+    assert found.container.duration == pytest.approx(10, abs=0.1)
+    assert found.poster

@@ -1,0 +1,177 @@
+"""Fragmented MP4 (recorded live, or cut for streaming) without walking its fragments.
+
+FFmpeg visits every `moof` when it opens such a file: 860 fragments are 860 requests. Here a few of them are
+chosen, near the wanted places and at the end, and the rest is hidden from it. Where they lie is told by one of
+the file's own indexes (`mfra` at the end, `sidx` behind `moov`), or else found by looking there.
+
+Boxes: ISO/IEC 14496-12, 8.8 (movie fragments) and 8.16.3 (segment index).
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from isobmff import Box, Layout, box_at, boxes
+from range_reader import READ_AHEAD, RangeReader
+from verdicts import Rejected
+
+WALKED: Final = 8  # so few fragments are visited one by one: each costs a round trip
+MAX_WINDOW: Final = 8 << 20  # looked through for the beginning of a fragment
+
+
+def choose(reader: RangeReader, layout: Layout, places: Sequence[float]) -> list[tuple[Box, Box]]:
+    """The first fragment, those near `places` (0 to 1 of the film) and the last, as (moof, mdat) in file order.
+
+    Empty where there are none. Raises Rejected("truncated") where the last one is cut off.
+    """
+    first = _first(reader, layout)
+    if first is None:
+        return []
+    starts = _from_mfra(reader, layout) or _from_sidx(reader, layout.moov.end, first[0].start)
+    if not starts and _few(reader, first):
+        starts = _walk(reader, first)
+    if starts:
+        wanted = {starts[int(place * (len(starts) - 1))] for place in places} | {starts[-1]}
+    else:
+        wanted = _look(reader, layout, first, places)
+    wanted.add(first[0].start)  # if any fragment begins with a key frame, it is this one
+    reader.load((start, start + READ_AHEAD // 4) for start in wanted)
+    chosen = [fragment for start in sorted(wanted) if (fragment := _fragment(reader, start))] or [first]
+    end = chosen[-1][1].end
+    if end > reader.size:
+        raise Rejected("truncated", box="mdat", boxEnd=end, fileEnd=reader.size)
+    return chosen
+
+
+def show_only(reader: RangeReader, layout: Layout, chosen: Iterable[tuple[Box, Box]]) -> None:
+    """Lets FFmpeg see the chosen fragments too, as if the file ended behind the last of them."""
+    at = layout.moov.end
+    del reader.overlays[at]
+    for moof, mdat in chosen:
+        gap = moof.start - at
+        if gap >= 8:
+            header = struct.pack(">I4s", gap, b"free") if gap < 1 << 32 else struct.pack(">I4sQ", 1, b"free", gap)
+            reader.hide(at, moof.start, header)
+        at = mdat.end
+    reader.end = at
+
+
+def _first(reader: RangeReader, layout: Layout) -> tuple[Box, Box] | None:
+    at, first = layout.moov.end, None
+    for _ in range(2 * WALKED):  # past styp, sidx, free, and fragments of sound alone
+        box = box_at(reader, at)
+        fragment = _fragment(reader, at)
+        first = first or fragment
+        if box is None or (fragment and _has_video(reader, layout, box)):
+            return fragment or first
+        at = box.end
+    return first
+
+
+def _has_video(reader: RangeReader, layout: Layout, moof: Box) -> bool:
+    content = memoryview(reader.peek(moof.body, moof.end - moof.body))
+    trafs = [traf for traf in boxes(content, 0, len(content)) if traf.type == b"traf"]
+    tfhds = [box for traf in trafs for box in boxes(content, traf.body, traf.end) if box.type == b"tfhd"]
+    tracks = {int.from_bytes(content[tfhd.body + 4 : tfhd.body + 8]) for tfhd in tfhds}
+    return not tracks.isdisjoint(track.id for track in layout.tracks if track.handler == b"vide")
+
+
+def _fragment(reader: RangeReader, at: int) -> tuple[Box, Box] | None:
+    """The fragment that begins at `at`; its media data may end behind the end of the file."""
+    moof = box_at(reader, at)
+    if moof is None or moof.type != b"moof" or reader.peek(moof.body + 4, 4) != b"mfhd":
+        return None
+    mdat = box_at(reader, moof.end)
+    return (moof, mdat) if mdat and mdat.type == b"mdat" else None
+
+
+def _from_mfra(reader: RangeReader, layout: Layout) -> list[int]:
+    """Where the fragments of the video track begin, by the random access index at the end of the file."""
+    tail = reader.peek(max(reader.size - 16, 0), 16)
+    if tail[4:8] != b"mfro":
+        return []
+    size = struct.unpack(">I", tail[12:])[0]
+    mfra = box_at(reader, reader.size - size) if 16 < size <= reader.size - layout.moov.end else None
+    if mfra is None or mfra.type != b"mfra" or mfra.end != reader.size or size > MAX_WINDOW:
+        return []
+    content = memoryview(reader.peek(mfra.body, mfra.end - mfra.body))
+    tables = [_tfra(content[box.body : box.end]) for box in boxes(content, 0, len(content)) if box.type == b"tfra"]
+    video = {track.id for track in layout.tracks if track.handler == b"vide"}
+    starts = max((starts for track, starts in tables if track in video), key=len, default=[])
+    return starts if starts == sorted(starts) else []
+
+
+def _tfra(table: memoryview) -> tuple[int, list[int]]:
+    if len(table) < 16:
+        return 0, []
+    version, track, lengths, entries = struct.unpack(">B3xIII", table[:16])
+    wide = version == 1
+    numbers = sum((lengths >> shift & 3) + 1 for shift in (0, 2, 4))  # of traf, trun and sample
+    entry = (16 if wide else 8) + numbers
+    entries = min(entries, (len(table) - 16) // entry)
+    layout = ">8xQ" if wide else ">4xI"
+    found = (struct.unpack_from(layout, table, 16 + number * entry)[0] for number in range(entries))
+    return track, list(dict.fromkeys(found))
+
+
+def _from_sidx(reader: RangeReader, start: int, first: int) -> list[int]:
+    """Where the fragments begin, by one segment index in front of them; none for an index of indexes."""
+    for box in _between(reader, start, first):
+        if box.type != b"sidx" or box.end - box.start > MAX_WINDOW:
+            continue
+        content = reader.peek(box.body, box.end - box.body)
+        wide = content[:1] == b"\1"
+        offset, count = struct.unpack_from(">Q2xH" if wide else ">I2xH", content, 20 if wide else 16)
+        sizes = [size for (size,) in struct.iter_unpack(">I8x", content[32 if wide else 24 :][: 12 * count])]
+        if not sizes or any(size >> 31 for size in sizes):
+            return []
+        starts = [box.end + offset]
+        for size in sizes[:-1]:
+            starts.append(starts[-1] + size)
+        return starts
+    return []
+
+
+def _between(reader: RangeReader, start: int, end: int) -> Iterable[Box]:
+    while start < end and (box := box_at(reader, start)):
+        yield box
+        start = box.end
+
+
+def _few(reader: RangeReader, first: tuple[Box, Box]) -> bool:
+    moof, mdat = first
+    return (reader.size - moof.start) / (mdat.end - moof.start) <= WALKED
+
+
+def _walk(reader: RangeReader, first: tuple[Box, Box]) -> list[int]:
+    starts = [first[0].start]
+    at = first[1].end
+    for _ in range(2 * WALKED):
+        fragment = _fragment(reader, at)
+        if fragment is None:
+            break
+        starts.append(at)
+        at = fragment[1].end
+    return starts
+
+
+def _look(reader: RangeReader, layout: Layout, first: tuple[Box, Box], places: Sequence[float]) -> set[int]:
+    """Fragments with pictures, found by their headers in windows as large as one fragment and a quarter more."""
+    begin = first[0].start
+    window = min(max((first[1].end - begin) * 5 // 4, READ_AHEAD), MAX_WINDOW)
+    spots = [begin + int((reader.size - begin) * place) for place in places]
+    spots.append(reader.size - window)
+    spots = sorted({min(max(spot, begin), reader.size - window) for spot in spots})
+    reader.load((spot, spot + window) for spot in spots)
+    found = set()
+    for spot in spots:
+        content = reader.peek(spot, window)
+        last = spot == spots[-1]
+        at = content.rfind(b"moof") if last else content.find(b"moof")
+        while at >= 0:
+            fragment = _fragment(reader, spot + at - 4) if at >= 4 else None
+            if fragment and _has_video(reader, layout, fragment[0]):
+                found.add(spot + at - 4)
+                break
+            at = content.rfind(b"moof", 0, at) if last else content.find(b"moof", at + 1)
+    return found
