@@ -16,6 +16,7 @@ OPTIONS: Final = {
     "h264": {"preset": "ultrafast", "x264-params": "keyint=30:bframes=0"},
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:keyint=30"},
 }
+FILM: Final[dict[str, Any]] = {"size": (1280, 720), "seconds": 12}
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def video(
 def samples() -> list[Sample]:
     """What `make demo` uploads when it is given nothing else."""
     return [
-        Sample("holiday/beach.mp4", lambda: video(size=(1280, 720), options={"movflags": "faststart"}), "success"),
-        Sample("holiday/sunset.mp4", lambda: video(size=(1280, 720)), "success"),
-        Sample("DCIM/100APPLE/IMG_0042.MOV", lambda: video("mov", size=(1280, 720), rotation=-90), "success"),
+        Sample("holiday/beach.mp4", lambda: video(**FILM, options={"movflags": "faststart"}), "success"),
+        Sample("holiday/sunset.mp4", lambda: video(**FILM), "success"),
+        Sample("DCIM/100APPLE/IMG_0042.MOV", lambda: video("mov", **FILM, rotation=-90), "success"),
         Sample("archive/old camcorder.avi", lambda: video("avi", "mpeg4", size=(720, 576), audio="mp3"), "success"),
         Sample("drone/DJI_0007.MP4", lambda: video(codec="libx265", size=(1920, 1080), seconds=1), "success"),
         Sample("Été 2026 (1) 🎬.mp4", lambda: video(picture="mandelbrot"), "success"),

@@ -83,20 +83,19 @@ def process(upload: events.Upload, context: LambdaContext) -> dict[str, str]:
     result = results.document(upload, outcome, cost)
     poster = outcome.poster if isinstance(outcome, Inspection) else None
     publisher.publish(result, poster.jpeg if poster else None)
-    _measure(result)
+    _measure(result, context)
     return {"key": upload.key, "status": result["status"], "resultKey": result["resultKey"]}
 
 
-def _measure(result: dict[str, Any]) -> None:
+def _measure(result: dict[str, Any], context: LambdaContext) -> None:
     """One line by embedded metric format: three metrics, and beside them what the log queries ask for."""
-    success = result["status"] == "success"
     metrics.add_metric("VideosProcessed", MetricUnit.Count, 1)
-    metrics.add_metric("SuccessfulProcessing", MetricUnit.Count, int(success))
+    metrics.add_metric("SuccessfulProcessing", MetricUnit.Count, int(result["status"] == "success"))
     metrics.add_metric("ProcessingDuration", MetricUnit.Milliseconds, result["inspection"]["durationMs"])
-    metrics.add_metadata("key", result["source"]["key"])
-    metrics.add_metadata("versionId", result["source"]["versionId"])
-    metrics.add_metadata("size", result["source"]["size"])
-    metrics.add_metadata("requests", result["inspection"]["requests"])
-    metrics.add_metadata("bytesRead", result["inspection"]["bytesRead"])
+    for name in ("bucket", "key", "versionId", "size"):
+        metrics.add_metadata(name, result["source"][name])
+    for name in ("requests", "bytesRead"):
+        metrics.add_metadata(name, result["inspection"][name])
+    metrics.add_metadata("function_request_id", context.aws_request_id)
     metrics.flush_metrics()  # now: what is flushed at the end is lost with a time-out
     logger.info("Processed", status=result["status"], reason=result.get("failure", {}).get("reason"))

@@ -1,0 +1,148 @@
+"""The whole pipeline on this machine: the real template, deploy script and package, on a cloud of its own.
+
+    python -m demo [VIDEO ...]
+
+Without arguments sample videos are made and uploaded; otherwise the files named. Exit status: 0 when every
+upload came to its outcome, 1 when something went wrong, 2 when a file cannot be uploaded.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import localcloud
+from demo import report
+from demo.intake import Intake, Overdue, Uploaded, wait_for
+from demo.samples import samples
+
+ROOT = Path(__file__).parents[1]
+STATE = ROOT / ".localcloud"
+OUTPUT = ROOT / "demo-output"
+ENVIRONMENT = "demo"
+SUFFIXES = (".mp4", ".MP4", ".mov", ".MOV", ".avi", ".AVI")  # S3 compares case
+OUTCOME_SECONDS = 120  # far more than any video takes here: three tries, one after another
+
+
+class Trouble(Exception):
+    """Something a person must know, in a sentence."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the demonstration and returns the exit status."""
+    for name in arguments:
+        if not Path(name).is_file():
+            print(f"demo: there is no file {name}", file=sys.stderr)
+            return 2
+        if not name.endswith(SUFFIXES):
+            print(f"demo: {name}: S3 only announces names that end in {' '.join(SUFFIXES)}", file=sys.stderr)
+            return 2
+    progress = report.Progress()
+    started = time.monotonic()
+    try:
+        with localcloud.running(STATE) as cloud:
+            os.environ.update(cloud.environ)
+            os.environ.pop("AWS_PROFILE", None)
+            progress("Deploying template.yaml by scripts/deploy.sh ...")
+            deploy(cloud)
+            intake = Intake(f"video-intake-{ENVIRONMENT}")
+            expected = upload(intake, arguments, progress)
+            results = outcomes(intake, list(expected), progress)
+            progress.clear()
+            show(intake, results, cloud.mailbox)
+        check(results, expected)
+    except (Trouble, Overdue, localcloud.LocalCloudError) as trouble:
+        progress.clear()
+        print(f"demo: {trouble}", file=sys.stderr)
+        return 1
+    print(f"\nAll {len(results)} uploads came to their outcome. {time.monotonic() - started:.0f} s in all.")
+    return 0
+
+
+def deploy(cloud: localcloud.LocalCloud) -> None:
+    """Deploys as to AWS, for the processor of this machine, which is to run the package."""
+    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+    command = ["scripts/deploy.sh", "--env", ENVIRONMENT, "--email", "you@example.com", "--architecture", architecture]
+    if platform.system() != "Linux":  # Lambda's wheels are Linux's
+        command += ["--wheels", "host"]
+    log = cloud.state / "deploy.log"
+    with log.open("w") as out:
+        if subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, check=False).returncode:
+            raise Trouble("the deployment failed:\n" + "\n".join(log.read_text().splitlines()[-20:]))
+
+
+def upload(intake: Intake, files: list[str], progress: report.Progress) -> dict[Uploaded, str | None]:
+    """Uploads the files, or else the samples; returns the verdict each must come to, None where it is not known."""
+    if files:
+        uploaded: dict[Uploaded, str | None] = {}
+        for number, name in enumerate(files, 1):
+            progress(f"Uploading {number} of {len(files)}: {Path(name).name} ...")
+            uploaded[intake.upload_file(Path(name).name, name)] = None
+        return uploaded
+    expected: dict[Uploaded, str | None] = {}
+    all_samples = samples()
+    for number, sample in enumerate(all_samples, 1):
+        progress(f"Making and uploading {number} of {len(all_samples)}: {sample.key} ...")
+        expected[intake.upload(sample.key, sample.content())] = sample.verdict
+    return expected
+
+
+def outcomes(intake: Intake, uploaded: list[Uploaded], progress: report.Progress) -> list[dict[str, Any]]:
+    """Waits until every upload has its result, or is known to have failed."""
+    results: dict[Uploaded, dict[str, Any]] = {}
+
+    def complete() -> bool:
+        for one in uploaded:
+            if one not in results and (result := intake.result(one)):
+                results[one] = result
+                progress(f"{len(results)} of {len(uploaded)} outcomes ...")
+        if failed := intake.failed_events():
+            log = f"see {STATE.name}/server.log"
+            raise Trouble(f"{failed} event(s) could not be processed and wait in the queue of failed events; {log}")
+        return len(results) == len(uploaded)
+
+    wait_for("every outcome", complete, OUTCOME_SECONDS)
+    wait_for("the metrics", lambda: _counted(intake) == len(uploaded) or None, OUTCOME_SECONDS)
+    return [results[one] for one in uploaded]
+
+
+def show(intake: Intake, results: list[dict[str, Any]], mailbox: Path) -> None:
+    """Prints everything that AWS would show, and saves results and posters."""
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    for result in results:
+        for key in filter(None, [result["resultKey"], (result.get("poster") or {}).get("key")]):
+            target = OUTPUT / Path(key).relative_to("results")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(intake.read(key) or b"")
+    print(report.table(report.HEADINGS, [report.row(result) for result in results]))
+    print("\nE-mails to the subscriber (failures only, the default):\n")
+    print("\n\n".join(report.letter(message) for message in report.letters(mailbox)) or "  none")
+    print("\nMetrics (CloudWatch, namespace VideoIntake):\n")
+    for name, statistic, value in intake.metrics(ENVIRONMENT):
+        print(f"  {name:22}{statistic:9}{'none' if value is None else f'{value:.4g}'}")
+    print("\nAlarms:\n")
+    for alarm in intake.alarms():
+        print(f"  {alarm['StateValue']:19}{alarm['AlarmName']}")
+    posters = sum(1 for result in results if result.get("poster"))
+    print(f"\n{len(results)} results and {posters} posters lie under {OUTPUT.relative_to(ROOT)}/")
+
+
+def check(results: list[dict[str, Any]], expected: dict[Uploaded, str | None]) -> None:
+    """Holds every sample against the verdict it must come to."""
+    for result, verdict in zip(results, expected.values(), strict=True):
+        actual = result.get("failure", {}).get("reason", "success")
+        if verdict not in (None, actual):
+            raise Trouble(f"{result['source']['key']} was judged {json.dumps(actual)} instead of {json.dumps(verdict)}")
+
+
+def _counted(intake: Intake) -> float | None:
+    return next(value for name, _, value in intake.metrics(ENVIRONMENT) if name == "VideosProcessed")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

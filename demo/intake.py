@@ -1,0 +1,138 @@
+"""A deployed stack, spoken to through AWS's public interfaces only: the same on AWS and on the local cloud."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+METRICS: Final = {"VideosProcessed": "Sum", "SuccessfulProcessing": "Average", "ProcessingDuration": "Average"}
+POLL_SECONDS: Final = 0.2
+
+
+class Overdue(Exception):
+    """Something that was waited for has not come in time."""
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """One version of an object that was uploaded."""
+
+    key: str
+    version_id: str
+
+    @property
+    def folder(self) -> str:
+        """Where its result is written."""
+        return f"results/{self.key}/{self.version_id}/"
+
+
+@dataclass
+class Intake:
+    """The stack `stack_name`, in the account and region of `session`."""
+
+    stack_name: str
+    session: boto3.Session = field(default_factory=boto3.Session)
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs by name."""
+        stack = self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    @property
+    def bucket(self) -> str:
+        """The bucket that videos are uploaded to."""
+        return self.outputs["BucketName"]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client, one of each for all time."""
+        if service not in self._clients:
+            config = Config(retries={"mode": "standard"}, max_pool_connections=16)
+            self._clients[service] = self.session.client(service, config=config)
+        return self._clients[service]
+
+    _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def upload(self, key: str, content: bytes) -> Uploaded:
+        """Puts `content` under `key`."""
+        answer = self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=content)
+        return Uploaded(key, answer["VersionId"])
+
+    def upload_file(self, key: str, path: str) -> Uploaded:
+        """Uploads a file of any size in parts, as `aws s3 cp` does."""
+        s3 = self.client("s3")
+        s3.upload_file(path, self.bucket, key, Config=TransferConfig(max_concurrency=4))
+        return Uploaded(key, s3.head_object(Bucket=self.bucket, Key=key)["VersionId"])
+
+    def read(self, key: str) -> bytes | None:
+        """The content of an object, None where there is none."""
+        try:
+            content: bytes = self.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+        return content
+
+    def result(self, uploaded: Uploaded) -> dict[str, Any] | None:
+        """The result document of a version, None while there is none."""
+        content = self.read(uploaded.folder + "result.json")
+        return json.loads(content) if content else None
+
+    def tags(self, uploaded: Uploaded) -> dict[str, str]:
+        """The tags of a version."""
+        answer = self.client("s3").get_object_tagging(
+            Bucket=self.bucket, Key=uploaded.key, VersionId=uploaded.version_id
+        )
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
+    def failed_events(self) -> int:
+        """How many events wait in the queue of those that could not be processed."""
+        answer = self.client("sqs").get_queue_attributes(
+            QueueUrl=self.outputs["FailedEventsQueueUrl"], AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+    def metrics(self, environment: str, hours: float = 1) -> Iterator[tuple[str, str, float | None]]:
+        """Name, statistic and value of each metric over the last `hours`."""
+        now = datetime.now(UTC)
+        for name, statistic in METRICS.items():
+            answer = self.client("cloudwatch").get_metric_statistics(
+                Namespace="VideoIntake",
+                MetricName=name,
+                Dimensions=[
+                    {"Name": "environment", "Value": environment},
+                    {"Name": "service", "Value": "video-intake"},
+                ],
+                StartTime=now - timedelta(hours=hours),
+                EndTime=now + timedelta(minutes=5),
+                Period=7 * 86400,  # one point for all
+                Statistics=[statistic],
+            )
+            points = answer["Datapoints"]
+            yield name, statistic.lower(), points[0][statistic] if points else None
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """The alarms of the stack."""
+        alarms = self.client("cloudwatch").describe_alarms(AlarmNamePrefix=self.stack_name + "-")["MetricAlarms"]
+        return sorted(alarms, key=lambda alarm: str(alarm["AlarmName"]))
+
+
+def wait_for[T](what: str, ask: Callable[[], T | None], seconds: float = 60) -> T:
+    """Asks until there is an answer other than None or False. Raises Overdue after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = ask()
+        if answer is not None and answer is not False:
+            return answer
+        if time.monotonic() > deadline:
+            raise Overdue(f"{what} did not come within {seconds:g} s")
+        time.sleep(POLL_SECONDS)
