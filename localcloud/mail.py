@@ -1,0 +1,86 @@
+"""SNS e-mail: every mail that a subscriber would receive, as a file.
+
+moto accepts e-mail subscriptions and sends nothing. They count as confirmed here; on AWS nothing arrives until
+the person has followed the link in the confirmation mail.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+from moto.sns import models
+
+DEFAULT_SUBJECT = "AWS Notification Message"
+FOOTER = """
+--
+If you wish to stop receiving notifications from this topic, please click or visit the link below to unsubscribe:
+{link}
+
+Please do not reply directly to this email. If you have any questions or comments regarding this email, please contact us at https://aws.amazon.com/support
+"""  # noqa: E501  # AWS's own lines
+
+
+class Mailbox:
+    """A folder of numbered .eml files, in the order in which they were sent."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._number = len(list(folder.glob("*.eml")))
+
+    def put(self, message: EmailMessage) -> None:
+        with self._lock:
+            self._number += 1
+            finished = self.folder / f"{self._number:04d}.eml"
+            unfinished = finished.with_suffix(".part")  # whoever waits for *.eml never sees half a mail
+            unfinished.write_bytes(message.as_bytes())
+            unfinished.rename(finished)
+
+
+def written(subscription: Any, subject: str | None, text: str) -> EmailMessage:
+    topic = subscription.topic
+    mail = EmailMessage()
+    mail["From"] = Address(topic.display_name or "AWS Notifications", "no-reply", "sns.amazonaws.com")
+    mail["To"] = subscription.endpoint
+    mail["Subject"] = subject or DEFAULT_SUBJECT
+    mail["Date"] = format_datetime(datetime.now(UTC))
+    region = topic.sns_backend.region_name
+    link = (
+        f"https://sns.{region}.amazonaws.com/unsubscribe.html"
+        f"?SubscriptionArn={subscription.arn}&Endpoint={subscription.endpoint}"
+    )
+    mail.set_content(f"{text.rstrip()}\n{FOOTER.format(link=link)}", charset="utf-8", cte="8bit")
+    return mail
+
+
+def install(mailbox: Mailbox) -> None:
+    plain = models.Subscription.publish
+
+    def publish(self: Any, message: str, message_id: str, **options: Any) -> None:
+        if self.attributes.get("RawMessageDelivery") == "false":
+            self.attributes["RawMessageDelivery"] = False  # moto takes any text for "true"
+        if self.protocol not in ("email", "email-json"):
+            plain(self, message, message_id, **options)
+            return
+        matcher = self._filter_policy_matcher
+        if matcher is not None and not matcher.matches(options.get("message_attributes"), message):
+            return
+        text = message
+        if options.get("message_structure") == "json":
+            text = self._parse_message_structure(message, self.protocol)
+        subject = options.get("subject")
+        if self.protocol == "email-json":
+            text = json.dumps(
+                self.get_post_data(text, message_id, subject, options.get("message_attributes")), indent=2
+            )
+        mailbox.put(written(self, subject, text))
+
+    models.Subscription.publish = publish

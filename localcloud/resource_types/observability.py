@@ -1,0 +1,97 @@
+"""Log groups, alarms, dashboards and saved queries."""
+
+from __future__ import annotations
+
+from localcloud.resource_types.base import Properties, Resource
+
+
+class LogGroup(Resource):
+    type = "AWS::Logs::LogGroup"
+    properties = frozenset({"KmsKeyId", "LogGroupName", "RetentionInDays", "Tags"})
+    replaced_by = frozenset({"KmsKeyId", "LogGroupName"})
+
+    def create(self) -> None:
+        self.physical_resource_id = name = self.name("LogGroupName")
+        key = {"kmsKeyId": self.declared["KmsKeyId"]} if "KmsKeyId" in self.declared else {}
+        self.call("logs", "create_log_group", logGroupName=name, tags=self.tags, **key)
+        groups = self.call("logs", "describe_log_groups", logGroupNamePrefix=name)["logGroups"]
+        self.attributes = {"Arn": next(group["arn"] for group in groups if group["logGroupName"] == name)}
+        self.update({})
+
+    def update(self, before: Properties) -> None:
+        name = self.physical_resource_id
+        if "RetentionInDays" in self.declared:
+            self.call("logs", "put_retention_policy", logGroupName=name,
+                      retentionInDays=self.declared["RetentionInDays"])  # fmt: skip
+        elif "RetentionInDays" in before:
+            self.call("logs", "delete_retention_policy", logGroupName=name)
+        self.call("logs", "tag_log_group", logGroupName=name, tags=self.tags)
+
+    def delete(self) -> None:
+        self.call("logs", "delete_log_group", logGroupName=self.physical_resource_id)
+
+
+class QueryDefinition(Resource):
+    """A saved query. moto has no store for them, so it lives here and is listed by nothing but the stack."""
+
+    type = "AWS::Logs::QueryDefinition"
+    properties = frozenset({"LogGroupNames", "Name", "QueryString"})
+
+    def create(self) -> None:
+        self.physical_resource_id = self.name("-")
+        self.attributes = {"QueryDefinitionId": self.physical_resource_id}
+        self.update({})
+
+    def update(self, before: Properties) -> None:
+        groups = self.declared.get("LogGroupNames", [])
+        known = {group["logGroupName"] for group in self.call("logs", "describe_log_groups")["logGroups"]}
+        if not set(groups) <= known:
+            raise ValueError(f"{self.logical_resource_id}: no such log group: {sorted(set(groups) - known)}")
+
+    def delete(self) -> None:
+        pass  # it is gone with this object
+
+
+class Alarm(Resource):
+    type = "AWS::CloudWatch::Alarm"
+    properties = frozenset(
+        {
+            "ActionsEnabled", "AlarmActions", "AlarmDescription", "AlarmName", "ComparisonOperator",
+            "DatapointsToAlarm", "Dimensions", "EvaluationPeriods", "ExtendedStatistic", "InsufficientDataActions",
+            "MetricName", "Metrics", "Namespace", "OKActions", "Period", "Statistic", "Tags", "Threshold",
+            "TreatMissingData", "Unit",
+        }
+    )  # fmt: skip
+    replaced_by = frozenset({"AlarmName"})
+
+    def create(self) -> None:
+        self.physical_resource_id = self.name("AlarmName")
+        self.update({})
+        alarm = self.call("cloudwatch", "describe_alarms", AlarmNames=[self.physical_resource_id])
+        self.attributes = {"Arn": alarm["MetricAlarms"][0]["AlarmArn"]}
+
+    def update(self, before: Properties) -> None:
+        self.call(
+            "cloudwatch", "put_metric_alarm", AlarmName=self.physical_resource_id, Tags=self.tag_list,
+            **self.given("AlarmName", "Tags"),
+        )  # fmt: skip
+
+    def delete(self) -> None:
+        self.call("cloudwatch", "delete_alarms", AlarmNames=[self.physical_resource_id])
+
+
+class Dashboard(Resource):
+    type = "AWS::CloudWatch::Dashboard"
+    properties = frozenset({"DashboardBody", "DashboardName"})
+    replaced_by = frozenset({"DashboardName"})
+
+    def create(self) -> None:
+        self.physical_resource_id = self.name("DashboardName")
+        self.update({})
+
+    def update(self, before: Properties) -> None:
+        self.call("cloudwatch", "put_dashboard", DashboardName=self.physical_resource_id,
+                  DashboardBody=self.declared["DashboardBody"])  # fmt: skip
+
+    def delete(self) -> None:
+        self.call("cloudwatch", "delete_dashboards", DashboardNames=[self.physical_resource_id])

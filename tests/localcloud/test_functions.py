@@ -1,0 +1,120 @@
+"""Lambda as the local cloud runs it: the package in a child process, from events to dead letters."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from .conftest import wait_for
+
+
+def invoke(deployed, payload, **options):
+    return deployed.client("lambda").invoke(
+        FunctionName=deployed.outputs["Function"], Payload=json.dumps(payload), **options
+    )
+
+
+def metric(deployed, namespace, name, dimensions, statistic="Sum"):
+    now = datetime.now(UTC)
+    points = deployed.client("cloudwatch").get_metric_statistics(
+        Namespace=namespace,
+        MetricName=name,
+        Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=7200,
+        Statistics=[statistic],
+    )["Datapoints"]
+    return sum(point[statistic] for point in points)
+
+
+def test_the_function_sees_lambda_and_not_this_machine(deployed):
+    answer = invoke(deployed, {"some": "thing"}, LogType="Tail")
+    seen = json.loads(answer["Payload"].read())
+    assert seen["event"] == {"some": "thing"}
+    assert {"TOPIC", "GREETING", "NUMBER", "AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME"} <= set(seen["environment"])
+    assert not {"HOME", "USER", "VIRTUAL_ENV", "SHELL"} & set(seen["environment"])
+    assert seen["modules"] == []
+
+
+def test_an_upload_is_processed_with_its_version_tags_mail_log_and_metric(deployed):
+    version = deployed.upload("some where/bad größe + 😀.mp4")
+    result = deployed.result("some where/bad größe + 😀.mp4")
+    stored = result["record"]["s3"]["object"]
+    assert stored["key"] == "some+where/bad+gr%C3%B6%C3%9Fe+%2B+%F0%9F%98%80.mp4"
+    assert (stored["versionId"], stored["size"], result["head"]) == (version, 8, "1234")
+    tags = deployed.client("s3").get_object_tagging(
+        Bucket=deployed.outputs["Bucket"], Key="some where/bad größe + 😀.mp4", VersionId=version
+    )
+    assert tags["TagSet"] == [{"Key": "seen", "Value": "yes"}]
+    mails = wait_for(lambda: [m for m in deployed.cloud.mailbox.glob("*.eml") if "Grüße" in m.read_text()])
+    text = mails[0].read_text(encoding="utf-8")
+    assert "To: someone@example.com" in text
+    assert "Subject: An outcome" in text
+    assert "no-reply@sns.amazonaws.com" in text
+    wait_for(lambda: metric(deployed, "Test", "Seen", {"Stage": "test"}) >= 2)
+    assert wait_for(lambda: f"REPORT RequestId: {result['request']}" in deployed.log())
+
+
+def test_a_filter_policy_keeps_mails_away(deployed):
+    deployed.upload("fine.mp4")
+    deployed.result("fine.mp4")
+    deployed.upload("bad after fine.mp4")
+    wait_for(lambda: any("bad after fine" in mail.read_text() for mail in deployed.cloud.mailbox.glob("*.eml")))
+    assert not any("fine.mp4 is done" in m.read_text() and "bad" not in m.read_text()
+                   for m in deployed.cloud.mailbox.glob("*.eml"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "error", "attempts"),
+    [
+        ("raise.mp4", "ValueError", 3),
+        ("exit.mp4", "Runtime.ExitError", 3),
+        ("grow.mp4", "Runtime.OutOfMemory", 3),
+        ("sleep.mp4", "Sandbox.Timedout", 3),
+    ],
+)
+def test_what_fails_is_retried_and_ends_as_a_dead_letter(deployed, key, error, attempts):
+    deployed.upload(key)
+    letter = deployed.dead_letter(key)
+    assert letter["requestContext"]["condition"] == "RetriesExhausted"
+    assert letter["requestContext"]["approximateInvokeCount"] == attempts
+    assert letter["requestContext"]["functionArn"] == deployed.outputs["FunctionArn"] + ":$LATEST"
+    assert letter["responsePayload"]["errorType"] == error
+    assert letter["responseContext"]["functionError"] == "Unhandled"
+    if key == "sleep.mp4":
+        assert "Task timed out after 3.00 seconds" in deployed.log()
+
+
+def test_a_dead_letter_rings(deployed):
+    deployed.upload("raise and ring.mp4")
+    deployed.dead_letter("raise+and+ring.mp4")
+    name = deployed.outputs["Alarm"]
+
+    def state():
+        [alarm] = deployed.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        return alarm["StateValue"]
+
+    wait_for(lambda: state() == "ALARM")
+    mails = wait_for(lambda: [m for m in deployed.cloud.mailbox.glob("*.eml") if f'ALARM: "{name}"' in m.read_text()])
+    assert f'Subject: ALARM: "{name}" in EU (Frankfurt)' in mails[0].read_text()
+    assert "Threshold Crossed: 1 out of the last 1 datapoints" in mails[0].read_text()
+    [share] = deployed.client("cloudwatch").describe_alarms(AlarmNames=[deployed.outputs["ShareAlarm"]])["MetricAlarms"]
+    assert share["StateValue"] == "ALARM"
+    assert metric(deployed, "AWS/Lambda", "Errors", {"FunctionName": deployed.outputs["Function"]}) >= 3
+
+
+def test_beyond_the_reserved_concurrency_calls_are_throttled_and_events_wait(deployed):
+    functions, name = deployed.client("lambda"), deployed.outputs["Function"]
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        with pytest.raises(functions.exceptions.TooManyRequestsException):
+            invoke(deployed, {})
+        deployed.upload("patient.mp4")
+        wait_for(lambda: metric(deployed, "AWS/Lambda", "Throttles", {"FunctionName": name}) >= 2)
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+    began = time.monotonic()
+    deployed.result("patient.mp4")
+    assert time.monotonic() - began < 10

@@ -1,0 +1,39 @@
+"""Starting and ending the local cloud."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+import localcloud
+
+
+def test_a_port_in_use_is_said_in_one_sentence(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        command = [sys.executable, "-m", "localcloud", "--state", str(tmp_path), "--port", str(port)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert ended.returncode == 2
+        assert ended.stderr == f"localcloud: cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
+        with pytest.raises(localcloud.LocalCloudError, match="already in use"), localcloud.running(tmp_path, port):
+            pass
+
+
+def test_a_state_in_use_or_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "theirs" / "mail").mkdir(parents=True)
+    with pytest.raises(localcloud.LocalCloudError, match="files of something else"):
+        localcloud.running(tmp_path / "theirs").__enter__()
+    with localcloud.running(tmp_path / "ours"), pytest.raises(localcloud.LocalCloudError, match="is in use"):
+        localcloud.running(tmp_path / "ours").__enter__()
+
+
+def test_it_ends_with_whoever_started_it_and_leaves_no_child(tmp_path):
+    command = [sys.executable, "-m", "localcloud", "--state", str(tmp_path), "--until-stdin-closes"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert b"endpoint" in process.stdout.readline()
+    process.communicate(timeout=10)  # closes its stdin, as the death of a parent does
+    assert process.returncode == 0
