@@ -41,6 +41,7 @@ def video(
     picture: str = "testsrc2",
     options: dict[str, str] | None = None,
     codec_options: dict[str, str] | None = None,
+    chapters: list[Any] | None = None,
 ) -> bytes:
     """A video file of moving test bars with a tone.
 
@@ -57,6 +58,8 @@ def video(
                 )
             if audio:
                 packets.append(_tone(output, audio, seconds))
+            if chapters:
+                output.set_chapters(chapters)
             output.start_encoding()
             # Interleaved by time, as a camera does it: sound and picture of a second lie side by side.
             for packet in sorted((packet for source in packets for packet in source), key=_decoding_time):

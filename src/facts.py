@@ -18,7 +18,19 @@ from av.video.stream import VideoStream
 from isobmff import Layout
 from poster import Orientation, square
 
+MAX_CHAPTERS: Final = 100  # a film has thirty; the result document also travels as a message of 256 KB
+MAX_TITLE: Final = 200  # characters
+
 HDR: Final[dict[int, str]] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}  # ITU-R BT.2100 names them so
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the film with a name."""
+
+    start: float  # seconds
+    end: float
+    title: str | None
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class Container:
     fast_start: bool | None  # whether the index stands before the media data; None: not said (AVI)
     fragmented: bool
     video_tracks: int
+    chapters: tuple[Chapter, ...]
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,14 @@ def of_container(opened: InputContainer, size: int, layout: Layout | None, video
         fast_start=layout.fast_start if layout else None,
         fragmented=bool(layout and layout.fragmented),
         video_tracks=video_tracks,
+        chapters=tuple(
+            Chapter(
+                round(float(chapter["start"] * chapter["time_base"]), 3),
+                round(float(chapter["end"] * chapter["time_base"]), 3),
+                _text(chapter["metadata"].get("title", "")[:MAX_TITLE]),
+            )
+            for chapter in opened.chapters()[:MAX_CHAPTERS]
+        ),
     )
 
 

@@ -38,6 +38,7 @@ limits = Limits(
     max_pixels=int(os.environ["MAX_FRAME_PIXELS"]),
     max_bytes=int(os.environ["MAX_BYTES_READ"]),
     poster_edge=int(os.environ["POSTER_MAX_EDGE"]),
+    storyboard=os.environ["STORYBOARD"] == "enabled",
 )
 s3 = boto3.client("s3", config=CLIENT)
 sns = boto3.client("sns", config=CLIENT)
@@ -81,8 +82,7 @@ def process(upload: events.Upload, context: LambdaContext) -> dict[str, str]:
     duration = round((time.monotonic() - started) * 1000)
     cost = results.Cost(duration, reader.requests, reader.waits, reader.bytes_read)
     result = results.document(upload, outcome, cost)
-    poster = outcome.poster if isinstance(outcome, Inspection) else None
-    publisher.publish(result, poster.jpeg if poster else None)
+    publisher.publish(result, results.pictures(result, outcome))
     _measure(result, context)
     return {"key": upload.key, "status": result["status"], "resultKey": result["resultKey"]}
 

@@ -16,12 +16,15 @@ import key_frames
 import poster
 import riff
 import signatures
+import storyboard
 from range_reader import RangeReader
+from storyboard import Storyboard
 from verdicts import Rejected
 
 # Everything is asked of the index; FFmpeg must not read and decode frames in order to guess.
 # Opening a file of 1 GB takes 7 ms so, and 78 ms without.
 OPTIONS: Final = {"fpsprobesize": "0", "max_ts_probe": "0", "probesize": "32", "skip_frame": "all"}
+STORYBOARD_AT: Final = tuple((number + 0.5) / storyboard.FRAMES for number in range(storyboard.FRAMES))
 POSTER_AT: Final = (0.10, 0.25, 0.40, 0.02)  # of the duration; the next is tried where a frame is blank
 COVER: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -33,6 +36,7 @@ class Limits:
     max_pixels: int = 8192 * 4352  # of a frame: 8K, in both film and television sizes
     max_bytes: int = 256 << 20  # read of one file: its index (96 MB at most) and a few key frames
     poster_edge: int = 1280  # pixels
+    storyboard: bool = False  # whether to make one
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Inspection:
     video: facts.Video
     audio: tuple[facts.Audio, ...]
     poster: poster.Poster | None
+    storyboard: Storyboard | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -65,7 +70,8 @@ def inspect(reader: RangeReader, limits: Limits) -> Inspection:
         layout = isobmff.scan(reader)
         if fourcc := layout.encrypted():
             raise Rejected("encrypted", codec=fourcc.decode("latin-1"))
-        chosen = fragments.choose(reader, layout, POSTER_AT) if layout.fragmented else []
+        places = POSTER_AT + STORYBOARD_AT if limits.storyboard else POSTER_AT
+        chosen = fragments.choose(reader, layout, places) if layout.fragmented else []
         isobmff.show_only_index(reader, layout)
         if chosen:
             fragments.show_only(reader, layout, chosen)
@@ -92,18 +98,27 @@ def _inspect(
     _check_whole(container, reader)
     _check_size(stream, layout, limits)
     turn = poster.orientation(stream.codec_context.coded_side_data.get("display_matrix"))
+    key_frames.prepare(container, stream)
     frame = _best_frame(container, stream, reader)
-    aspect = facts.pixel_aspect(stream)
+    video = facts.of_video(stream, frame, turn, bool(layout and layout.fragmented))
     picture, warnings = None, []
     try:
-        picture = poster.make(frame, aspect, turn, limits.poster_edge)
+        picture = poster.make(frame, facts.pixel_aspect(stream), turn, video.hdr, limits.poster_edge)
     except (av.FFmpegError, ValueError) as error:
         warnings.append(f"No poster could be made: {error}")
+    whole = facts.of_container(container, reader.size, layout, len(tracks))
+    sheet = None
+    if limits.storyboard:
+        try:
+            sheet = _storyboard(container, stream, reader, turn, video.hdr, whole.duration or 0)
+        except (av.FFmpegError, ValueError, Rejected) as error:
+            warnings.append(f"No storyboard could be made: {error}")
     return Inspection(
-        container=facts.of_container(container, reader.size, layout, len(tracks)),
-        video=facts.of_video(stream, frame, turn, bool(layout and layout.fragmented)),
+        container=whole,
+        video=video,
         audio=tuple(facts.of_audio(track) for track in container.streams.audio if isinstance(track, AudioStream)),
         poster=picture,
+        storyboard=sheet,
         warnings=tuple(warnings),
     )
 
@@ -117,6 +132,27 @@ def _best_frame(container: InputContainer, stream: VideoStream, reader: RangeRea
         best = best or frame
     assert best is not None  # near() yields a frame or raises
     return best
+
+
+def _storyboard(
+    container: InputContainer,
+    stream: VideoStream,
+    reader: RangeReader,
+    turn: poster.Orientation,
+    hdr: str | None,
+    duration: float,
+) -> Storyboard | None:
+    wanted = key_frames.ranges(stream, STORYBOARD_AT, reader)
+    while sum(end - start for _, start, end in wanted) > storyboard.MAX_BYTES:
+        wanted = wanted[::2] if len(wanted) > 1 else []
+    reader.load((start, end) for _, start, end in wanted)  # all at once: one wait
+    aspect = facts.pixel_aspect(stream)
+    pictures = []
+    for frame in key_frames.near(container, stream, [place for place, _, _ in wanted], reader) if wanted else ():
+        pictures.append((frame.time or 0.0, poster.upright(frame, aspect, turn, hdr, storyboard.TILE_EDGE)))
+        if reader.overdue:
+            break
+    return storyboard.make(pictures, duration)
 
 
 def _check_whole(container: InputContainer, reader: RangeReader) -> None:

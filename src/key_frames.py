@@ -16,6 +16,14 @@ from verdicts import Rejected
 MAX_PACKETS: Final = 250  # looked through for a key frame where there is no index: ten seconds of film
 
 
+def prepare(container: InputContainer, stream: VideoStream) -> None:
+    """Sets `stream` alone to be read and its decoder to decode key frames alone; once for a container."""
+    for other in container.streams:
+        other.discard = Discard.default if other is stream else Discard.all  # sound is never read
+    stream.codec_context.thread_count = 1  # one picture is one thread's work; a second only costs memory
+    stream.codec_context.skip_frame = "NONKEY"
+
+
 def near(
     container: InputContainer, stream: VideoStream, places: Iterable[float], reader: RangeReader
 ) -> Iterator[VideoFrame]:
@@ -24,11 +32,7 @@ def near(
     Damaged frames are passed over. Raises Rejected where not a single frame comes out: no-frames or
     undecodable; and whatever reading raises.
     """
-    for other in container.streams:
-        other.discard = Discard.default if other is stream else Discard.all  # sound is never read
     context = stream.codec_context
-    context.thread_count = 1  # one picture is one thread's work; a second only costs memory
-    context.skip_frame = "NONKEY"
     seen: set[int | None] = set()
     decoded, damage = False, ""
     for place in places:
@@ -53,6 +57,16 @@ def near(
         raise Rejected("undecodable", detail=damage or "no picture came out of the decoder")
 
 
+def ranges(stream: VideoStream, places: Iterable[float], reader: RangeReader) -> list[tuple[float, int, int]]:
+    """Where the key frames near `places` lie: (place, start, end), one for each that has one of its own."""
+    entries = stream.index_entries
+    found: dict[int, tuple[float, int, int]] = {}
+    for place in places if len(entries) else ():
+        entry = entries[_group(stream, place)[0]]
+        found.setdefault(entry.pos, (place, entry.pos, min(entry.pos + entry.size + 8, reader.size)))
+    return list(found.values())
+
+
 def _packet(container: InputContainer, stream: VideoStream, place: float) -> "Packet[VideoStream] | None":
     indexed = len(stream.index_entries) > 0
     if indexed:
@@ -71,13 +85,18 @@ def _inside_group(stream: VideoStream, place: float) -> int:
     Where there are B-frames the index holds decoding times while seeking compares presentation times, so
     that the time of the key frame itself would find the group before.
     """
+    key, following = _group(stream, place)
+    begin, end = stream.index_entries[key].timestamp, stream.index_entries[following].timestamp
+    return begin + (end - begin) // 2
+
+
+def _group(stream: VideoStream, place: float) -> tuple[int, int]:
+    """The index entries of the key frame at or before `place`, and of the next one (or the last of all)."""
     entries = stream.index_entries
     first, last = entries[0].timestamp, entries[-1].timestamp
     target = first + round((last - first) * place)
     key = entries.search_timestamp(target, backward=True)
     if key < 0:
         key = max(entries.search_timestamp(target, backward=False), 0)
-    begin = entries[key].timestamp
-    following = entries.search_timestamp(begin + 1, backward=False)
-    end = entries[following].timestamp if following >= 0 else last
-    return begin + (end - begin) // 2
+    following = entries.search_timestamp(entries[key].timestamp + 1, backward=False)
+    return key, following if following >= 0 else len(entries) - 1

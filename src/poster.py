@@ -9,6 +9,8 @@ import av
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
+from hdr import cube
+
 QUALITY: Final = 3  # FFmpeg's -q:v, 2 (best) to 31: at 1280 px about 100 KB, and no blocks to be seen
 BLANK_SPREAD: Final = 6.0  # standard deviation of 8-bit luma: noise in a dark room has more, a fade less
 STRETCH: Final = 4  # pixel aspects beyond 4:1 are damage, not anamorphic film (2:1 at most)
@@ -80,18 +82,27 @@ def blank(frame: VideoFrame) -> bool:
     return sum((value - mean) ** 2 for value in values) / len(values) < BLANK_SPREAD**2
 
 
-def make(frame: VideoFrame, aspect: Fraction, turn: Orientation, longest: int) -> Poster:
-    """The frame as a JPEG: square pixels, upright, and no edge longer than `longest` pixels."""
+def make(frame: VideoFrame, aspect: Fraction, turn: Orientation, hdr: str | None, longest: int) -> Poster:
+    """The frame as a JPEG: square pixels, upright, SDR, and no edge longer than `longest` pixels."""
+    picture = upright(frame, aspect, turn, hdr, longest)
+    return Poster(jpeg(picture), picture.width, picture.height, frame.time)
+
+
+def upright(frame: VideoFrame, aspect: Fraction, turn: Orientation, hdr: str | None, longest: int) -> VideoFrame:
+    """The frame as it is to be seen, in what a JPEG is by definition: BT.601 at full range."""
     width, height = square(frame.width, frame.height, aspect)
     scale = min(1.0, longest / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    # One pass scales (averaging areas), and converts to what a JPEG is by definition: BT.601 at full range.
+    if hdr:
+        small = frame.reformat(*size, "gbrp10le", interpolation="AREA", src_colorspace="BT2020")
+        small = _filtered(small, *UPRIGHT[turn.signs], ("lut3d", f"file={cube(hdr)}:interp=tetrahedral"))
+        return small.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
+    # One pass scales (averaging areas) and converts.
     small = frame.reformat(*size, "yuvj420p", interpolation="AREA", dst_colorspace="ITU601", dst_color_range="JPEG")
-    upright = _turned(small, UPRIGHT[turn.signs])
-    return Poster(_jpeg(upright), upright.width, upright.height, frame.time)
+    return _filtered(small, *UPRIGHT[turn.signs])
 
 
-def _turned(frame: VideoFrame, filters: tuple[tuple[str, str], ...]) -> VideoFrame:
+def _filtered(frame: VideoFrame, *filters: tuple[str, str]) -> VideoFrame:
     if not filters:
         return frame
     graph = Graph()
@@ -102,12 +113,13 @@ def _turned(frame: VideoFrame, filters: tuple[tuple[str, str], ...]) -> VideoFra
         graph.add("buffersink"),
     ).configure()
     graph.push(frame)
-    turned = graph.pull()
-    assert isinstance(turned, VideoFrame)
-    return turned
+    filtered = graph.pull()
+    assert isinstance(filtered, VideoFrame)
+    return filtered
 
 
-def _jpeg(frame: VideoFrame) -> bytes:
+def jpeg(frame: VideoFrame) -> bytes:
+    """Encodes a picture in yuvj420p."""
     encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
     encoder.time_base = Fraction(1, 25)  # a JPEG has no time; the encoder insists on one

@@ -15,6 +15,7 @@ from s3_object import consequence
 from verdicts import Gone
 
 MAX_TAGS: Final = 10  # of an S3 object
+CONTENT_TYPES: Final = {"jpg": "image/jpeg", "vtt": "text/vtt", "json": "application/json"}
 TAG: Final = "video-intake:"
 
 logger = Logger(child=True)
@@ -26,17 +27,15 @@ class Publisher:
     def __init__(self, s3: Any, sns: Any, topic_arn: str, environment: str) -> None:
         self._s3, self._sns, self._topic_arn, self._environment = s3, sns, topic_arn, environment
 
-    def publish(self, result: dict[str, Any], poster: bytes | None) -> None:
-        """Publishes a result document. Raises botocore's errors: all of it is then done again."""
-        bucket = result["source"]["bucket"]
-        if poster:
-            self._s3.put_object(Bucket=bucket, Key=result["poster"]["key"], Body=poster, ContentType="image/jpeg")
-        self._s3.put_object(
-            Bucket=bucket,
-            Key=result["resultKey"],
-            Body=json.dumps(result, indent=2, ensure_ascii=False).encode(),
-            ContentType="application/json",
-        )
+    def publish(self, result: dict[str, Any], pictures: dict[str, bytes]) -> None:
+        """Publishes a result document and the files it names (by key).
+
+        Raises botocore's errors: all of it is then done again.
+        """
+        document = json.dumps(result, indent=2, ensure_ascii=False).encode()
+        for key, content in {**pictures, result["resultKey"]: document}.items():
+            content_type = CONTENT_TYPES[key.rpartition(".")[2]]
+            self._s3.put_object(Bucket=result["source"]["bucket"], Key=key, Body=content, ContentType=content_type)
         self._tag(result)
         self._sns.publish(
             TopicArn=self._topic_arn,

@@ -47,6 +47,11 @@ class RangeReader:
         self._ranges: list[bytes] = []
         self._position = 0
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the deadline has passed."""
+        return self._clock() > self._deadline
+
     def load_ends(self) -> None:
         """Fetches head and tail at once, for that is where the indexes of all three containers lie."""
         if self.size <= SMALL_FILE:
@@ -151,7 +156,7 @@ class RangeReader:
             yield start, end
 
     def _spend(self, length: int, requests: int) -> None:
-        if self._clock() > self._deadline:
+        if self.overdue:
             raise Rejected("too-slow", requests=self.requests, bytesRead=self.bytes_read)
         if self.bytes_read + length > self._max_bytes:
             limit = f"{self._max_bytes >> 20} MB may be read of one video"

@@ -76,8 +76,29 @@ def document(upload: Upload, outcome: Inspection | Rejected, cost: Cost) -> dict
             "height": poster.height,
             "time": poster.time,
         },
+        "storyboard": _storyboard(upload, outcome),
         "warnings": [*_misnamed(upload, outcome), *outcome.warnings],
     }
+
+
+def pictures(result: dict[str, Any], outcome: Inspection | Rejected) -> dict[str, bytes]:
+    """The files that a result names, by their keys."""
+    files: dict[str, bytes] = {}
+    if isinstance(outcome, Inspection) and outcome.poster:
+        files[result["poster"]["key"]] = outcome.poster.jpeg
+    if isinstance(outcome, Inspection) and outcome.storyboard:
+        files[result["storyboard"]["key"]] = outcome.storyboard.jpeg
+        files[result["storyboard"]["vttKey"]] = outcome.storyboard.vtt.encode()
+    return files
+
+
+def _storyboard(upload: Upload, inspection: Inspection) -> dict[str, Any] | None:
+    sheet = inspection.storyboard
+    if sheet is None:
+        return None
+    keys = {"key": folder(upload) + "storyboard.jpg", "vttKey": folder(upload) + "storyboard.vtt"}
+    names = ("columns", "rows", "tile_width", "tile_height", "frames")
+    return keys | {_camel(name): getattr(sheet, name) for name in names}
 
 
 def _misnamed(upload: Upload, inspection: Inspection) -> list[str]:
@@ -88,7 +109,8 @@ def _misnamed(upload: Upload, inspection: Inspection) -> list[str]:
 
 def _json(value: Any) -> dict[str, Any]:
     """A dataclass with its fields named as JSON people name them."""
-    return {_camel(name): content for name, content in asdict(value).items()}
+    fields = asdict(value).items()
+    return {_camel(name): list(content) if isinstance(content, tuple) else content for name, content in fields}
 
 
 def _camel(name: str) -> str:

@@ -1,5 +1,7 @@
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from demo.samples import video
@@ -32,3 +34,10 @@ def project() -> Path:
 def inspection() -> Inspection:
     """Of a small playable video."""
     return inspect(File(video(seconds=0.2)).reader(), Limits())
+
+
+@pytest.fixture(scope="session")
+def valid(project):
+    schema = json.loads((project / "docs/result.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema).validate

@@ -4,9 +4,20 @@ import ast
 
 import pytest
 
-PURE = ["events", "verdicts", "signatures", "isobmff", "fragments", "riff", "range_reader", "results", "messages"]
+PURE = [
+    "events",
+    "verdicts",
+    "signatures",
+    "isobmff",
+    "fragments",
+    "riff",
+    "hdr",
+    "range_reader",
+    "results",
+    "messages",
+]
 AWS = {"boto3", "botocore", "aws_lambda_powertools"}
-INSPECTION = ["inspector", "facts", "key_frames", "poster"]
+INSPECTION = ["inspector", "facts", "key_frames", "poster", "storyboard"]
 
 
 def imports(path) -> set[str]:

@@ -1,6 +1,7 @@
 """The inspector on real bytes: each file is encoded here, and each verdict is the file's own fault."""
 
 import struct
+from fractions import Fraction
 
 import av
 import pytest
@@ -255,3 +256,27 @@ def test_a_few_large_fragments(flags):
     assert len(file.ranges) <= 8
     assert found.container.duration == pytest.approx(10, abs=0.1)
     assert found.poster
+
+
+def test_chapters():
+    chapters = [
+        {"id": 1, "start": 0, "end": 900, "time_base": Fraction(1, 1000), "metadata": {"title": "Anfang"}},
+        {"id": 2, "start": 900, "end": 2000, "time_base": Fraction(1, 1000), "metadata": {"title": "Ende " * 100}},
+    ]
+    found = inspect(File(video(chapters=chapters)).reader(), LIMITS).container.chapters
+    assert [(chapter.start, chapter.end) for chapter in found] == [(0, 0.9), (0.9, 2)]
+    assert found[0].title == "Anfang"
+    assert len(found[1].title) <= 200
+
+
+def test_an_hdr_poster_is_not_washed_out():
+    """The same HLG pictures, once with the transfer that makes them HDR and once without."""
+    posters = []
+    for transfer in ("arib-std-b67", "bt709"):
+        colours = f"log-level=none:transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc"
+        options = {"preset": "ultrafast", "x265-params": colours}
+        content = video(codec="libx265", seconds=0.2, audio=None, codec_options=options, picture="smptehdbars")
+        _, _, pixel = pixels(inspect(File(content).reader(), LIMITS).poster.jpeg)
+        posters.append([pixel(x, 100) for x in range(100, 600, 40)])
+    saturation = [sum(max(colour) - min(colour) for colour in colours) for colours in posters]
+    assert saturation[0] > 1.1 * saturation[1]

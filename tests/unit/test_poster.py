@@ -48,7 +48,7 @@ def matrix(a, b, c, d):
 def test_the_picture_is_upright_in_all_eight_orientations(signs, rotation, mirrored, upper_left, upper_right):
     turn = poster.orientation(matrix(*signs))
     assert (turn.rotation, turn.mirrored) == (rotation, mirrored)
-    made = poster.make(quarters(), Fraction(1), turn, 1280)
+    made = poster.make(quarters(), Fraction(1), turn, None, 1280)
     width, height, pixel = pixels(made.jpeg)
     assert (made.width, made.height) == (width, height) == ((32, 64) if turn.swaps_sides else (64, 32))
     assert near(pixel(3, 3), upper_left)
@@ -72,7 +72,7 @@ def test_without_a_matrix_it_stands_as_it_is(nothing):
     ],
 )
 def test_size_and_aspect(size, aspect, longest, expected):
-    made = poster.make(quarters(*size), aspect, poster.Orientation(), longest)
+    made = poster.make(quarters(*size), aspect, poster.Orientation(), None, longest)
     assert (made.width, made.height) == pixels(made.jpeg)[:2] == expected
 
 
@@ -87,7 +87,7 @@ def test_every_pixel_format_becomes_a_picture(pixel_format):
         frame.planes[0].update(b"\1" * frame.planes[0].buffer_size)
     else:
         frame = quarters(pixel_format=pixel_format)
-    _, _, pixel = pixels(poster.make(frame, Fraction(1), poster.Orientation(), 1280).jpeg)
+    _, _, pixel = pixels(poster.make(frame, Fraction(1), poster.Orientation(), None, 1280).jpeg)
     assert near(pixel(60, 28), WHITE)
     if pixel_format not in ("gray", "pal8"):
         assert near(pixel(3, 3), RED)
@@ -97,7 +97,7 @@ def test_colours_of_high_definition_video_are_kept():
     """BT.709 is what HD video is in; a JPEG is BT.601: without conversion green is visibly off."""
     frame = quarters(pixel_format="rgb24").reformat(format="yuv444p", dst_colorspace="ITU709")
     frame.colorspace = 1
-    _, _, pixel = pixels(poster.make(frame, Fraction(1), poster.Orientation(), 1280).jpeg)
+    _, _, pixel = pixels(poster.make(frame, Fraction(1), poster.Orientation(), None, 1280).jpeg)
     assert all(abs(a - b) < 12 for a, b in zip(pixel(60, 3), GREEN, strict=True)), pixel(60, 3)
 
 

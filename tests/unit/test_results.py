@@ -1,7 +1,6 @@
 import json
 from dataclasses import replace
 
-import jsonschema
 import pytest
 
 import publisher
@@ -12,13 +11,6 @@ from verdicts import REASONS, Rejected
 UPLOAD = Upload("videos", "Été 2026 (1) 🎬.mp4", "3HL4kqtJlcpXrof3", 1234, "e1", "0A", "2026-07-01T10:00:00.000Z")
 COST = results.Cost(duration_ms=12, requests=3, round_trips=2, bytes_read=524288)
 EVIDENCE = {"found": "text", "codec": "zzz9", "limit": "a frame of at most 1 pixel", "storageClass": "GLACIER"}
-
-
-@pytest.fixture(scope="session")
-def valid(project):
-    schema = json.loads((project / "docs/result.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema).validate
 
 
 def test_a_success_is_valid(inspection, valid):

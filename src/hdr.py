@@ -1,0 +1,98 @@
+"""From high dynamic range to what a JPEG can show: a small colour cube for FFmpeg's lut3d filter.
+
+The FFmpeg in the wheel has no zscale, and swscale's own conversion takes some two seconds for a frame; a cube
+takes 35 ms. Light of up to 1,000 cd/m2 is mapped to a display whose white is HDR's reference white (203 cd/m2,
+ITU-R BT.2408) along the curve of ITU-R BT.2390, which leaves shadows and skin alone and keeps clouds from
+burning out.
+"""
+
+import math
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+SIDE: Final = 17  # points along an edge; with tetrahedral interpolation more cannot be seen in a JPEG
+WHITE: Final = 203.0  # cd/m2, of the picture
+PEAK: Final = 1000.0  # cd/m2, of the video: what cameras and masters are graded for; brighter light is white
+TO_BT709: Final = (  # linear BT.2020 to BT.709 primaries, ITU-R BT.2087
+    (1.6605, -0.5876, -0.0728),
+    (-0.1246, 1.1329, -0.0083),
+    (-0.0182, -0.1006, 1.1187),
+)
+
+type Colour = tuple[float, float, float]
+
+
+def _pq(signals: Colour) -> Colour:
+    """Light (cd/m2) of a PQ signal."""
+    red, green, blue = (_pq_light(signal) for signal in signals)
+    return red, green, blue
+
+
+def _hlg(signals: Colour) -> Colour:
+    """Light (cd/m2) of an HLG signal on a display of 1,000 cd/m2 (ITU-R BT.2100)."""
+
+    def scene(signal: float) -> float:
+        if signal <= 0.5:
+            return signal * signal / 3
+        return (math.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12
+
+    red, green, blue = (scene(signal) for signal in signals)
+    gain = 1000 * (0.2627 * red + 0.678 * green + 0.0593 * blue) ** 0.2
+    return gain * red, gain * green, gain * blue
+
+
+LIGHT: Final[dict[str, Callable[[Colour], Colour]]] = {"PQ": _pq, "HLG": _hlg}
+
+
+@cache
+def cube(kind: str) -> str:
+    """The path of a .cube file for "PQ" or "HLG" video in BT.2020, made on first use."""
+    steps = [index / (SIDE - 1) for index in range(SIDE)]
+    lines = [f"LUT_3D_SIZE {SIDE}"]  # red runs fastest (Adobe Cube LUT specification 1.0)
+    for blue in steps:
+        for green in steps:
+            for red in steps:
+                lines.append("{:.5f} {:.5f} {:.5f}".format(*_display(LIGHT[kind]((red, green, blue)))))
+    with tempfile.NamedTemporaryFile("w", prefix="hdr-", suffix=".cube", delete=False) as file:
+        file.write("\n".join(lines))
+    return str(Path(file.name))
+
+
+def _display(light: Colour) -> Colour:
+    # Each channel by itself: bright colours fade towards white, as on film, where scaling all three alike
+    # leaves clouds tinted and colours glaring.
+    toned = [_mapped(channel) / WHITE for channel in light]
+    red, green, blue = (_encoded(sum(a * b for a, b in zip(row, toned, strict=True))) for row in TO_BT709)
+    return red, green, blue
+
+
+def _mapped(light: float) -> float:
+    """Light (cd/m2) on the darker display: BT.2390-10, 5.4.1, steps 1 to 3, without black level lift."""
+    top = _pq_signal(PEAK)
+    value = min(_pq_signal(light) / top, 1.0)
+    most = _pq_signal(WHITE) / top
+    knee = 1.5 * most - 0.5
+    if value > knee:
+        t = (value - knee) / (1 - knee)
+        value = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * most
+    return _pq_light(value * top)
+
+
+def _pq_light(signal: float) -> float:
+    """SMPTE ST 2084."""
+    power = signal ** (1 / 78.84375)
+    return 10000 * float(max(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
+
+
+def _pq_signal(light: float) -> float:
+    power = (light / 10000) ** 0.1593017578125
+    return float((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+
+
+def _encoded(linear: float) -> float:
+    """sRGB (IEC 61966-2-1): what a JPEG without a profile is taken for."""
+    linear = min(max(linear, 0.0), 1.0)
+    return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055

@@ -1,0 +1,76 @@
+"""Small pictures of the whole film on one sheet, and the WebVTT file by which players show them over the seek bar.
+
+https://www.w3.org/TR/webvtt1/ with media fragments (`#xywh=`), as JW Player, Video.js, Plyr and others read them.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from av.filter import Graph
+from av.video.frame import VideoFrame
+
+import poster
+
+FRAMES: Final = 25  # at most; five by five
+TILE_EDGE: Final = 240  # pixels, of a picture's longer edge
+MAX_BYTES: Final = 24 << 20  # read for all of them: 1 MB each, the key frames of 4K at 60 Mbit/s
+IMAGE: Final = "storyboard.jpg"
+
+
+@dataclass(frozen=True)
+class Storyboard:
+    """A sheet of pictures, row by row, and the cues that point into it."""
+
+    jpeg: bytes
+    vtt: str
+    columns: int
+    rows: int
+    tile_width: int
+    tile_height: int
+    frames: int
+
+
+def make(pictures: Iterable[tuple[float, VideoFrame]], duration: float) -> Storyboard | None:
+    """Of pictures (seconds, upright frame of one size) in the order of the film; None where there are none."""
+    shown = list(pictures)
+    if not shown:
+        return None
+    width, height = shown[0][1].width, shown[0][1].height
+    columns = math.ceil(math.sqrt(len(shown)))
+    rows = math.ceil(len(shown) / columns)
+    sheet = _tiled([frame for _, frame in shown], columns, rows)
+    starts = [0.0, *(time for time, _ in shown[1:])]
+    ends = [*starts[1:], max(duration, starts[-1] + 0.001)]
+    cues = [
+        f"{_clock(start)} --> {_clock(end)}\n"
+        f"{IMAGE}#xywh={number % columns * width},{number // columns * height},{width},{height}\n"
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+    vtt = "\n".join(["WEBVTT\n", *cues])
+    return Storyboard(poster.jpeg(sheet), vtt, columns, rows, width, height, len(shown))
+
+
+def _tiled(frames: list[VideoFrame], columns: int, rows: int) -> VideoFrame:
+    first = frames[0]
+    graph = Graph()
+    graph.link_nodes(
+        graph.add_buffer(width=first.width, height=first.height, format=first.format.name, time_base=Fraction(1, 1000)),
+        graph.add("tile", f"{columns}x{rows}"),
+        graph.add("buffersink"),
+    ).configure()
+    for number, frame in enumerate(frames):
+        frame.pts, frame.time_base = number, Fraction(1, 1000)
+        graph.push(frame)
+    graph.push(None)  # the last row may not be full
+    sheet = graph.pull()
+    assert isinstance(sheet, VideoFrame)
+    return sheet
+
+
+def _clock(seconds: float) -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"
