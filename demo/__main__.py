@@ -7,10 +7,7 @@ upload came to its outcome, 1 when something went wrong, 2 when a file cannot be
 """
 
 import json
-import os
-import platform
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,10 +15,10 @@ from typing import Any
 
 import localcloud
 from demo import report
+from demo.deployment import ROOT, DeploymentFailed, deploy
 from demo.intake import Intake, Overdue, Uploaded, wait_for
 from demo.samples import samples
 
-ROOT = Path(__file__).parents[1]
 STATE = ROOT / ".localcloud"
 OUTPUT = ROOT / "demo-output"
 ENVIRONMENT = "demo"
@@ -46,34 +43,23 @@ def main(arguments: list[str]) -> int:
     started = time.monotonic()
     try:
         with localcloud.running(STATE) as cloud:
-            os.environ.update(cloud.environ)
-            os.environ.pop("AWS_PROFILE", None)
             progress("Deploying template.yaml by scripts/deploy.sh ...")
-            deploy(cloud)
-            intake = Intake(f"video-intake-{ENVIRONMENT}")
+            intake = deploy(cloud, ENVIRONMENT, "--email", "you@example.com")
             expected = upload(intake, arguments, progress)
             results = outcomes(intake, list(expected), progress)
             progress.clear()
             show(intake, results, cloud.mailbox)
         check(results, expected)
-    except (Trouble, Overdue, localcloud.LocalCloudError) as trouble:
+    except (Trouble, Overdue, DeploymentFailed, localcloud.LocalCloudError) as trouble:
         progress.clear()
         print(f"demo: {trouble}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        progress.clear()
+        print("demo: interrupted", file=sys.stderr)
+        return 130
     print(f"\nAll {len(results)} uploads came to their outcome. {time.monotonic() - started:.0f} s in all.")
     return 0
-
-
-def deploy(cloud: localcloud.LocalCloud) -> None:
-    """Deploys as to AWS, for the processor of this machine, which is to run the package."""
-    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-    command = ["scripts/deploy.sh", "--env", ENVIRONMENT, "--email", "you@example.com", "--architecture", architecture]
-    if platform.system() != "Linux":  # Lambda's wheels are Linux's
-        command += ["--wheels", "host"]
-    log = cloud.state / "deploy.log"
-    with log.open("w") as out:
-        if subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, check=False).returncode:
-            raise Trouble("the deployment failed:\n" + "\n".join(log.read_text().splitlines()[-20:]))
 
 
 def upload(intake: Intake, files: list[str], progress: report.Progress) -> dict[Uploaded, str | None]:

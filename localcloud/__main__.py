@@ -70,7 +70,12 @@ def main() -> int:
     _redirect_output(state / "server.log")
     ended.wait()
     server.stop()
+    for name in BULKY:
+        shutil.rmtree(state / name, ignore_errors=True)
     return 0
+
+
+BULKY = ("functions", "objects", "runtime")  # what nobody looks at when the account is gone
 
 
 class InUse(Exception):
@@ -81,7 +86,7 @@ def _begin_empty(state: Path) -> None:
     """Clear what an earlier run left: the account lived in its memory, and its files are nobody's now. Only a
     folder that carries our log is cleared, and only while no other local cloud holds it."""
     state.mkdir(parents=True, exist_ok=True)
-    mark, ours = state / "server.log", [state / name for name in ("functions", "mail", "objects", "runtime")]
+    mark, ours = state / "server.log", [state / name for name in (*BULKY, "mail")]
     if not mark.exists() and any(folder.exists() for folder in ours):
         raise InUse(f"{state} holds files of something else; choose another --state.")
     holding = os.open(mark, os.O_CREAT | os.O_RDWR)  # kept open, and so locked, until this process ends

@@ -1,7 +1,6 @@
 """The Lambda: an S3 event in, one outcome for each video out. Everything is wired here; nothing is decided here."""
 
 import os
-import time
 from typing import Any
 
 import boto3
@@ -11,12 +10,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 import events
-import results
 import s3_object
-from inspector import Inspection, Limits, inspect
+from inspector import Limits
+from judge import judge
 from publisher import Publisher
-from range_reader import RangeReader
-from verdicts import Gone, Rejected
+from verdicts import Gone
 
 MAX_INSPECTION_SECONDS = 30  # a real video takes under one
 PUBLISHING_SECONDS = 15  # kept back of Lambda's time to publish the verdict and flush the metrics
@@ -71,18 +69,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> list[dict[str, str
 
 def process(upload: events.Upload, context: LambdaContext) -> dict[str, str]:
     """Inspects one upload and publishes its outcome."""
-    started = time.monotonic()
     seconds = min(MAX_INSPECTION_SECONDS, context.get_remaining_time_in_millis() / 1000 - PUBLISHING_SECONDS)
-    reader = RangeReader(s3_object.fetcher(s3, upload), upload.size, limits.max_bytes, started + seconds)
-    outcome: Inspection | Rejected
-    try:
-        outcome = inspect(reader, limits)
-    except Rejected as rejected:
-        outcome = rejected
-    duration = round((time.monotonic() - started) * 1000)
-    cost = results.Cost(duration, reader.requests, reader.waits, reader.bytes_read)
-    result = results.document(upload, outcome, cost)
-    publisher.publish(result, results.pictures(result, outcome))
+    result, pictures = judge(upload, s3_object.fetcher(s3, upload), limits, seconds)
+    publisher.publish(result, pictures)
     _measure(result, context)
     return {"key": upload.key, "status": result["status"], "resultKey": result["resultKey"]}
 

@@ -84,12 +84,12 @@ def _mapped(light: float) -> float:
 def _pq_light(signal: float) -> float:
     """SMPTE ST 2084."""
     power = signal ** (1 / 78.84375)
-    return 10000 * float(max(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
+    return 10000 * math.pow(max(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power), 1 / 0.1593017578125)
 
 
 def _pq_signal(light: float) -> float:
     power = (light / 10000) ** 0.1593017578125
-    return float((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+    return math.pow((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power), 78.84375)
 
 
 def _encoded(linear: float) -> float:

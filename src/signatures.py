@@ -66,5 +66,6 @@ def describe(head: bytes) -> str:
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character cut at the end is no error
     except UnicodeDecodeError:
-        return "nothing known"
-    return "text" if all(character.isprintable() or character.isspace() for character in text) else "nothing known"
+        text = "\0"
+    readable = all(character.isprintable() or character.isspace() for character in text)
+    return "text" if readable else "an unknown kind of file"

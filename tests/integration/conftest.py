@@ -1,18 +1,14 @@
 """A deployed stack: on the local cloud by default, a real one with `--stack NAME`. No test knows which."""
 
 import os
-import platform
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import localcloud
+from demo.deployment import deploy
 from demo.intake import Intake
-
-PROJECT = Path(__file__).parents[2]
-STACK = "video-intake-test"
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +18,6 @@ def cloud(request, tmp_path_factory) -> Iterator[localcloud.LocalCloud | None]:
         return
     with localcloud.running(tmp_path_factory.mktemp("cloud"), retry_delay=0.1) as cloud:
         before = dict(os.environ)
-        os.environ.update(cloud.environ)
-        os.environ.pop("AWS_PROFILE", None)
         yield cloud
         os.environ.clear()
         os.environ.update(before)
@@ -34,13 +28,7 @@ def intake(request, cloud) -> Intake:
     """The stack under test."""
     if cloud is None:
         return Intake(request.config.getoption("--stack"))
-    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-    command = ["scripts/deploy.sh", "--env", "test", "--email", "you@example.com", "--architecture", architecture]
-    if platform.system() != "Linux":
-        command += ["--wheels", "host"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Intake(STACK)
+    return deploy(cloud, "test", "--email", "you@example.com")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ PURE = [
     "hdr",
     "range_reader",
     "results",
+    "judge",
     "messages",
 ]
 AWS = {"boto3", "botocore", "aws_lambda_powertools"}

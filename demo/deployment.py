@@ -1,0 +1,37 @@
+"""scripts/deploy.sh, as the demonstration and the tests run it against the local cloud."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from demo.intake import Intake
+from localcloud import LocalCloud
+
+ROOT = Path(__file__).parents[1]
+
+
+class DeploymentFailed(Exception):
+    """The script ended with an error; the message is the end of what it printed."""
+
+
+def deploy(cloud: LocalCloud, environment: str, *options: str) -> Intake:
+    """Deploys for the processor of this machine, which is to run the package.
+
+    From here on this process speaks to the local cloud: its environment variables go into os.environ.
+    """
+    os.environ.update(cloud.environ)
+    os.environ.pop("AWS_PROFILE", None)
+    tools = Path(sys.executable).parent  # the AWS CLI of this virtual environment, whoever started us
+    os.environ["PATH"] = os.pathsep.join([str(tools), os.environ.get("PATH", os.defpath)])
+    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+    command = ["scripts/deploy.sh", "--env", environment, "--architecture", architecture, *options]
+    if platform.system() != "Linux":  # Lambda's wheels are Linux's
+        command += ["--wheels", "host"]
+    log = cloud.state / "deploy.log"
+    with log.open("w") as out:
+        done = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise DeploymentFailed("\n".join(log.read_text().splitlines()[-20:]))
+    return Intake(f"video-intake-{environment}")
