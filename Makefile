@@ -46,6 +46,17 @@ demo: $(READY) ## Deploy to a cloud on this machine and process sample videos, o
 test: $(READY) ## Run the tests; some of them: TESTS="tests/unit -k email"
 	@python -m pytest -q $(TESTS)
 
+# s3fs wants an older botocore than the one that is deployed, so what only the benchmarks need lies beside .venv
+BENCH_READY := build/bench/packages/.ready
+
+$(BENCH_READY): benchmarks/requirements.txt $(READY)
+	@rm -rf $(@D) && python -m pip install --quiet --target $(@D) --requirement $< 2> >(grep -v -e resolver -e boto3 >&2)
+	@touch $@
+
+.PHONY: bench
+bench: $(BENCH_READY) ## Measure it beside what people use instead; some of it: RUNS=1 FILES="20s-720p 1gb-mov"
+	@python -m benchmarks $(if $(RUNS),--runs $(RUNS)) $(FILES)
+
 .PHONY: lint
 lint: $(READY) ## Check template, YAML, Python and shell
 	cfn-lint --include-checks I -- template.yaml

@@ -1,4 +1,5 @@
 import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -6,6 +7,8 @@ import pytest
 
 import build_package
 from build_package import PackageError
+
+BYTECODE = sys.version_info[:2] == (3, 13)  # for Lambda's Python, which alone can make it
 
 
 @pytest.fixture
@@ -47,10 +50,12 @@ def test_the_same_inputs_give_the_same_bytes_whatever_the_clock_and_umask_say(
     with zipfile.ZipFile(first) as package:
         assert {entry.external_attr >> 16 for entry in package.infolist()} == {0o100644}
         assert package.namelist() == [
+            *(f"__pycache__/{name}.cpython-313.pyc" for name in ("six", "the_other_one") if BYTECODE),
             "six-1.17.0.dist-info/METADATA",
             "six.py",
             "the_other_one-2.0.dist-info/METADATA",
             "the_other_one.py",
+            *(["__pycache__/handler.cpython-313.pyc"] if BYTECODE else []),
             "handler.py",
         ]
 
@@ -109,7 +114,7 @@ def test_what_cannot_be_built_is_said(
         ("av/__init__.py", True),
         ("av/__init__.pxd", False),
         ("av/packet.pyi", False),
-        ("av/__pycache__/packet.cpython-313.pyc", False),
+        ("av/__pycache__/packet.cpython-313.pyc", True),
         ("av/py.typed", False),
         ("bin/pyav", False),
         ("package/tests/test_one.py", False),
