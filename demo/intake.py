@@ -87,6 +87,17 @@ class Intake:
         content = self.read(uploaded.folder + "result.json")
         return json.loads(content) if content else None
 
+    def outcome(self, uploaded: Uploaded, seconds: float = 60) -> dict[str, Any]:
+        """Waits for the result document of a version. Raises Overdue, at once where an event has failed for good."""
+
+        def ask() -> dict[str, Any] | None:
+            result = self.result(uploaded)
+            if result is None and (failed := self.failed_events()):
+                raise Overdue(f"{failed} event(s) wait in the queue of failed events, and {uploaded.key} has no result")
+            return result
+
+        return wait_for(f"the result of {uploaded.key}", ask, seconds)
+
     def tags(self, uploaded: Uploaded) -> dict[str, str]:
         """The tags of a version."""
         answer = self.client("s3").get_object_tagging(

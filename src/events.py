@@ -19,6 +19,7 @@ class Upload:
     etag: str  # without quotes
     sequencer: str  # hexadecimal; orders the events of one key, nothing else
     event_time: str  # ISO 8601, UTC
+    attempt: str = ""  # names a deliberate repetition (scripts/replay.py reprocess); S3 sends none
 
 
 def parse(event: dict[str, Any]) -> list[Upload]:
@@ -47,4 +48,5 @@ def _upload(record: dict[str, Any]) -> Upload:
         etag=entity["eTag"],
         sequencer=entity.get("sequencer", ""),
         event_time=record["eventTime"],
+        attempt=str(record.get("videoIntakeAttempt", "")),
     )

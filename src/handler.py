@@ -13,6 +13,7 @@ import events
 import s3_object
 from inspector import Limits
 from judge import judge
+from once import once
 from publisher import Publisher
 from verdicts import Gone
 
@@ -54,9 +55,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> list[dict[str, str
     for upload in events.parse(event):
         with logger.append_context_keys(bucket=upload.bucket, key=upload.key, versionId=upload.version_id):
             try:
-                outcomes.append(process(upload, context))
-            except Gone as gone:
-                logger.info("Deleted before its turn", reason=str(gone))
+                outcomes.append(process_once(upload=upload, context=context))
             except Exception as fault:  # sorted by consequence: what is no verdict is retried
                 logger.exception("Not processed; Lambda will try again")
                 faults.append(fault)
@@ -68,12 +67,25 @@ def handler(event: dict[str, Any], context: LambdaContext) -> list[dict[str, str
 
 
 def process(upload: events.Upload, context: LambdaContext) -> dict[str, str]:
-    """Inspects one upload and publishes its outcome."""
+    """Inspects one upload and publishes its outcome; of one that was deleted before its turn there is none."""
     seconds = min(MAX_INSPECTION_SECONDS, context.get_remaining_time_in_millis() / 1000 - PUBLISHING_SECONDS)
-    result, pictures = judge(upload, s3_object.fetcher(s3, upload), limits, seconds)
+    try:
+        result, pictures = judge(upload, s3_object.fetcher(s3, upload), limits, seconds)
+    except Gone as gone:
+        logger.info("Deleted before its turn", reason=str(gone))
+        return {"key": upload.key, "status": "gone"}
     publisher.publish(result, pictures)
     _measure(result, context)
     return {"key": upload.key, "status": result["status"], "resultKey": result["resultKey"]}
+
+
+def _duplicate() -> None:
+    logger.info("Announced again; it has its outcome")
+    metrics.add_metric("DuplicateEvents", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+
+
+process_once = once(process, os.environ["IDEMPOTENCY_TABLE"], CLIENT, _duplicate)
 
 
 def _measure(result: dict[str, Any], context: LambdaContext) -> None:

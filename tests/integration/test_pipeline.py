@@ -19,7 +19,7 @@ SAMPLES = {sample.key: sample for sample in samples()}
 def outcomes(intake, inbox) -> dict[str, tuple[Uploaded, dict]]:
     """The result of every sample, all uploaded at once."""
     uploaded = [intake.upload(sample.key, sample.content()) for sample in SAMPLES.values()]
-    return {one.key: (one, wait_for(one.key, lambda one=one: intake.result(one))) for one in uploaded}
+    return {one.key: (one, intake.outcome(one)) for one in uploaded}
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +115,8 @@ def test_every_line_of_the_log_names_request_and_object(intake, outcomes):
 def test_a_key_uploaded_twice_has_two_results(intake):
     first = intake.upload("twice.mp4", video(seconds=0.2))
     second = intake.upload("twice.mp4", b"no video at all")
-    assert wait_for("the first", lambda: intake.result(first))["status"] == "success"
-    assert wait_for("the second", lambda: intake.result(second))["status"] == "failure"
+    assert intake.outcome(first)["status"] == "success"
+    assert intake.outcome(second)["status"] == "failure"
 
 
 def test_the_users_tags_stay(intake):
@@ -139,16 +139,18 @@ def test_the_multipart_upload_of_a_large_file_costs_a_few_ranges(intake, tmp_pat
         out.seek(padding, 1)
         out.write(content[at:])
     uploaded = intake.upload_file("large.mp4", str(file))
-    result = wait_for("the result", lambda: intake.result(uploaded))
+    result = intake.outcome(uploaded)
     assert result["status"] == "success"
     assert result["source"]["size"] > padding
     assert result["inspection"]["bytesRead"] < 1 << 20
     assert result["inspection"]["requests"] <= 4
 
 
-def event(*objects: dict) -> bytes:
+def event(*objects: dict, attempt: str = "") -> bytes:
+    """As S3 sends it; with an `attempt` of its own it is not taken for a duplicate."""
     records = [
         {
+            "videoIntakeAttempt": attempt,
             "eventName": "ObjectCreated:Put",
             "eventTime": "2026-07-01T10:00:00.000Z",
             "s3": {"bucket": {"name": one.pop("bucket")}, "object": {"size": 4_000_000, "eTag": "0" * 32} | one},
@@ -165,15 +167,15 @@ def invoke(intake, payload: bytes) -> tuple[str | None, list | dict]:
 
 def test_a_video_deleted_before_its_turn_is_no_failure(intake):
     uploaded = intake.upload("gone.mp4", b"no video")
-    wait_for("its first outcome", lambda: intake.result(uploaded))
+    intake.outcome(uploaded)
     intake.client("s3").delete_object(Bucket=intake.bucket, Key=uploaded.key, VersionId=uploaded.version_id)
     late = {"bucket": intake.bucket, "key": uploaded.key, "versionId": uploaded.version_id}
-    assert invoke(intake, event(late)) == (None, [])
+    assert invoke(intake, event(late, attempt="late")) == (None, [{"key": uploaded.key, "status": "gone"}])
 
 
 def test_a_fault_of_one_record_does_not_stop_the_others(intake):
     uploaded = intake.upload("record.mp4", video(seconds=0.2))
-    wait_for("its own outcome", lambda: intake.result(uploaded))
+    intake.outcome(uploaded)
     etag = intake.client("s3").head_object(Bucket=intake.bucket, Key="record.mp4")["ETag"].strip('"')
     size = intake.client("s3").head_object(Bucket=intake.bucket, Key="record.mp4")["ContentLength"]
     intake.client("s3").delete_object(Bucket=intake.bucket, Key=uploaded.folder + "result.json")
@@ -184,7 +186,7 @@ def test_a_fault_of_one_record_does_not_stop_the_others(intake):
         "eTag": etag,
         "size": size,
     }
-    error, _ = invoke(intake, event({"bucket": "there-is-no-such-bucket-4711", "key": "a.mp4"}, good))
+    error, _ = invoke(intake, event({"bucket": "there-is-no-such-bucket-4711", "key": "a.mp4"}, good, attempt="b"))
     assert error, "the fault is raised, so that Lambda tries again"
     assert intake.result(uploaded)["status"] == "success"
 
@@ -198,3 +200,15 @@ def test_the_alarms_are_there_and_tell_what_to_do(intake):
     alarms = {alarm["MetricName"]: alarm for alarm in intake.alarms()}
     assert alarms.keys() >= {"Errors", "Throttles", "ApproximateNumberOfMessagesVisible"}
     assert all(alarm["AlarmActions"] == [intake.outputs["AlarmTopicArn"]] for alarm in alarms.values())
+
+
+def test_an_upload_announced_again_has_no_second_outcome(intake, inbox):
+    uploaded = intake.upload("again.mp4", video(seconds=0.2))
+    intake.outcome(uploaded)
+    intake.client("s3").delete_object(Bucket=intake.bucket, Key=uploaded.folder + "result.json")
+    head = intake.client("s3").head_object(Bucket=intake.bucket, Key=uploaded.key)
+    same = {"bucket": intake.bucket, "key": uploaded.key, "versionId": uploaded.version_id}
+    again = event(same | {"eTag": head["ETag"].strip('"'), "size": head["ContentLength"]})
+    error, outcome = wait_for("the record", lambda: (done := invoke(intake, again))[0] is None and done)
+    assert (error, outcome[0]["status"]) == (None, "success")
+    assert intake.result(uploaded) is None, "nothing was written a second time"

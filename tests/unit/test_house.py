@@ -39,5 +39,5 @@ def test_the_inspection_knows_no_aws(project, module):
 
 def test_nothing_imports_the_handler_and_every_module_has_its_wall(project):
     modules = {path.stem for path in (project / "src").glob("*.py")}
-    assert modules == {*PURE, *INSPECTION, "handler", "publisher", "s3_object"}
+    assert modules == {*PURE, *INSPECTION, "handler", "once", "publisher", "s3_object"}
     assert not any("handler" in imports(path) for path in (project / "src").glob("*.py"))
