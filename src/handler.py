@@ -20,7 +20,8 @@ from verdicts import Gone
 MAX_INSPECTION_SECONDS = 30  # a real video takes under one
 PUBLISHING_SECONDS = 15  # kept back of Lambda's time to publish the verdict and flush the metrics
 
-# S3 and SNS answer in milliseconds or not at all, so that a second try soon is worth more than a long wait.
+# S3, SNS and DynamoDB answer in milliseconds or not at all: a second try soon is worth more than a long wait. Four tries
+# with waits between them outlast a passing fault; what lasts longer is left to Lambda's own retries, a minute later.
 CLIENT = Config(
     connect_timeout=2,
     read_timeout=8,

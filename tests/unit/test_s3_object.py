@@ -59,7 +59,10 @@ def test_a_body_that_keeps_breaking_off_is_a_fault_of_the_world(stubbed):
         ("InvalidObjectState", 403, Rejected),
         ("AccessDenied", 403, ClientError),
         ("SlowDown", 503, ClientError),
+        ("ThrottlingException", 400, ClientError),
         ("InternalError", 500, ClientError),
+        ("RequestTimeout", 400, ClientError),
+        ("InvalidRange", 416, ClientError),
         ("KMS.DisabledException", 400, ClientError),
     ],
 )
