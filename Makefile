@@ -57,6 +57,11 @@ $(BENCH_READY): benchmarks/requirements.txt $(READY)
 bench: $(BENCH_READY) ## Measure it beside what people use instead; some of it: RUNS=1 FILES="20s-720p 1gb-mov"
 	@python -m benchmarks $(if $(RUNS),--runs $(RUNS)) $(FILES)
 
+.PHONY: soak
+soak: $(READY) ## Break thousands of videos and see what the inspector says: CASES=5000 (default), FIRST=0
+	@PYTHONPATH=src python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(FIRST),--first $(FIRST))
+	@python -m pytest -q tests/reliability --soak
+
 .PHONY: lint
 lint: $(READY) ## Check template, YAML, Python and shell
 	cfn-lint --include-checks I -- template.yaml
@@ -81,6 +86,10 @@ package: $(READY) ## Build build/function.zip: ARCHITECTURE=arm64 (default) or x
 deploy: $(READY) ## Deploy to AWS: ENV=prod EMAIL=ops@example.com; more with OPTIONS="..." (scripts/deploy.sh --help)
 	@scripts/deploy.sh $(if $(ENV),--env $(ENV)) $(if $(EMAIL),--email $(EMAIL)) \
 	  $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) $(OPTIONS)
+
+.PHONY: replay
+replay: $(READY) ## When something went wrong: ARGS="dead-letters --stack video-intake-prod" (ARGS=--help tells all)
+	@python scripts/replay.py $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was made here: .venv, packages, caches

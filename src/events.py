@@ -4,8 +4,12 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-struc
 """
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 from urllib.parse import unquote_plus
+
+SUFFIXES: Final = (".mp4", ".MP4", ".mov", ".MOV", ".avi", ".AVI")  # those that template.yaml has S3 announce
+ATTEMPT: Final = "videoIntakeAttempt"  # names a deliberate repetition (scripts/replay.py); S3 sends none
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Upload:
     etag: str  # without quotes
     sequencer: str  # hexadecimal; orders the events of one key, nothing else
     event_time: str  # ISO 8601, UTC
-    attempt: str = ""  # names a deliberate repetition (scripts/replay.py reprocess); S3 sends none
+    attempt: str = ""  # see ATTEMPT: the same version under another one is no duplicate
 
 
 def parse(event: dict[str, Any]) -> list[Upload]:
@@ -36,6 +40,11 @@ def parse(event: dict[str, Any]) -> list[Upload]:
         raise ValueError(f"not an S3 event notification: {error!r}") from error
 
 
+def timestamp(moment: datetime) -> str:
+    """As S3 writes one: ISO 8601, UTC, milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _upload(record: dict[str, Any]) -> Upload:
     if not record["eventName"].startswith("ObjectCreated:"):
         raise ValueError(f"not an upload: {record['eventName']}")
@@ -48,5 +57,5 @@ def _upload(record: dict[str, Any]) -> Upload:
         etag=entity["eTag"],
         sequencer=entity.get("sequencer", ""),
         event_time=record["eventTime"],
-        attempt=str(record.get("videoIntakeAttempt", "")),
+        attempt=str(record.get(ATTEMPT, "")),
     )

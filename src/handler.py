@@ -1,4 +1,7 @@
-"""The Lambda: an S3 event in, one outcome for each video out. Everything is wired here; nothing is decided here."""
+"""The Lambda: an S3 event, or a task of S3 Batch Operations, in; one outcome for each video out.
+
+Everything is wired here; nothing is decided here.
+"""
 
 import os
 from typing import Any
@@ -9,6 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+import batch
 import events
 import s3_object
 from inspector import Limits
@@ -17,11 +21,13 @@ from once import once
 from publisher import Publisher
 from verdicts import Gone
 
+type Outcome = dict[str, str]
+
 MAX_INSPECTION_SECONDS = 30  # a real video takes under one
 PUBLISHING_SECONDS = 15  # kept back of Lambda's time to publish the verdict and flush the metrics
 
-# S3, SNS and DynamoDB answer in milliseconds or not at all: a second try soon is worth more than a long wait. Four tries
-# with waits between them outlast a passing fault; what lasts longer is left to Lambda's own retries, a minute later.
+# S3, SNS and DynamoDB answer in milliseconds or not at all: a second try soon is worth more than a long wait. Four
+# tries with waits between them outlast a passing fault; what lasts longer is left to Lambda, a minute later.
 CLIENT = Config(
     connect_timeout=2,
     read_timeout=8,
@@ -46,38 +52,55 @@ publisher = Publisher(s3, sns, os.environ["OUTCOME_TOPIC_ARN"], os.environ["ENVI
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> list[dict[str, str]]:
+def handler(event: dict[str, Any], context: LambdaContext) -> list[Outcome] | dict[str, Any]:
     """Processes every record of an S3 event notification, whatever becomes of the others.
 
     Returns where each result lies. Raises the fault of the world that kept a record from its outcome,
     an ExceptionGroup where there are several: Lambda then sends the whole event again.
+    S3 Batch Operations is answered in its own schema, and tries again what it is told to.
     """
-    outcomes, faults = [], []
-    for upload in events.parse(event):
-        with logger.append_context_keys(bucket=upload.bucket, key=upload.key, versionId=upload.version_id):
-            try:
-                outcomes.append(process_once(upload=upload, context=context))
-            except Exception as fault:  # sorted by consequence: what is no verdict is retried
-                logger.exception("Not processed; Lambda will try again")
-                faults.append(fault)
+    if batch.recognises(event):
+        return batch.answer(event, lambda task: attempt(task, context))
+    ends = [attempt(upload, context) for upload in events.parse(event)]
+    faults = [end for end in ends if isinstance(end, Exception)]
     if len(faults) == 1:
         raise faults[0]
     if faults:
         raise ExceptionGroup("several uploads could not be processed", faults)
-    return outcomes
+    return [end for end in ends if not isinstance(end, Exception)]
 
 
-def process(upload: events.Upload, context: LambdaContext) -> dict[str, str]:
+def attempt(asked: events.Upload | batch.Task, context: LambdaContext) -> Outcome | Exception:
+    """The outcome of what was asked for, or the fault of the world that kept it from one."""
+    with logger.append_context_keys(bucket=asked.bucket, key=asked.key, versionId=asked.version_id):
+        try:
+            upload = s3_object.announced(s3, asked) if isinstance(asked, batch.Task) else asked
+            return process_once(upload=upload, context=context)
+        except Gone as gone:
+            return _gone(asked.key, gone)
+        except Exception as fault:  # sorted by consequence: what is no verdict is retried
+            logger.exception("Not processed; it will be tried again")
+            return fault
+
+
+def process(upload: events.Upload, context: LambdaContext) -> Outcome:
     """Inspects one upload and publishes its outcome; of one that was deleted before its turn there is none."""
     seconds = min(MAX_INSPECTION_SECONDS, context.get_remaining_time_in_millis() / 1000 - PUBLISHING_SECONDS)
     try:
+        if not upload.size:
+            s3_object.require(s3, upload)  # nothing is read of it that would tell whether it is still there
         result, pictures = judge(upload, s3_object.fetcher(s3, upload), limits, seconds)
     except Gone as gone:
-        logger.info("Deleted before its turn", reason=str(gone))
-        return {"key": upload.key, "status": "gone"}
+        return _gone(upload.key, gone)
     publisher.publish(result, pictures)
     _measure(result, context)
-    return {"key": upload.key, "status": result["status"], "resultKey": result["resultKey"]}
+    outcome = {"key": upload.key, "status": result["status"], "resultKey": result["resultKey"]}
+    return outcome | ({"reason": result["failure"]["reason"]} if "failure" in result else {})
+
+
+def _gone(key: str, gone: Gone) -> Outcome:
+    logger.info("Deleted before its turn", reason=str(gone))
+    return {"key": key, "status": "gone"}
 
 
 def _duplicate() -> None:

@@ -5,6 +5,7 @@ record for each version in a DynamoDB table: in progress, then completed with wh
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Final
 
 import boto3
@@ -13,13 +14,18 @@ from aws_lambda_powertools.utilities.idempotency import (
     IdempotencyConfig,
     idempotent_function,
 )
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyItemNotFoundError
 from botocore.config import Config
+
+from events import Upload
 
 # A lock left by a crash must be gone when Lambda tries again, a minute later, and a minute after that: with the
 # remaining time of the invocation (300 s), as is usual, both tries would find it and the event would be a dead letter.
 LOCK_SECONDS: Final = 55
 # Longer than a dead letter waits to be re-driven (14 days).
 REMEMBERED_SECONDS: Final = 15 * 24 * 3600
+IDENTITY: Final = "[bucket, key, version_id, attempt]"  # of a piece of work: what makes two of them the same
+KEY_PREFIX: Final = "video"
 
 type Process = Callable[..., dict[str, Any]]
 
@@ -45,7 +51,7 @@ def once(process: Process, table: str, client: Config, on_duplicate: Callable[[]
         return response
 
     config = IdempotencyConfig(
-        event_key_jmespath="[bucket, key, version_id, attempt]",
+        event_key_jmespath=IDENTITY,
         expires_after_seconds=REMEMBERED_SECONDS,
         response_hook=duplicate,
         lambda_context=_Lock(),  # type: ignore[arg-type]  # it asks for nothing else
@@ -55,5 +61,16 @@ def once(process: Process, table: str, client: Config, on_duplicate: Callable[[]
         data_keyword_argument="upload",
         persistence_store=DynamoDBPersistenceLayer(table, boto3_client=boto3.client("dynamodb", config=client)),
         config=config,
-        key_prefix="video",
+        key_prefix=KEY_PREFIX,
     )
+
+
+def is_done(table: str, dynamodb: Any, upload: Upload) -> bool:
+    """Whether the table says that `upload` has its outcome, so that the function would take it for a duplicate."""
+    records = DynamoDBPersistenceLayer(table, boto3_client=dynamodb)
+    records.configure(IdempotencyConfig(event_key_jmespath=IDENTITY), key_prefix=KEY_PREFIX)
+    try:
+        record = records.get_record(asdict(upload))
+    except IdempotencyItemNotFoundError:
+        return False
+    return record is not None and record.status == "COMPLETED"

@@ -1,16 +1,30 @@
-"""Ranges of one version of an S3 object."""
+"""One version of an S3 object: what it is, and ranges of it."""
 
 from typing import Any
 
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
-from events import Upload
+from batch import Task
+from events import Upload, timestamp
 from range_reader import Fetch
 from verdicts import Gone, Rejected
 
 # The version was deleted (its place may be taken by a delete marker), or replaced where there are no versions.
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "PreconditionFailed", "404", "405", "412"})
 BODY_ATTEMPTS = 3  # botocore repeats a request that fails, but not a body that breaks off while it is read
+
+
+def announced(client: Any, task: Task) -> Upload:
+    """The version that a task means, as S3 would have announced it.
+
+    Raises Gone, or botocore's errors for faults of the world.
+    """
+    try:
+        head = client.head_object(Bucket=task.bucket, Key=task.key, VersionId=task.version_id)
+    except ClientError as error:
+        raise consequence(error) from error
+    size, etag, modified = head["ContentLength"], head["ETag"].strip('"'), timestamp(head["LastModified"])
+    return Upload(task.bucket, task.key, task.version_id, size, etag, "", modified, task.attempt)
 
 
 def fetcher(client: Any, upload: Upload) -> Fetch:
@@ -40,6 +54,14 @@ def fetcher(client: Any, upload: Upload) -> Fetch:
         raise AssertionError("not reached: the last attempt returns or raises")
 
     return fetch
+
+
+def require(client: Any, upload: Upload) -> None:
+    """Raises Gone unless the version is there, or botocore's errors for faults of the world."""
+    try:
+        client.head_object(Bucket=upload.bucket, Key=upload.key, VersionId=upload.version_id)
+    except ClientError as error:
+        raise consequence(error) from error
 
 
 def consequence(error: ClientError) -> Exception:

@@ -28,7 +28,7 @@ def intake(request, cloud) -> Intake:
     """The stack under test."""
     if cloud is None:
         return Intake(request.config.getoption("--stack"))
-    return deploy(cloud, "test", "--email", "you@example.com")
+    return deploy(cloud, "test", "--email", "you@example.com", "--parameter", "BatchOperations=enabled")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 import io
+from datetime import UTC, datetime
 
 import boto3
 import pytest
@@ -8,6 +9,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 import s3_object
+from batch import Task
 from events import Upload
 from verdicts import Gone, Rejected
 
@@ -71,3 +73,25 @@ def test_errors_are_sorted_by_consequence(stubbed, code, status, consequence):
     stubber.add_client_error("get_object", code, http_status_code=status)
     with pytest.raises(consequence):
         fetch(10, 30)
+
+
+TASK = Task("bucket", "a b.mp4", "v1", "again")
+
+
+def test_a_version_that_nobody_announced_is_described_as_if_it_had_been(stubbed):
+    stubber, _ = stubbed
+    head = {"ContentLength": 100, "ETag": '"e1"', "LastModified": datetime(2026, 7, 1, 10, tzinfo=UTC)}
+    stubber.add_response("head_object", head, {"Bucket": "bucket", "Key": "a b.mp4", "VersionId": "v1"})
+    expected = Upload("bucket", "a b.mp4", "v1", 100, "e1", "", "2026-07-01T10:00:00.000Z", "again")
+    assert s3_object.announced(stubber.client, TASK) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "consequence"),
+    [("404", 404, Gone), ("405", 405, Gone), ("403", 403, ClientError), ("503", 503, ClientError)],
+)
+def test_errors_without_a_body_are_sorted_too(stubbed, code, status, consequence):
+    stubber, _ = stubbed
+    stubber.add_client_error("head_object", code, http_status_code=status)
+    with pytest.raises(consequence):
+        s3_object.announced(stubber.client, TASK)

@@ -10,7 +10,9 @@ import pytest
 from cfn_flip import load
 
 import build_package
+import events
 import results
+from replaying import batch_job
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "template.yaml").read_text()
@@ -27,6 +29,7 @@ PSEUDO = {
 ABSENT = object()
 BUCKET_ARN = "arn:aws:s3:::video-intake-dev-111122223333-eu-west-1"
 WITH_EMAIL = {"NotificationEmail": "ops@example.com"}
+WITH_BATCH = {"BatchOperations": "enabled"}
 
 
 class Rendered:
@@ -40,7 +43,11 @@ class Rendered:
             for name, body in RESOURCES.items()
             if "Condition" not in body or self.holds(TEMPLATE["Conditions"][body["Condition"]])
         }
-        self.outputs = self._resolve(TEMPLATE["Outputs"])
+        self.outputs = {
+            name: self._resolve(body)
+            for name, body in TEMPLATE["Outputs"].items()
+            if "Condition" not in body or self.holds(TEMPLATE["Conditions"][body["Condition"]])
+        }
 
     def __getitem__(self, logical_id: str) -> Any:
         return self.resources[logical_id]["Properties"]
@@ -223,7 +230,7 @@ def test_the_six_suffixes_wake_the_function_and_are_what_it_may_read(
     filters = [test for rule in rules for test in rule["Filter"]["S3Key"]["Rules"]]
     assert {test["Name"] for test in filters} == {"suffix"}
     suffixes = [test["Value"] for test in filters]
-    assert sorted(suffixes) == [".AVI", ".MOV", ".MP4", ".avi", ".mov", ".mp4"]
+    assert sorted(suffixes) == [".AVI", ".MOV", ".MP4", ".avi", ".mov", ".mp4"] == sorted(events.SUFFIXES)
     assert {rule["Event"] for rule in rules} == {"s3:ObjectCreated:*"}
     assert {rule["Function"] for rule in rules} == {"<ProcessorFunction.Arn>"}
     assert permissions["ReadAndTagUploadedVideos"]["Resource"] == [f"{BUCKET_ARN}/*{suffix}" for suffix in suffixes]
@@ -329,6 +336,31 @@ def test_an_event_that_lambda_gives_up_is_kept_longer_than_lambda_tried(
     assert stack["FailedEventsQueue"]["MessageRetentionPeriod"] > 2 * retries["MaximumEventAgeInSeconds"]
 
 
+@pytest.mark.parametrize(("parameters", "there"), [({}, False), (WITH_BATCH, True)])
+def test_batch_operations_have_a_role_only_on_request(parameters: dict[str, str], there: bool) -> None:
+    stack = Rendered(parameters)
+    assert ("BatchRole" in stack.resources) is ("BatchRoleArn" in stack.outputs) is there
+
+
+def test_a_batch_job_may_call_the_function_read_its_manifest_and_write_its_report() -> None:
+    role = Rendered(WITH_BATCH)["BatchRole"]
+    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "batchoperations.s3.amazonaws.com"}
+    [policy] = role["Policies"]
+    allowed = statements(policy["PolicyDocument"])
+    folder = f"<VideoBucket.Arn>/{batch_job.FOLDER}*"
+    assert {sid: (each["Action"], each["Resource"]) for sid, each in allowed.items()} == {
+        "ProcessVideos": ("lambda:InvokeFunction", "<ProcessorFunction.Arn>"),
+        "ReadManifests": (["s3:GetObject", "s3:GetObjectVersion"], folder),
+        "WriteReports": ("s3:PutObject", folder),
+    }
+
+
+def test_what_replay_asks_the_stack_for_is_there() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "scripts/replaying").glob("*.py"))
+    assert set(re.findall(r'output\("(\w+)"\)', code)) <= set(Rendered(WITH_BATCH).outputs)
+
+
 # ---------------------------------------------------------------- Watch
 
 
@@ -397,15 +429,15 @@ def test_no_widget_covers_another(dashboard: list[dict[str, Any]]) -> None:
 # ---------------------------------------------------------------- The whole
 
 
-def test_every_output_is_described_and_exported_under_the_stacks_name(stack: Rendered) -> None:
-    for name, output in stack.outputs.items():
+def test_every_output_is_described_and_exported_under_the_stacks_name() -> None:
+    for name, output in Rendered(WITH_BATCH).outputs.items():
         assert output["Description"]
         assert output["Export"]["Name"] == f"{PSEUDO['AWS::StackName']}-{name}"
 
 
-def test_everything_that_takes_tags_says_which_project_and_environment(stack: Rendered) -> None:
+def test_everything_that_takes_tags_says_which_project_and_environment() -> None:
     takes_none = ("Policy", "Subscription", "Permission", "EventInvokeConfig", "Dashboard")
-    for name, resource in stack.resources.items():
+    for name, resource in Rendered(WITH_BATCH).resources.items():
         if not resource["Type"].endswith(takes_none):
             tags = {each["Key"]: each["Value"] for each in resource["Properties"]["Tags"]}
             assert tags == {"Project": "video-intake", "Environment": "dev"}, name

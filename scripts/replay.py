@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""When something went wrong: find the videos that have no outcome, and process them (again).
+
+  dead-letters  lists the events that Lambda gave up and why; with --yes sends them once more
+  missing       finds versions in the bucket that have no result; with --yes submits them
+  reprocess     with --yes makes new results for chosen videos, whatever there is already
+  batch         hands a backlog of millions to S3 Batch Operations
+
+After an outage: dead-letters, then missing. Nothing is processed without --yes. Everything may be repeated or broken
+off: what has its outcome, or is on its way to it, is recognised as a duplicate and gets no second message.
+
+stdout has a line for each video, columns separated by tabs, beginning with key and version id; stderr has progress,
+faults and the summary. Exit status: 0 when nothing is left to do, 1 when something failed or remains (so a listing
+that finds something ends with 1), 2 on wrong use. COMMAND --help tells the options.
+"""
+
+import argparse
+import itertools
+import os
+import re
+import secrets
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "src")]
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, ProfileNotFound
+
+from replaying import batch_job, command_line, dead_letters, missing, reprocess
+from replaying.stack import Stack, WrongUse
+from replaying.versions import Bookmark, Selection
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def main() -> int:
+    """Does what the command line asks for and returns the exit status."""
+    runs = {"dead-letters": run_dead_letters, "missing": run_missing, "reprocess": run_reprocess, "batch": run_batch}
+    arguments = command_line.parser(__doc__ or "").parse_args()
+    try:
+        region = arguments.region or os.environ.get("AWS_REGION")  # which boto3 does not read
+        session = boto3.Session(region_name=region, profile_name=arguments.profile)
+        stack = Stack(arguments.stack, session, arguments.workers)
+        status: int = runs[arguments.command](stack, arguments)
+    except (WrongUse, NoRegionError, ProfileNotFound) as wrong:
+        print(f"replay: {wrong}", file=sys.stderr)
+        return 2
+    except (ClientError, BotoCoreError, OSError) as fault:
+        print(f"replay: {type(fault).__name__}: {fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nreplay: broken off. The same command goes on.", file=sys.stderr)
+        return 1
+    return status
+
+
+def run_dead_letters(stack: Stack, given: argparse.Namespace) -> int:
+    if given.discard and not (given.key or given.reason):
+        raise WrongUse("--discard needs --key or --reason: name what shall be thrown away.")
+    return dead_letters.run(
+        stack, given.key, given.reason, apply=given.yes, discard=given.discard, workers=given.workers
+    )
+
+
+def run_missing(stack: Stack, given: argparse.Namespace) -> int:
+    bookmark = Bookmark(given.state, f"{given.stack} {given.prefix} {given.since} {given.until}")
+    return missing.run(stack, selection(given), bookmark, apply=given.yes, limit=given.limit, workers=given.workers)
+
+
+def run_reprocess(stack: Stack, given: argparse.Namespace) -> int:
+    if given.version and len(given.key) != 1:
+        raise WrongUse("--version says which version of a --key: give exactly one.")
+    work: list[Iterable[reprocess.Work]] = [[(key, given.version) for key in given.key]]
+    if given.prefix is not None:
+        work.append(reprocess.newest(stack, given.prefix))
+    if given.keys_from:
+        lines = sys.stdin if given.keys_from == "-" else Path(given.keys_from).read_text(encoding="utf-8").split("\n")
+        work.append(reprocess.listed(lines))
+    if not given.key and len(work) == 1:
+        raise WrongUse("Say which videos: --key, --prefix or --keys-from.")
+    attempt = given.attempt or named("reprocess")
+    return reprocess.run(stack, itertools.chain.from_iterable(work), attempt, apply=given.yes, workers=given.workers)
+
+
+def run_batch(stack: Stack, given: argparse.Namespace) -> int:
+    name = named("batch")
+    attempt = given.attempt or (name if given.all else "")
+    return batch_job.run(
+        stack, selection(given), name, attempt, apply=given.yes, everything=given.all, workers=given.workers
+    )
+
+
+def selection(given: argparse.Namespace) -> Selection:
+    return Selection(given.prefix or "", moment(given.since), moment(given.until))
+
+
+def moment(text: str | None) -> datetime | None:
+    """Of a date, a date and time (UTC where it names no zone), or a while ago such as 90m, 36h, 7d."""
+    if text is None:
+        return None
+    if ago := re.fullmatch(r"(\d+)([mhd])", text):
+        return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise WrongUse(f"{text} is no time: give 2026-07-01, 2026-07-01T10:00Z, 90m, 36h or 7d.") from None
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
+
+
+def named(command: str) -> str:
+    """A name of its own for this run; that of a reprocessing tells its events from those that have been."""
+    return f"{command}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

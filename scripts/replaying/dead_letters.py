@@ -1,0 +1,181 @@
+"""`dead-letters`: what Lambda gave up, and why; and back into the function's queue with it.
+
+Two kinds of messages are understood: the records of Lambda's on-failure destination, which this stack uses, and the
+bare events with attributes that a dead-letter queue of Lambda would hold.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import batched
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+import events
+from events import Upload
+from replaying.progress import Progress
+from replaying.stack import Stack
+
+# While we look at them, messages are hidden from others, and given back in the end. If we are killed, SQS does it.
+HIDDEN_SECONDS: Final = 120
+AT_ONCE: Final = 10  # messages that SQS gives, deletes or shows again at once
+QUIET_ANSWERS: Final = 2  # in a row, each a long poll that asks all of SQS's servers: then everything was seen
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """An event that came to no outcome."""
+
+    message_id: str
+    receipt: str
+    event: Any  # None where the record carries none
+    when: str
+    condition: str  # RetriesExhausted, EventAgeExceeded ...
+    attempts: str
+    error: str  # type and message
+    request_id: str
+
+    @property
+    def uploads(self) -> list[Upload]:
+        """None where the event is nothing that S3 sends."""
+        try:
+            return events.parse(self.event)
+        except (ValueError, AttributeError):
+            return []
+
+
+def parse(message: dict[str, Any]) -> DeadLetter:
+    """A message of the queue, whatever it is."""
+    attributes = {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
+    sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+    try:
+        body = json.loads(message["Body"])
+    except ValueError:
+        body = None
+    record = body if isinstance(body, dict) and "requestContext" in body else {}
+    context = record.get("requestContext") or {}
+    told = record.get("responsePayload")
+    if isinstance(told, dict):  # what the function raised, or what Lambda says of a time-out or a killed process
+        told = ": ".join(str(told[part]) for part in ("errorType", "errorMessage") if told.get(part))
+    return DeadLetter(
+        message["MessageId"],
+        message["ReceiptHandle"],
+        record.get("requestPayload") if record else body,
+        str(record.get("timestamp") or events.timestamp(sent)),
+        str(context.get("condition") or attributes.get("ErrorCode", "unknown")),
+        str(context.get("approximateInvokeCount", "?")),
+        str(told or attributes.get("ErrorMessage", "")),
+        str(context.get("requestId") or attributes.get("RequestID", "")),
+    )
+
+
+class Queue:
+    """The queue of failed events, looked through once. As a context manager it gives back what was not deleted."""
+
+    def __init__(self, sqs: Any, url: str) -> None:
+        self._sqs, self._url = sqs, url
+        self._hidden: dict[str, str] = {}  # message id → newest receipt
+
+    def __enter__(self) -> "Queue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for some in batched(self._hidden.items(), AT_ONCE, strict=False):
+            entries = [
+                {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": 0} for n, (_, handle) in enumerate(some)
+            ]
+            self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+
+    def batches(self) -> Iterator[list[DeadLetter]]:
+        """Each message once, in handfuls, until nothing new comes."""
+        seen: set[str] = set()
+        quiet = 0
+        while quiet < QUIET_ANSWERS:
+            messages = self._sqs.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=AT_ONCE,
+                WaitTimeSeconds=1,
+                VisibilityTimeout=HIDDEN_SECONDS,
+                AttributeNames=["SentTimestamp"],
+                MessageAttributeNames=["All"],
+            ).get("Messages", [])
+            self._hidden |= {message["MessageId"]: message["ReceiptHandle"] for message in messages}
+            letters = [parse(message) for message in messages if message["MessageId"] not in seen]
+            seen |= {letter.message_id for letter in letters}
+            quiet = 0 if letters else quiet + 1
+            if letters:
+                yield letters
+
+    def delete(self, letters: list[DeadLetter]) -> None:
+        """Raises RuntimeError where SQS kept one."""
+        if not letters:
+            return
+        entries = [{"Id": str(n), "ReceiptHandle": letter.receipt} for n, letter in enumerate(letters)]
+        answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+        kept = {int(failed["Id"]) for failed in answer.get("Failed", [])}
+        for n, letter in enumerate(letters):
+            if n not in kept:
+                self._hidden.pop(letter.message_id, None)
+        if kept:
+            raise RuntimeError(f"{len(kept)} accepted events are still in the queue; sent again, they are duplicates")
+
+
+def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, discard: bool, workers: int) -> int:
+    """Returns the exit status."""
+    progress = Progress()
+    sent: set[str] = set()  # request ids of ours: what fails once more meanwhile is not sent a second time
+
+    def submit(letter: DeadLetter) -> Exception | None:
+        if discard:
+            return None
+        try:
+            if letter.event is None:
+                raise RuntimeError("the record carries no event; see whether its video is `missing`")
+            sent.add(stack.submit(letter.event))
+        except (ClientError, BotoCoreError, RuntimeError) as fault:
+            return fault
+        return None
+
+    with Queue(stack.client("sqs"), stack.output("FailedEventsQueueUrl")) as queue, ThreadPoolExecutor(workers) as pool:
+        for letters in queue.batches():
+            chosen = [
+                letter for letter in letters if _is_meant(letter, keys, reasons) and letter.request_id not in sent
+            ]
+            progress.count("left alone", len(letters) - len(chosen))
+            for letter in chosen:
+                _show(progress, letter)
+            if not apply:
+                progress.count("waiting", len(chosen))
+                continue
+            ends = list(zip(chosen, pool.map(submit, chosen), strict=True))
+            for letter, fault in ends:
+                if fault:
+                    progress.failed(letter.request_id, fault)
+            accepted = [letter for letter, fault in ends if fault is None]
+            try:
+                queue.delete(accepted)
+            except (ClientError, BotoCoreError, RuntimeError) as fault:
+                progress.failed("not deleted", fault)
+            progress.count("discarded" if discard else "sent again", len(accepted))
+    what = "discard them" if discard else "send them again"
+    progress.summary(*[f"Nothing was changed: give --yes to {what}."][: not apply and progress.counts["waiting"]])
+    return int(any(progress.counts[what] for what in ("waiting", "left alone", "failed")))
+
+
+def _is_meant(letter: DeadLetter, keys: Iterable[str], reasons: Iterable[str]) -> bool:
+    why = f"{letter.condition} {letter.error}".lower()
+    return (not keys or any(upload.key in keys for upload in letter.uploads)) and (
+        not reasons or any(reason.lower() in why for reason in reasons)
+    )
+
+
+def _show(progress: Progress, letter: DeadLetter) -> None:
+    error = letter.error or "no error was recorded"
+    why = f"{letter.when} {letter.condition} after {letter.attempts} attempts: {error}"
+    for upload in letter.uploads:
+        progress.found(upload.key, upload.version_id, upload.bucket, " ".join(why.split()))
+    if not letter.uploads:
+        progress.found("(no upload)", f"request {letter.request_id}", "", " ".join(why.split()))

@@ -1,0 +1,67 @@
+"""`missing`: every version without a result is submitted. Backfill, and reconciliation after an outage."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+import once
+from events import Upload
+from replaying import versions
+from replaying.progress import Progress
+from replaying.stack import Stack
+
+type End = tuple[Upload, str | Exception]
+
+
+def run(
+    stack: Stack, selection: versions.Selection, bookmark: versions.Bookmark, *, apply: bool, limit: int, workers: int
+) -> int:
+    """Returns the exit status. The walk goes page by page; the workers share a page, and the next one waits."""
+    progress = Progress()
+    permits = threading.Semaphore(limit)
+    unbroken = True  # no page so far had anything that must be looked at again
+    walk = versions.pages(stack.client("s3"), stack.bucket, selection, bookmark.read() if apply else {})
+    with ThreadPoolExecutor(workers) as pool:
+        for uploads, marker in walk:
+            for upload, end in pool.map(partial(_examine, stack, apply, permits), uploads):
+                if isinstance(end, Exception):
+                    progress.failed(f"{upload.key} {upload.version_id}", end)
+                else:
+                    progress.count(end)
+                if end in ("submitted", "missing"):
+                    progress.found(upload.key, upload.version_id)
+                unbroken = unbroken and end in ("submitted", "with a result")
+            if apply and unbroken:
+                bookmark.write(marker)
+            if progress.counts["left"]:
+                break
+    if apply and unbroken:
+        bookmark.remove()
+    progress.summary(*["Nothing was submitted: give --yes to do it."][: not apply and progress.counts["missing"]])
+    return int(any(progress.counts[what] for what in ("missing", "left", "failed")))
+
+
+def _examine(stack: Stack, apply: bool, permits: threading.Semaphore, upload: Upload) -> End:
+    s3 = stack.client("s3")
+    try:
+        if versions.has_result(s3, upload):
+            return upload, "with a result"
+        if not apply:
+            return upload, "missing"
+        if not permits.acquire(blocking=False):
+            return upload, "left"
+        # Under its own name, so that S3's own event for it, however late, and a dead letter of it are duplicates. Only
+        # where the record says done and the result is gone all the same (deleted by somebody; looked for once more,
+        # because it is written before the record) it needs another name. Of a day, so that a repetition is none.
+        if once.is_done(stack.output("IdempotencyTableName"), stack.client("dynamodb"), upload):
+            if versions.has_result(s3, upload):
+                return upload, "with a result"
+            upload = replace(upload, attempt=f"missing-{datetime.now(UTC):%Y-%m-%d}")
+        stack.submit(versions.event(upload))
+    except (ClientError, BotoCoreError, RuntimeError) as fault:
+        return upload, fault
+    return upload, "submitted"

@@ -1,0 +1,48 @@
+"""What a person sees of a long run: findings on stdout, progress and the summary on stderr."""
+
+import sys
+import time
+from collections import Counter
+from typing import Final
+
+SECONDS: Final = {True: 0.2, False: 10.0}  # between two signs of life: on a terminal, in a log
+
+
+class Progress:
+    """Counts what became of each, and says so now and then and in the end."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._terminal = sys.stderr.isatty()
+        self._shown = self._began = time.monotonic()
+
+    def count(self, what: str, number: int = 1) -> None:
+        self.counts[what] += number
+        if time.monotonic() - self._shown >= SECONDS[self._terminal]:
+            self._shown = time.monotonic()
+            self._say(f"{self} after {self._shown - self._began:.0f} s", end="" if self._terminal else "\n")
+
+    def found(self, *columns: str) -> None:
+        """A line of stdout, columns separated by tabs."""
+        self._wipe()
+        print("\t".join(columns), flush=True)
+
+    def failed(self, what: str, fault: BaseException) -> None:
+        self._wipe()
+        print(f"{what}: {type(fault).__name__}: {fault}", file=sys.stderr)
+        self.count("failed")
+
+    def summary(self, *advice: str) -> None:
+        self._wipe()
+        print(" ".join([f"{self}.", *advice]), file=sys.stderr)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{number} {what}" for what, number in self.counts.items() if number) or "nothing found"
+
+    def _say(self, text: str, end: str) -> None:
+        self._wipe()
+        print(text, end=end, file=sys.stderr, flush=True)
+
+    def _wipe(self) -> None:
+        if self._terminal:
+            print("\r\x1b[K", end="", file=sys.stderr)

@@ -1,0 +1,117 @@
+"""The versions in the bucket, and whether the pipeline has done with them.
+
+The bucket is walked by ListObjectVersions, a page of 1,000 at a time and never more in memory. Whether a version has
+its result is asked of S3 version by version, by HeadObject: $0.40 for a million, beside some $20 that processing a
+million costs. Merging the walk with a listing of results/ would cost a cent instead, but keys sort differently there
+("a.mp4 (1).mp4" before "a.mp4/", and long keys are cut), and with --since it would list a million to look for a few.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+from botocore.exceptions import ClientError
+
+import results
+from events import ATTEMPT, SUFFIXES, Upload, timestamp
+from replaying.stack import WrongUse
+
+type Marker = dict[str, str]  # the arguments of ListObjectVersions that go on where a page ended
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which versions of the bucket are meant."""
+
+    prefix: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    newest_only: bool = False
+
+    def __contains__(self, version: dict[str, Any]) -> bool:
+        # By its suffix, as S3 announces them: so nothing of ours is taken for a video, and results/x.mp4 of a user is.
+        return (
+            version["Key"].endswith(SUFFIXES)
+            and (self.since is None or version["LastModified"] >= self.since)
+            and (self.until is None or version["LastModified"] < self.until)
+            and (version["IsLatest"] or not self.newest_only)
+        )
+
+
+def pages(s3: Any, bucket: str, selection: Selection, start: Marker) -> Iterator[tuple[list[Upload], Marker]]:
+    """The chosen versions of one page after another, each with the marker of what comes behind it."""
+    marker = start
+    while True:
+        page = s3.list_object_versions(Bucket=bucket, Prefix=selection.prefix, **marker)
+        marker = {"KeyMarker": page.get("NextKeyMarker", ""), "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+        yield [_upload(bucket, version) for version in page.get("Versions", []) if version in selection], marker
+        if not page["IsTruncated"]:
+            return
+
+
+def _upload(bucket: str, version: dict[str, Any]) -> Upload:
+    etag, modified = version["ETag"].strip('"'), timestamp(version["LastModified"])
+    return Upload(bucket, version["Key"], version["VersionId"], version["Size"], etag, "", modified)
+
+
+def find(s3: Any, bucket: str, key: str, version_id: str) -> Upload:
+    """One version of an object, the newest where none is named. Raises botocore's errors, also where there is none."""
+    head = s3.head_object(Bucket=bucket, Key=key, **({"VersionId": version_id} if version_id else {}))
+    return _upload(bucket, {"Key": key, "Size": head["ContentLength"]} | head)
+
+
+def has_result(s3: Any, upload: Upload) -> bool:
+    try:
+        s3.head_object(Bucket=upload.bucket, Key=results.folder(upload) + "result.json")
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "404":
+            return False
+        raise
+    return True
+
+
+def event(upload: Upload) -> dict[str, Any]:
+    """What S3 sends of an upload, and what events.parse makes the upload of."""
+    entity = {
+        "key": quote_plus(upload.key, safe="/"),
+        "size": upload.size,
+        "eTag": upload.etag,
+        "versionId": upload.version_id,
+    }
+    record = {
+        "eventName": "ObjectCreated:Put",
+        "eventTime": upload.event_time,
+        "s3": {"bucket": {"name": upload.bucket}, "object": entity},
+    }
+    return {"Records": [record | ({ATTEMPT: upload.attempt} if upload.attempt else {})]}
+
+
+class Bookmark:
+    """Where the walk goes on if it is broken off: a file beside it, written after each page that went well."""
+
+    def __init__(self, path: Path | None, walk: str) -> None:
+        self._path, self._walk = path, walk  # a bookmark of another walk would skip what was never looked at
+
+    def read(self) -> Marker:
+        """Raises WrongUse for a bookmark of another walk."""
+        if self._path is None or not self._path.exists():
+            return {}
+        kept = json.loads(self._path.read_text())
+        if kept["walk"] != self._walk:
+            raise WrongUse(f"{self._path} belongs to another walk: {kept['walk']}")
+        marker: Marker = kept["marker"]
+        return marker
+
+    def write(self, marker: Marker) -> None:
+        if self._path is not None:
+            beside = self._path.with_name(self._path.name + ".new")
+            beside.write_text(json.dumps({"walk": self._walk, "marker": marker}))
+            beside.replace(self._path)
+
+    def remove(self) -> None:
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)

@@ -1,0 +1,343 @@
+"""scripts/replay.py on a deployed stack, run as a person runs it."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import results
+from demo.intake import Intake, Uploaded, wait_for
+from demo.samples import video
+from events import Upload
+
+SCRIPT = Path(__file__).parents[2] / "scripts/replay.py"
+RETRIES_SECONDS = 600  # Lambda tries again after one minute, and after two more; the local cloud at once
+# A key that is cut, one that must be encoded, and one that a user put among our results.
+KEYS = ("missing/" + "long" * 245 + ".mp4", "missing/Été 2026+07 (1) %2B 🎬.MP4", "results/missing/own.mov")
+
+
+@pytest.fixture
+def replay(intake: Intake) -> Callable[..., tuple[int, list[str], str]]:
+    """Runs a command; exit status, first columns of stdout, and stderr."""
+
+    def run(*arguments: str, stdin: str = "", **environ: str) -> tuple[int, list[str], str]:
+        command = [sys.executable, str(SCRIPT), arguments[0], "--stack", intake.stack_name, *arguments[1:]]
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, check=False, env=os.environ | environ
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, [line.split("\t")[0] for line in done.stdout.splitlines()], done.stderr
+
+    return run
+
+
+def result_key(intake: Intake, uploaded: Uploaded) -> str:
+    upload = Upload(intake.bucket, uploaded.key, uploaded.version_id, 0, "", "", "")
+    return results.folder(upload) + "result.json"
+
+
+def result(intake: Intake, uploaded: Uploaded) -> bytes:
+    return wait_for(f"the result of {uploaded.key}", lambda: intake.read(result_key(intake, uploaded)), RETRIES_SECONDS)
+
+
+def times_written(intake: Intake, uploaded: Uploaded) -> int:
+    """How many results a version has had: S3 keeps them all."""
+    answer = intake.client("s3").list_object_versions(Bucket=intake.bucket, Prefix=result_key(intake, uploaded))
+    return len(answer.get("Versions", []))
+
+
+def in_flight(intake: Intake) -> dict[str, int]:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    url = intake.outputs["FailedEventsQueueUrl"]
+    answer = intake.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return {"waiting": int(answer[names[0]]), "hidden": int(answer[names[1]])}
+
+
+def taken_for_a_duplicate(intake: Intake, key: str) -> bool:
+    """Waits until the function says so of `key`."""
+
+    def said() -> bool:
+        lines = intake.client("logs").filter_log_events(
+            logGroupName=intake.outputs["LogGroupName"], filterPattern='"Announced again"'
+        )["events"]
+        return any(json.loads(line["message"])["key"] == key for line in lines)
+
+    return wait_for(f"that {key} is announced again", said, 120)
+
+
+@contextmanager
+def broken(intake: Intake) -> Iterator[None]:
+    """An outage: the function's table is not where it looks for it."""
+    client, name = intake.client("lambda"), intake.outputs["FunctionName"]
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+
+    def configure(environment: dict[str, str]) -> None:
+        client.update_function_configuration(FunctionName=name, Environment={"Variables": environment})
+        client.get_waiter("function_updated_v2").wait(FunctionName=name)
+
+    configure(variables | {"IDEMPOTENCY_TABLE": "video-intake-no-such-table"})
+    try:
+        yield
+    finally:
+        configure(variables)
+
+
+def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(intake, replay):
+    with broken(intake):
+        first, second = (intake.upload(f"outage/{name}.mp4", video(seconds=0.2)) for name in ("first", "second"))
+        wait_for("two dead letters", lambda: in_flight(intake)["waiting"] >= 2, RETRIES_SECONDS)
+        assert intake.read(result_key(intake, first)) is None
+
+    status, keys, told = replay("dead-letters")
+    assert (status, sorted(keys)) == (1, [first.key, second.key])
+    assert "give --yes" in told
+    assert in_flight(intake) == {"waiting": 2, "hidden": 0}, "listed, and at once there for everybody again"
+
+    status, keys, told = replay("dead-letters", "--key", first.key, "--reason", "IDEMPOTENCY", "--yes")
+    assert (status, keys) == (1, [first.key]), "one remains"
+    assert "1 sent again" in told
+    result(intake, first)
+
+    status, keys, told = replay("missing", "--prefix", "outage/", "--yes")
+    assert (status, keys) == (0, [second.key])
+    result(intake, second)
+    assert replay("dead-letters", "--yes")[:2] == (0, [second.key])
+    assert replay("dead-letters")[:2] == (0, [])
+    assert in_flight(intake) == {"waiting": 0, "hidden": 0}
+    assert taken_for_a_duplicate(intake, second.key), "it was a dead letter of what `missing` had brought"
+    assert times_written(intake, second) == 1
+
+
+def test_what_lambda_does_not_accept_stays_in_the_queue_and_what_helps_nobody_can_be_discarded(intake, replay):
+    poison = json.dumps({"hello": "world"}).encode()
+    intake.client("lambda").invoke(FunctionName=intake.outputs["FunctionName"], InvocationType="Event", Payload=poison)
+    wait_for("a dead letter", lambda: in_flight(intake)["waiting"], RETRIES_SECONDS)
+    try:
+        with answering(403, b'{"Message": "not today"}') as refusing:
+            status, _, told = replay("dead-letters", "--yes", AWS_ENDPOINT_URL_LAMBDA=refusing.url)
+        assert (status, in_flight(intake)) == (1, {"waiting": 1, "hidden": 0})
+        assert "1 failed" in told
+        assert "not today" in told
+        assert replay("dead-letters", "--discard", "--yes")[0] == 2, "everything at once would be too easy"
+    finally:
+        status, keys, _ = replay("dead-letters", "--discard", "--yes", "--reason", "not an S3 event notification")
+    assert (status, keys, in_flight(intake)["waiting"]) == (0, ["(no upload)"], 0)
+
+
+def test_what_has_no_result_is_found_and_gets_one(intake, replay, tmp_path):
+    uploaded = [intake.upload(key, video(seconds=0.2)) for key in KEYS]
+    for one in uploaded:
+        result(intake, one)
+    for prefix in ("missing/", "results/missing/"):
+        assert replay("missing", "--prefix", prefix)[:2] == (0, [])
+    for one in uploaded:
+        intake.client("s3").delete_object(Bucket=intake.bucket, Key=result_key(intake, one))
+
+    status, keys, told = replay("missing", "--prefix", "missing/", "--since", "1d")
+    assert (status, sorted(keys)) == (1, sorted(KEYS[:2]))
+    assert "2 missing" in told
+    assert replay("missing", "--prefix", "missing/", "--until", "1d")[:2] == (0, [])
+    assert replay("missing", "--prefix", "results/missing/")[:2] == (1, [KEYS[2]])
+    assert [intake.read(result_key(intake, one)) for one in uploaded] == [None] * 3, "looking changes nothing"
+
+    state = str(tmp_path / "state")
+    status, keys, told = replay("missing", "--prefix", "missing/", "--yes", "--limit", "1", "--state", state)
+    assert (status, len(keys), "1 left" in told) == (1, 1, True)
+    wait_for("the first", lambda: [intake.read(result_key(intake, one)) for one in uploaded[:2]].count(None) == 1)
+    status, keys, told = replay("missing", "--prefix", "missing/", "--yes", "--state", state)
+    assert (status, len(keys), "1 with a result" in told) == (0, 1, True)
+    assert replay("missing", "--prefix", "results/missing/", "--yes")[:2] == (0, [KEYS[2]])
+    for one in uploaded:
+        result(intake, one)
+    for prefix in ("missing/", "results/missing/"):
+        assert replay("missing", "--prefix", prefix)[:2] == (0, [])
+
+
+def test_chosen_videos_get_new_results(intake, replay):
+    old, new = (intake.upload("again/one video.mp4", video(seconds=0.2)) for _ in range(2))
+    other = intake.upload("again/other.mp4", video(seconds=0.2))
+    for one in (old, new, other):
+        result(intake, one)
+
+    def written() -> list[int]:
+        return [times_written(intake, one) for one in (old, new, other)]
+
+    status, keys, told = replay("reprocess", "--key", new.key)
+    assert (status, keys, written()) == (1, [new.key], [1, 1, 1])
+    assert "give --yes" in told
+
+    status, keys, told = replay("reprocess", "--key", new.key, "--yes")
+    assert (status, keys) == (0, [new.key])
+    wait_for("a second result of the newest", lambda: written() == [1, 2, 1])
+    attempt = re.search(r"Attempt (\S+)\.", told)[1]
+
+    assert replay("reprocess", "--prefix", "again/", "--attempt", attempt, "--yes")[:2] == (0, [new.key, other.key])
+    wait_for("the other one", lambda: written() == [1, 2, 2])
+    assert taken_for_a_duplicate(intake, new.key), "that attempt has been"
+
+    assert replay("reprocess", "--key", old.key, "--version", old.version_id, "--yes")[0] == 0
+    wait_for("a second result of the old one", lambda: written() == [2, 2, 2])
+
+    lines = f"{old.key}\t{old.version_id}\n{other.key}\nagain/no such.mp4\nagain/notes.txt\n"
+    status, keys, told = replay("reprocess", "--keys-from", "-", "--yes", stdin=lines)
+    assert (status, keys) == (1, [old.key, other.key]), "two cannot be"
+    assert "2 submitted" in told
+    assert "2 failed" in told
+    wait_for("those of the list", lambda: written() == [3, 2, 3])
+
+
+def test_a_stack_that_is_not_there_is_wrong_use(intake, replay):
+    status, lines, told = replay("missing", "--stack", "video-intake-no-such")
+    assert (status, lines) == (2, [])
+    assert "There is no stack video-intake-no-such" in told
+
+
+# ---------------------------------------------------------------- S3 Batch Operations
+
+
+class Answering(ThreadingHTTPServer):
+    """An HTTP endpoint that keeps what it is asked and always answers the same."""
+
+    status: int
+    body: bytes
+    asked: list[tuple[str, bytes]]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[Answering]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.asked.append((self.path, asked))
+            self.send_response(self.server.status)
+            self.send_header("Content-Length", str(len(self.server.body)))
+            self.end_headers()
+            self.wfile.write(self.server.body)
+
+        def log_message(self, *_) -> None:
+            pass
+
+    with Answering(("127.0.0.1", 0), Handler) as server:
+        server.status, server.body, server.asked = status, body, []
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def texts(document: bytes) -> dict[str, str]:
+    """The leaves of an XML document by their names."""
+    return {leaf.tag.rpartition("}")[2]: leaf.text for leaf in ElementTree.fromstring(document).iter() if not len(leaf)}
+
+
+def invoked(intake: Intake, schema: str, rows: list[list[str]], **job) -> list[dict[str, str]]:
+    """As S3 Batch Operations calls the function, with the lines of a manifest."""
+    place = {"1.0": lambda bucket: {"s3BucketArn": f"arn:aws:s3:::{bucket}"}, "2.0": lambda name: {"s3Bucket": name}}
+    answers = []
+    for number, (bucket, key, version_id) in enumerate(rows):
+        task = {"taskId": str(number), "s3Key": key, "s3VersionId": version_id} | place[schema](bucket)
+        event = {"invocationSchemaVersion": schema, "invocationId": "i", "job": {"id": "j"} | job, "tasks": [task]}
+        answer = intake.client("lambda").invoke(
+            FunctionName=intake.outputs["FunctionName"], Payload=json.dumps(event).encode()
+        )
+        assert "FunctionError" not in answer
+        told = json.loads(answer["Payload"].read())
+        assert (told["invocationSchemaVersion"], told["invocationId"]) == (schema, "i")
+        answers += told["results"]
+    return answers
+
+
+@pytest.fixture(scope="module")
+def backlog(intake) -> list[Uploaded]:
+    """Three versions: a video, an empty file, and one that is deleted in the meantime."""
+    uploaded = [
+        intake.upload("backlog/Été 2026+07.mp4", video(seconds=0.2)),
+        intake.upload("backlog/empty.mov", b""),
+        intake.upload("backlog/gone.avi", b"soon"),
+    ]
+    for one in uploaded:
+        result(intake, one)
+    return uploaded
+
+
+def test_a_backlog_becomes_a_manifest_and_a_job_and_the_function_answers_it(intake, cloud, replay, backlog):
+    """moto has no CreateJob: a proxy takes the request, and the function is called as S3 would call it."""
+    if cloud is None:
+        pytest.skip("a real job costs a quarter of a dollar: make one by hand")
+    created = b"<CreateJobResult><JobId>job-1</JobId></CreateJobResult>"
+    with answering(200, created) as s3control:
+        status, lines, told = replay(
+            "batch", "--prefix", "backlog/", "--all",
+            AWS_ENDPOINT_URL_S3_CONTROL="http://s3control.example", HTTP_PROXY=s3control.url, NO_PROXY="127.0.0.1",
+        )  # fmt: skip
+    assert (status, lines) == (1, ["job-1"]), "it waits for its confirmation"
+    assert "--job-id job-1 --requested-job-status Ready" in told
+    [(path, request)] = s3control.asked
+    assert path.endswith("/v20180820/jobs")
+    asked = texts(request)
+    assert asked["ConfirmationRequired"] == "true"
+    assert (asked["RoleArn"], asked["FunctionArn"]) == (intake.outputs["BatchRoleArn"], intake.outputs["FunctionArn"])
+    assert (asked["InvocationSchemaVersion"], asked["key"]) == ("2.0", "videoIntakeAttempt")
+
+    where = asked["ObjectArn"].removeprefix(f"arn:aws:s3:::{intake.bucket}/")
+    stored = intake.client("s3").head_object(Bucket=intake.bucket, Key=where)
+    assert where.startswith("batch/")
+    assert (asked["ETag"], asked["ObjectVersionId"]) == (stored["ETag"].strip('"'), stored["VersionId"])
+    rows = list(csv.reader(io.StringIO(intake.read(where).decode())))
+    assert {row[2] for row in rows} == {one.version_id for one in backlog}
+
+    gone = backlog[2]
+    intake.client("s3").delete_object(Bucket=intake.bucket, Key=gone.key, VersionId=gone.version_id)
+    arguments = {"userArguments": {asked["key"]: asked["value"]}}
+    for _ in range(2):  # what it is asked again it answers again, without doing it again
+        answers = invoked(intake, "2.0", rows, **arguments)
+        names = [key.rpartition("/")[2] for _, key, _ in rows]
+        ends = {name: (end["resultCode"], end["resultString"]) for name, end in zip(names, answers, strict=True)}
+        assert ends == {
+            "%C3%89t%C3%A9%202026%2B07.mp4": ("Succeeded", "success"),
+            "empty.mov": ("Succeeded", "failure empty"),
+            "gone.avi": ("Succeeded", "gone"),
+        }
+    assert [times_written(intake, one) for one in backlog] == [2, 2, 1]
+
+
+def test_the_older_schema_and_what_cannot_be(intake, backlog):
+    good, empty, _ = backlog
+    rows = [
+        [intake.bucket, "backlog/%C3%89t%C3%A9+2026%2B07.mp4", good.version_id],
+        [intake.bucket, empty.key, None],
+        [intake.bucket, "backlog/notes.txt", "v1"],
+    ]
+    ends = [(end["resultCode"], end["resultString"][:20]) for end in invoked(intake, "1.0", rows)]
+    assert ends == [
+        ("Succeeded", "success"),
+        ("PermanentFailure", "The manifest names n"),
+        ("PermanentFailure", "The name ends in non"),
+    ]
+
+
+def test_a_fault_of_the_world_is_a_temporary_failure(intake, backlog):
+    with broken(intake):
+        [end] = invoked(intake, "2.0", [[intake.bucket, backlog[1].key, backlog[1].version_id]])
+    assert end["resultCode"] == "TemporaryFailure"
+    assert "IdempotencyPersistenceLayerError" in end["resultString"]
+
+
+def test_without_a_backlog_there_is_no_job(replay):
+    status, lines, told = replay("batch", "--prefix", "there/is/nothing")
+    assert (status, lines) == (0, [])
+    assert "No job was made" in told
