@@ -46,10 +46,11 @@ def choose(reader: RangeReader, layout: Layout, places: Sequence[float]) -> list
 def show_only(reader: RangeReader, layout: Layout, chosen: Iterable[tuple[Box, Box]]) -> None:
     """Lets FFmpeg see the chosen fragments too, as if the file ended behind the last of them."""
     at = layout.moov.end
-    del reader.overlays[at]
     for moof, mdat in chosen:
         gap = moof.start - at
-        if gap >= 8:
+        if gap < 0 or 0 < gap < 8:
+            continue  # in another's media data, or too near behind it for a header between: damage
+        if gap:
             header = struct.pack(">I4s", gap, b"free") if gap < 1 << 32 else struct.pack(">I4sQ", 1, b"free", gap)
             reader.hide(at, moof.start, header)
         at = mdat.end
@@ -147,6 +148,7 @@ def _walk(reader: RangeReader, first: tuple[Box, Box]) -> list[int]:
     starts = [first[0].start]
     at = first[1].end
     for _ in range(2 * WALKED):
+        reader.load([(at, at + READ_AHEAD // 4)])
         fragment = _fragment(reader, at)
         if fragment is None:
             break
@@ -158,7 +160,7 @@ def _walk(reader: RangeReader, first: tuple[Box, Box]) -> list[int]:
 def _look(reader: RangeReader, layout: Layout, first: tuple[Box, Box], places: Sequence[float]) -> set[int]:
     """Fragments with pictures, found by their headers in windows as large as one fragment and a quarter more."""
     begin = first[0].start
-    window = min(max((first[1].end - begin) * 5 // 4, READ_AHEAD), MAX_WINDOW)
+    window = min(max((first[1].end - begin) * 5 // 4, READ_AHEAD), MAX_WINDOW, reader.size - begin)
     spots = [begin + int((reader.size - begin) * place) for place in places]
     spots.append(reader.size - window)
     spots = sorted({min(max(spot, begin), reader.size - window) for spot in spots})

@@ -13,6 +13,7 @@ import facts
 import fragments
 import isobmff
 import key_frames
+import memory
 import poster
 import riff
 import signatures
@@ -23,9 +24,16 @@ from verdicts import Rejected
 
 # Everything is asked of the index; FFmpeg must not read and decode frames in order to guess.
 # Opening a file of 1 GB takes 7 ms so, and 78 ms without.
-OPTIONS: Final = {"fpsprobesize": "0", "max_ts_probe": "0", "probesize": "32", "skip_frame": "all"}
+OPTIONS: Final = {
+    "fpsprobesize": "0",
+    "max_ts_probe": "0",
+    "probesize": "32",
+    "skip_frame": "all",
+    "protocol_whitelist": "none",  # whatever a file refers to: FFmpeg is left no way to open it
+}
 STORYBOARD_AT: Final = tuple((number + 0.5) / storyboard.FRAMES for number in range(storyboard.FRAMES))
 POSTER_AT: Final = (0.10, 0.25, 0.40, 0.02)  # of the duration; the next is tried where a frame is blank
+MAX_MEMORY: Final = 580 << 20  # of data; with libraries and the next read less than 700 of 1,024. 8K takes 330
 COVER: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -56,6 +64,17 @@ def inspect(reader: RangeReader, limits: Limits) -> Inspection:
 
     Raises Rejected where it is no playable video, and whatever reading raises.
     """
+    try:
+        with memory.ceiling(MAX_MEMORY):
+            return _inspect(reader, limits)
+    except MemoryError:
+        pass  # and let go of the error, whose traceback holds what took the memory
+    finally:
+        reader.forget()
+    raise Rejected("too-large-to-decode", limit=f"{MAX_MEMORY >> 20} MB of memory")
+
+
+def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
     if reader.size == 0:
         raise Rejected("empty")
     reader.load_ends()
@@ -75,18 +94,26 @@ def inspect(reader: RangeReader, limits: Limits) -> Inspection:
         isobmff.show_only_index(reader, layout)
         if chosen:
             fragments.show_only(reader, layout, chosen)
+        else:
+            isobmff.hide_rest(reader, layout)
     options = OPTIONS | {"max_pixels": str(limits.max_pixels)}
+    if layout and layout.endless_edits():
+        options["advanced_editlist"] = "0"
     try:
         # The demuxer is named: a playlist or another container must never choose its own and open URLs.
+        reader.opening = bool(layout and layout.described())
         with av.open(reader, "r", format=demuxer, options=options) as container:
-            return _inspect(container, reader, layout, limits)
+            reader.opening = False
+            return _opened(container, reader, layout, limits)
+    except MemoryError:
+        raise
     except (av.FFmpegError, UnicodeError, OverflowError) as error:
         if reader.failure:  # FFmpeg was only told of an error while reading
             raise reader.failure from None
         raise Rejected("undecodable", detail=str(error)) from error
 
 
-def _inspect(
+def _opened(
     container: InputContainer, reader: RangeReader, layout: isobmff.Layout | None, limits: Limits
 ) -> Inspection:
     tracks = [stream for stream in container.streams.video if not stream.disposition & COVER]
@@ -98,7 +125,7 @@ def _inspect(
     _check_whole(container, reader)
     _check_size(stream, layout, limits)
     turn = poster.orientation(stream.codec_context.coded_side_data.get("display_matrix"))
-    key_frames.prepare(container, stream)
+    key_frames.prepare(container, stream, limits.max_pixels)
     frame = _best_frame(container, stream, reader)
     video = facts.of_video(stream, frame, turn, bool(layout and layout.fragmented))
     picture, warnings = None, []
@@ -175,5 +202,5 @@ def _check_size(stream: VideoStream, layout: isobmff.Layout | None, limits: Limi
 
 
 def _codec_name(layout: isobmff.Layout | None) -> str:
-    codecs = [track.codec for track in layout.tracks if track.handler == b"vide"] if layout else []
+    codecs = [code for track in layout.tracks if track.handler == b"vide" for code in track.codecs] if layout else []
     return codecs[0].decode("latin-1").strip() if codecs else "an unknown codec"

@@ -6,8 +6,11 @@ A file is hostile until proven otherwise, so sizes are checked against the file 
 
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from range_reader import RangeReader
@@ -17,9 +20,14 @@ MAX_INDEX_BYTES: Final = 96 << 20  # a film has 1 KB of `moov` a second: this is
 MAX_SAMPLES: Final = 10_000_000  # FFmpeg keeps some 36 bytes for each: 360 MB; a day at 60 frames is 5 million
 MAX_TOP_LEVEL_BOXES: Final = 64  # before `moov`; each may cost a request
 MAX_DEPTH: Final = 8  # moov/trak/mdia/minf/stbl/stsd is 6
+MAX_BOXES: Final = 50_000  # in `moov`; a track has thirty. A million would take seconds
+MAX_DESCRIPTIONS: Final = 16  # of a track's samples, looked at for encryption; one or two are usual
 
 ENCRYPTED: Final = frozenset({b"encv", b"enca", b"enct", b"drmi", b"drms"})  # 14496-12 8.12, FairPlay
-CONTAINERS: Final = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex"})
+LARGE_INDEX: Final = 1 << 20  # half an hour of film; four fifths of it are about sound
+SAMPLE_TABLES: Final = frozenset({b"stts", b"ctts", b"stsc", b"stsz", b"stz2", b"stco", b"co64"})
+CONFIGURED: Final = frozenset({b"avc1", b"hvc1", b"hev1", b"dvh1", b"dvhe", b"av01", b"vp09"})  # avcC, hvcC, av1C, vpcC
+CONTAINERS: Final = frozenset({b"trak", b"edts", b"mdia", b"minf", b"stbl"})
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,9 @@ class Track:
 
     id: int
     handler: bytes  # b"vide", b"soun", ...
-    codec: bytes  # the sample entry's four-character code, b"" where there is none
-    samples: int
+    codecs: tuple[bytes, ...]  # the four-character codes of its sample descriptions
+    samples: int  # that FFmpeg would index
+    edits: int  # parts of the edit list
     width: int  # pixels, as claimed; 0 for sound
     height: int
 
@@ -54,11 +63,21 @@ class Layout:
     fast_start: bool  # the index stands before the media data
     fragmented: bool
     tracks: tuple[Track, ...]
+    sound_tables: tuple[Box, ...]  # in a large index, where they are most of it: nobody asks where a sound lies
 
     def encrypted(self) -> bytes | None:
-        """The four-character code of the first video track when it is an encrypted one."""
-        video = [track.codec for track in self.tracks if track.handler == b"vide"]
-        return video[0] if video and video[0] in ENCRYPTED else None
+        """The four-character code by which the first video track is, or becomes, an encrypted one."""
+        video = [track.codecs for track in self.tracks if track.handler == b"vide"]
+        return next((codec for codec in video[0] if codec in ENCRYPTED), None) if video else None
+
+    def described(self) -> bool:
+        """Whether the index alone says how the pictures are coded."""
+        codecs = [code for track in self.tracks if track.handler == b"vide" for code in track.codecs]
+        return bool(codecs) and CONFIGURED.issuperset(codecs)
+
+    def endless_edits(self) -> bool:
+        """Whether the edit lists could repeat samples without bound: each edit may name all of them."""
+        return sum(track.samples * track.edits for track in self.tracks) > MAX_SAMPLES
 
 
 def scan(reader: RangeReader) -> Layout:
@@ -80,22 +99,38 @@ def scan(reader: RangeReader) -> Layout:
         raise _without_index(reader, ftyp, moov or (before[-1] if before else None))
     _bound("MB of index", moov.end - moov.start >> 20, MAX_INDEX_BYTES >> 20)
     reader.load([(moov.start, moov.end)])
-    content = _decompressed(memoryview(reader.peek(moov.body, moov.end - moov.body)))
-    tracks = tuple(_track(content, box) for box in boxes(content, 0, len(content)) if box.type == b"trak")
+    stored = memoryview(reader.peek(moov.body, moov.end - moov.body))
+    content = _decompressed(stored)
+    found = []
+    for box in _descend(content, Box(b"moov", 0, 0, len(content))):
+        found.append(box)
+        _bound("boxes in the index", len(found), MAX_BOXES)
+    tracks = tuple(_track(content, box, found) for box in found if box.type == b"trak")
     _bound("frames and sound samples", sum(track.samples for track in tracks), MAX_SAMPLES)
-    fragmented = any(box.type == b"mvex" for box in boxes(content, 0, len(content)))
+    fragmented = any(box.type == b"mvex" for box in found)
     fast_start = not any(box.type in (b"mdat", b"moof") for box in before)
-    return Layout(ftyp, moov, tuple(before), fast_start, fragmented, tracks)
+    large = len(stored) > LARGE_INDEX and content is stored and any(track.handler == b"vide" for track in tracks)
+    sound_tables = _sound_tables(content, found, moov.body, reader.size) if large else ()
+    return Layout(ftyp, moov, tuple(before), fast_start, fragmented, tracks, sound_tables)
 
 
 def show_only_index(reader: RangeReader, layout: Layout) -> None:
-    """Lets FFmpeg see `ftyp` and `moov`, and takes all other boxes for `free` space at unchanged offsets.
+    """Lets FFmpeg see `ftyp` and `moov`, and takes other boxes before them for `free` space at unchanged offsets.
 
     So FFmpeg parses exactly what was scanned. Samples are found by their offsets all the same.
     """
     for box in layout.before:
         reader.overlays[box.start + 4] = b"free"
-    reader.overlays[layout.moov.end] = struct.pack(">I4s", 0, b"free")  # size 0: to the end of the file
+    for table in layout.sound_tables:
+        reader.overlays[table.start + 4] = b"free"
+
+
+def hide_rest(reader: RangeReader, layout: Layout) -> None:
+    """Takes what stands behind `moov` for free space too."""
+    at = layout.moov.end
+    rest = reader.size - at
+    if rest >= 8:  # a size of 0 says the same, to the end of the file, but FFmpeg then looks at what is there
+        reader.hide(at, at + 8, struct.pack(">I4s", rest if rest < 1 << 32 else 0, b"free"))
 
 
 def box_at(reader: RangeReader, at: int) -> Box | None:
@@ -114,9 +149,9 @@ def _top_level(reader: RangeReader) -> Iterator[Box]:
 
 
 def boxes(data: memoryview, start: int, end: int) -> Iterator[Box]:
-    """The boxes one after another in data[start:end], as far as they are whole."""
-    while start + 8 <= end and (box := _box(data[start : start + 16], 0, start, end)) and box.end <= end:
-        yield box
+    """The boxes one after another in data[start:end]; one that claims more ends there, as FFmpeg takes it."""
+    while start + 8 <= end and (box := _box(data[start : start + 16], 0, start, end)):
+        yield replace(box, end=min(box.end, end))
         start = box.end
 
 
@@ -132,26 +167,55 @@ def _box(header: bytes | memoryview, at: int, start: int, end: int) -> Box | Non
     return Box(bytes(kind), start, body, start + size)
 
 
-def _track(moov: memoryview, trak: Box) -> Track:
-    found = {box.type: moov[box.body : box.end] for box in _descend(moov, trak)}
-    tkhd = found.get(b"tkhd", b"")
+def _track(moov: memoryview, trak: Box, found: Sequence[Box]) -> Track:
+    first, behind = (bisect_right(found, at, key=lambda box: box.start) for at in (trak.start, trak.end - 1))
+    tables: dict[bytes, list[memoryview]] = defaultdict(list)
+    for box in found[first:behind]:
+        tables[box.type].append(moov[box.body : box.end])
+    tkhd = next(iter(tables[b"tkhd"]), b"")
     (number,) = _unpack(">I", tkhd[20:24] if tkhd[:1] == b"\1" else tkhd[12:16])
-    handler = bytes(found.get(b"hdlr", b"")[8:12])
-    entry = found.get(b"stsd", b"")[8:]
-    width, height = _unpack(">HH", entry[32:36]) if handler == b"vide" else (0, 0)
-    constant, samples = _unpack(">II", found.get(b"stsz", b"")[4:12])
-    runs, _, duration = _unpack(">III", found.get(b"stts", b"")[4:16])
-    if handler == b"soun" and constant and runs == 1 and duration == 1:
+    handlers = [bytes(hdlr[8:12]) for hdlr in tables[b"hdlr"]]  # QuickTime has a second one, for where data lie
+    handler = b"vide" if b"vide" in handlers else next(iter(handlers), b"")
+    stsd = next(iter(tables[b"stsd"]), memoryview(b""))
+    width, height = _unpack(">HH", stsd[40:44]) if handler == b"vide" else (0, 0)
+    samples = max((_unpack(">I", stsz[8:12])[0] for stsz in tables[b"stsz"] + tables[b"stz2"]), default=0)
+    if handler == b"soun" and [_unpack(">I4xI", stts[4:16]) for stts in tables[b"stts"]] == [(1, 1)]:
         samples = 0  # uncompressed sound: FFmpeg indexes its chunks, not its samples
-    return Track(number, handler, bytes(entry[4:8]), samples, width, height)
+    return Track(
+        number,
+        handler,
+        codecs=tuple(box.type for box in islice(boxes(stsd, 8, len(stsd)), MAX_DESCRIPTIONS)),
+        samples=samples,
+        edits=sum(len(elst) // 12 for elst in tables[b"elst"]),
+        width=width,
+        height=height,
+    )
+
+
+def _sound_tables(moov: memoryview, found: Sequence[Box], at: int, size: int) -> tuple[Box, ...]:
+    """The sample tables of the sound tracks, at their places in the file of `size` bytes.
+
+    FFmpeg then indexes the pictures alone, and cannot say any more where the last sound ends: that is done here.
+    """
+    tables: list[Box] = []
+    for trak in (box for box in found if box.type == b"trak"):
+        inside = [box for box in found if trak.start < box.start < trak.end]
+        if any(box.type == b"hdlr" and bytes(moov[box.body + 8 : box.body + 12]) == b"soun" for box in inside):
+            tables += [box for box in inside if box.type in SAMPLE_TABLES]
+    for box in tables:
+        width = {b"stco": 4, b"co64": 8}.get(box.type, 0)
+        last = int.from_bytes(moov[box.end - width : box.end]) if width and box.end - box.body >= 8 + width else 0
+        if last >= size:
+            raise Rejected("truncated", lastSoundBegin=last, fileEnd=size)
+    return tuple(replace(box, start=at + box.start, body=at + box.body, end=at + box.end) for box in tables)
 
 
 def _descend(data: memoryview, parent: Box, depth: int = 0) -> Iterator[Box]:
+    """All boxes in `parent`, each before those in it."""
     for box in boxes(data, parent.body, parent.end):
+        yield box
         if box.type in CONTAINERS and depth < MAX_DEPTH:
             yield from _descend(data, box, depth + 1)
-        else:
-            yield box
 
 
 def _unpack(layout: str, data: memoryview | bytes) -> tuple[int, ...]:

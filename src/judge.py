@@ -21,7 +21,7 @@ def judge(upload: Upload, fetch: Fetch, limits: Limits, seconds: float) -> tuple
     try:
         outcome = inspect(reader, limits)
     except Rejected as rejected:
-        outcome = rejected
+        outcome = rejected.with_traceback(None)  # or this frame and it would hold each other, and what was read
     duration = round((time.monotonic() - started) * 1000)
     result = results.document(upload, outcome, results.Cost(duration, reader.requests, reader.waits, reader.bytes_read))
     return result, results.pictures(result, outcome)

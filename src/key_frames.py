@@ -1,6 +1,7 @@
 """Decoded key frames near chosen places of a video, for one exact range of the file each."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Final
 
 import av
@@ -16,12 +17,18 @@ from verdicts import Rejected
 MAX_PACKETS: Final = 250  # looked through for a key frame where there is no index: ten seconds of film
 
 
-def prepare(container: InputContainer, stream: VideoStream) -> None:
-    """Sets `stream` alone to be read and its decoder to decode key frames alone; once for a container."""
+def prepare(container: InputContainer, stream: VideoStream, max_pixels: int) -> None:
+    """Sets `stream` alone to be read and its decoder to decode key frames alone; once for a container.
+
+    The pictures themselves say how large they are, whatever the container says: the decoder refuses those of
+    more than `max_pixels` before it takes memory for them. Raises FFmpegError where the decoder cannot begin.
+    """
     for other in container.streams:
         other.discard = Discard.default if other is stream else Discard.all  # sound is never read
     stream.codec_context.thread_count = 1  # one picture is one thread's work; a second only costs memory
     stream.codec_context.skip_frame = "NONKEY"
+    stream.codec_context.options = {"max_pixels": str(max_pixels)}
+    stream.codec_context.open()
 
 
 def near(
@@ -42,7 +49,10 @@ def near(
             if packet is None or packet.pos in seen:
                 continue
             seen.add(packet.pos)
-            frames = context.decode(packet) + context.decode(None)
+            frames = _shown(container, stream, packet) if packet.is_discard else context.decode(packet)
+            frames += context.decode(None)
+        except MemoryError:
+            raise
         except av.FFmpegError as error:
             damage = str(error)
         if reader.failure:
@@ -55,6 +65,16 @@ def near(
         raise Rejected("no-frames", frames=stream.frames)
     if not decoded:
         raise Rejected("undecodable", detail=damage or "no picture came out of the decoder")
+
+
+def _shown(container: InputContainer, stream: VideoStream, packet: "Packet[VideoStream]") -> list[VideoFrame]:
+    """Of a film trimmed between two key frames, the first frame that is left: behind `packet`, which is not shown."""
+    context, packets = stream.codec_context, islice(container.demux(stream), MAX_PACKETS)
+    context.skip_frame = "DEFAULT"
+    try:
+        return next(filter(None, map(context.decode, chain([packet], packets))), [])
+    finally:
+        context.skip_frame = "NONKEY"
 
 
 def ranges(stream: VideoStream, places: Iterable[float], reader: RangeReader) -> list[tuple[float, int, int]]:

@@ -122,6 +122,7 @@ def jpeg(frame: VideoFrame) -> bytes:
     """Encodes a picture in yuvj420p."""
     encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
+    encoder.thread_count = 1  # one picture; and threads want stacks of 8 MB
     encoder.time_base = Fraction(1, 25)  # a JPEG has no time; the encoder insists on one
     encoder.qmin = encoder.qmax = QUALITY
     frame.pts = None

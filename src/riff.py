@@ -9,6 +9,7 @@ from typing import Final
 from range_reader import RangeReader
 from verdicts import Rejected
 
+UNKNOWN: Final = 0xFFFFFFFF  # the size of what was written to a pipe; some write 0
 MAX_CHUNKS: Final = 16  # before `movi`: hdrl, INFO, JUNK and a camera's own are usual
 
 
@@ -22,7 +23,7 @@ def check(reader: RangeReader) -> None:
         kind, size, form = struct.unpack("<4sI4s", header)
         end = at + 8 + size
         if kind == b"LIST" and form == b"movi":
-            if end > reader.size:
+            if end > reader.size and size != UNKNOWN:
                 raise Rejected("truncated", box="movi", boxEnd=end, fileEnd=reader.size)
             return
         at = end + size % 2  # chunks begin at even offsets

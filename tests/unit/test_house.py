@@ -6,6 +6,7 @@ import pytest
 
 PURE = [
     "events",
+    "batch",
     "verdicts",
     "signatures",
     "isobmff",
@@ -13,6 +14,7 @@ PURE = [
     "riff",
     "hdr",
     "range_reader",
+    "memory",
     "results",
     "judge",
     "messages",

@@ -36,11 +36,11 @@ def plain():
 def large():
     """Over 2 MB, so that head and tail are fetched, and not everything."""
     groups = {"preset": "ultrafast", "x264-params": "keyint=5:min-keyint=5:bframes=0"}
-    film = {"size": (1280, 720), "seconds": 3, "codec_options": groups}
+    film = {"size": (1280, 720), "seconds": 11, "codec_options": groups}
     return {
         "moov first": video(**film, options={"movflags": "faststart"}),
         "moov last": video("mov", **film),
-        "avi": video("avi", "mpeg4", size=(1280, 720), audio="mp3", codec_options={"b": "20M"}),
+        "avi": video("avi", "mpeg4", size=(1280, 720), seconds=8, audio="mp3", codec_options={"b": "20M"}),
     }
 
 
@@ -280,3 +280,12 @@ def test_an_hdr_poster_is_not_washed_out():
         posters.append([pixel(x, 100) for x in range(100, 600, 40)])
     saturation = [sum(max(colour) - min(colour) for colour in colours) for colours in posters]
     assert saturation[0] > 1.1 * saturation[1]
+
+
+def test_the_sound_in_a_large_index_is_not_indexed_and_all_is_found_out_the_same(large, monkeypatch):
+    before = inspect(File(large["moov first"]).reader(), LIMITS)
+    monkeypatch.setattr(inspector.isobmff, "LARGE_INDEX", 0)
+    after = inspect(File(large["moov first"]).reader(), LIMITS)
+    assert (after.video, after.audio, after.poster) == (before.video, before.audio, before.poster)
+    assert after.container.duration == pytest.approx(before.container.duration, abs=0.05)
+    assert verdict(cut(large["moov first"], 0.98)).reason == "truncated"

@@ -1,0 +1,43 @@
+"""A ceiling on memory while a stranger's file is being decoded.
+
+Counts and sizes are checked where a file claims them. What the three hundred decoders in FFmpeg take besides
+(JPEG 2000 five times its picture, for one) is nothing that a table of ours could keep up with: the kernel counts.
+"""
+
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def ceiling(most: int) -> Iterator[None]:
+    """Within it, whoever would bring the process to more than `most` bytes of data gets a MemoryError instead.
+
+    That holds for Python and for FFmpeg, which passes the error on. Only Linux counts so; elsewhere nothing is
+    bounded.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = [most, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(allowed), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+@contextmanager
+def lifted() -> Iterator[None]:
+    """Within it there is no ceiling: for what is bounded otherwise, and starts threads.
+
+    A thread that finds no memory to begin with leaves others waiting for it, for ever.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
