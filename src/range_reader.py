@@ -99,7 +99,7 @@ class RangeReader:
 
     def peek(self, start: int, length: int) -> bytes:
         """The bytes of [start, start + length), fewer only at the end of the file."""
-        end = min(start + length, self.size)
+        start, end = max(start, 0), min(start + length, self.size)
         if any(True for _ in self._gaps(start, end)):
             self.load([(start, max(end, min(start + READ_AHEAD, self.size)))])
         pieces, at = [], start

@@ -1,0 +1,81 @@
+"""Cases by number, and what must hold of each answer."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+import messages
+from tests.fuzz.mutations import mutate
+from tests.fuzz.seeds import SEEDS, seed
+from tests.watched import MAX_MB, Answer, Fell, Watched
+from verdicts import REASONS
+
+WATCHED_AT_ONCE: Final = 2
+EXTENSIONS: Final = (".mp4", ".MOV", ".avi", "")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A broken video."""
+
+    number: int
+    seed: str
+    content: bytes
+    key: str
+    storyboard: bool
+
+
+def case(number: int) -> Case:
+    """The same for the same number, always."""
+    chance = Random(number)
+    name = chance.choice(list(SEEDS))
+    kin = [other for other in SEEDS if other.startswith("avi") == name.startswith("avi")]
+    content = mutate(seed(name), chance, lambda: seed(chance.choice(kin)))
+    return Case(number, name, content, f"case {number}{chance.choice(EXTENSIONS)}", chance.random() < 0.3)
+
+
+def run(numbers: Iterable[int], valid: Callable[[Any], None]) -> Iterator[tuple[Case, Answer | Fell]]:
+    """Each case with its answer, or with how the inspector fell; as they come, in two children at once."""
+    children = [Watched() for _ in range(WATCHED_AT_ONCE)]
+
+    def one(child: Watched, number: int) -> tuple[Case, Answer | Fell]:
+        broken = case(number)
+        try:
+            answer = child.inspect(broken.content, broken.key, broken.storyboard)
+            check(answer, valid)
+        except Fell as fell:
+            return broken, fell
+        except AssertionError as error:
+            return broken, Fell(str(error))
+        return broken, answer
+
+    def several(child: Watched, share: list[int]) -> list[tuple[Case, Answer | Fell]]:
+        return [one(child, number) for number in share]
+
+    remaining = list(numbers)
+    with ThreadPoolExecutor(WATCHED_AT_ONCE) as pool, children[0], children[1]:
+        while remaining:
+            now, remaining = remaining[:100], remaining[100:]
+            shares = [now[index::WATCHED_AT_ONCE] for index in range(WATCHED_AT_ONCE)]
+            for done in pool.map(several, children, shares):
+                yield from done
+
+
+def check(answer: Answer, valid: Callable[[Any], None]) -> None:
+    """Whatever the file: a result by its schema, in words and in JSON, with the pictures it names."""
+    result = answer.result
+    assert answer.verdict in {"success", *REASONS}
+    valid(result)
+    json.dumps(result, ensure_ascii=False).encode()
+    assert len(messages.message(result).encode()) < 256 << 10, "longer than SNS takes"
+    subject = messages.subject(result)
+    assert subject.isascii()
+    assert subject.isprintable()
+    assert len(subject) < 100
+    named = [result[name]["key"] for name in ("poster", "storyboard") if result.get(name)]
+    assert set(named) <= set(answer.pictures)
+    assert all(answer.pictures.values())
+    assert answer.peak < MAX_MB, f"took {answer.peak:.0f} MB"

@@ -1,0 +1,373 @@
+"""Files made to kill: each is answered in seconds, within the memory of a Lambda, and by name.
+
+They are put together in code, and inspected in a child process that is watched (`tests.watched`), which fails
+the test where it dies, takes 700 MB or 30 seconds.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable
+from functools import cache, partial
+
+import pytest
+
+import fragments
+import isobmff
+from demo.samples import video
+from inspector import MAX_MEMORY, Limits, inspect
+from isobmff import Box
+from tests.boxes import (
+    FTYP,
+    box,
+    chunk,
+    full,
+    movie,
+    numbers,
+    picture_entry,
+    sound_entry,
+    tables,
+    track,
+)
+from tests.unit.conftest import File
+from tests.watched import Watched
+from verdicts import Rejected
+
+MB = 1 << 20
+MANY = 80_000_000  # samples: FFmpeg's index of them would be 2 GB, the most that it allocates at once
+SMALL = picture_entry(b"png ", 64, 48)
+
+
+def png(width: int, height: int) -> bytes:
+    """A picture of one colour in 16 bits, row by row, so that the large ones take no memory here."""
+
+    def part(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    packer, row = zlib.compressobj(1), bytes(1 + 8 * width)
+    rows = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", rows) + part(b"IEND", b"")
+
+
+def still(**changes) -> bytes:
+    """A film of one small picture, with whatever is said besides."""
+    return movie(SMALL, [png(64, 48)], **changes)
+
+
+def many(samples: int, **more: bytes) -> dict[bytes, bytes]:
+    """Sample tables that claim so many samples of one byte in a handful of bytes."""
+    return {
+        b"stsz": full(b"stsz", numbers(1, samples)),
+        b"stsc": full(b"stsc", numbers(1, 1, samples, 1)),
+        b"stts": full(b"stts", numbers(1, samples, 10)),
+    } | {name.encode(): content for name, content in more.items()}
+
+
+def hidden_track() -> bytes:
+    return track((tables(SMALL, [1], 100) | many(MANY)).values(), 2)
+
+
+def nested(kind: bytes, depth: int) -> bytes:
+    return b"".join(struct.pack(">I4s", 8 * (depth - level), kind) for level in range(depth))
+
+
+def index_of(content: bytes) -> bytes:
+    at = content.index(b"moov") - 4
+    return content[at:][: struct.unpack_from(">I", content, at)[0]]
+
+
+def compressed(index: bytes, claimed: int | None = None) -> bytes:
+    packed = numbers(len(index) if claimed is None else claimed) + zlib.compress(index)
+    return box(b"ftyp", FTYP) + box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", packed)))
+
+
+def overstated(table: bytes) -> bytes:
+    """A table that says it has more entries than FFmpeg could hold, before 9 MB in which it may look for them."""
+    claim = numbers(0, MANY, 1, 1) if table == b"stsz" else numbers(MANY, 1, 1, 1)
+    return still(changed={table: full(table, claim)}) + bytes(9 * MB)
+
+
+def sound_in_chunks() -> bytes:
+    """Uncompressed sound, of which FFmpeg indexes not the samples, but pieces of the chunks."""
+    tables_of_sound = tables(sound_entry(b"sowt"), [2], 0) | {
+        b"stts": full(b"stts", numbers(1, 2, 1)),
+        b"stsc": full(b"stsc", numbers(1, 1, 0x7FFF, 1)),
+        b"stco": full(b"stco", numbers(1_000_000), numbers(100) * 1_000_000),
+    }
+    return still(in_moov=track(tables_of_sound.values(), 2, b"soun"))
+
+
+def chapters(samples: int) -> bytes:
+    """A film whose chapters are a track of so many samples, each to be read by itself."""
+    names = tables(full(b"text", bytes(60)), [1], 100) | many(samples)
+    described = picture_entry(b"png ", 64, 48)
+    content = movie(described, [png(64, 48)], in_moov=track(names.values(), 2, b"text"))
+    reference = box(b"tref", box(b"chap", numbers(2)))
+    for kind in (b"moov", b"trak"):
+        at = content.index(kind) - 4
+        content = content[:at] + numbers(struct.unpack_from(">I", content, at)[0] + len(reference)) + content[at + 4 :]
+    at = content.index(b"trak") - 4
+    end = at + struct.unpack_from(">I", content, at)[0] - len(reference)
+    return content[:end] + reference + content[end:]
+
+
+def fragment(*truns: bytes, media: bytes = b"") -> bytes:
+    """A film with one fragment of such runs of samples."""
+    header = full(b"tfhd", numbers(1), flags=0x020000)
+    moof = box(b"moof", full(b"mfhd", numbers(1)), box(b"traf", header, *truns))
+    return still(in_moov=box(b"mvex", full(b"trex", numbers(1, 1, 10, 10, 0)))) + moof + box(b"mdat", media)
+
+
+@cache
+def avi() -> bytes:
+    return video("avi", "mjpeg", size=(64, 48), seconds=0.4, rate=10, audio="pcm_s16le", codec_options={})
+
+
+def patched(content: bytes, mark: bytes, offset: int, patch: bytes) -> bytes:
+    at = content.index(mark) + offset
+    return content[:at] + patch + content[at + len(patch) :]
+
+
+def with_super_index(entries: int) -> bytes:
+    """An AVI whose OpenDML index of indexes names itself, so many times."""
+    content = avi()
+    stream = content.index(b"strh") - 12
+    size = struct.unpack_from("<I", content, stream + 4)[0]
+    end = stream + 8 + size
+    header = struct.pack("<HBBI4s12x", 4, 0, 0, entries, b"00dc")
+    index = chunk(b"indx", header, struct.pack("<QII", end, 100, 1) * entries)
+    content = (
+        content[:stream]
+        + patched(content[stream:end], b"LIST", 4, struct.pack("<I", size + len(index)))
+        + index
+        + content[end:]
+    )
+    headers = content.index(b"hdrl") - 4
+    return patched(content, b"hdrl", -4, struct.pack("<I", struct.unpack_from("<I", content, headers)[0] + len(index)))
+
+
+OK = {"success"}
+TOO_LARGE = {"too-large-to-decode"}
+BROKEN = {"undecodable", "no-frames", "truncated"}
+
+# (what is wrong, the file, the verdicts that are right)
+HOSTILE: list[tuple[str, Callable[[], bytes], set[str]]] = [
+    ("nothing: a plain file", still, OK),
+    # Pictures
+    ("65535x65535", lambda: movie(picture_entry(b"mp4v", 65535, 65535), [bytes(9)]), TOO_LARGE),
+    ("PNG of 16384x16384", lambda: movie(picture_entry(b"png ", 16384, 16384), [png(16384, 16384)]), TOO_LARGE),
+    ("PNG of 16384x16384 that the index calls small", lambda: movie(SMALL, [png(16384, 16384)]), BROKEN),
+    ("PNG of 8K in 16 bits", lambda: movie(picture_entry(b"png ", 8192, 4320), [png(8192, 4320)]), OK),
+    ("a sample of 250 MB", lambda: movie(picture_entry(b"raw ", 8192, 4320), [bytes(250 * MB)]), TOO_LARGE),
+    # Counts, which take eight bytes to claim
+    ("samples without end", lambda: still(changed=many(0xFFFFFFFF)), TOO_LARGE),
+    ("as many samples as are allowed", lambda: still(changed=many(9_999_999)), BROKEN),
+    (
+        "edits that repeat them",
+        lambda: still(changed=many(9_999_999), edits=full(b"elst", numbers(1000), numbers(10**6, 0, 1 << 16) * 1000)),
+        BROKEN,
+    ),
+    (
+        "edits without end",
+        lambda: still(edits=full(b"elst", numbers(3_000_000), numbers(10, 0, 1 << 16) * 3_000_000)),
+        OK,
+    ),
+    (
+        "an edit list that claims more than it has",
+        lambda: still(edits=full(b"elst", numbers(0xFFFFFF, 1000, 0, 1 << 16))),
+        OK,
+    ),
+    *[
+        (f"{kind} that claims more than it has", partial(overstated, kind.encode()), OK | BROKEN | TOO_LARGE)
+        for kind in ("stts", "ctts", "stsc", "stco", "co64", "stss", "stsz")
+    ],
+    ("sound in chunks without end", sound_in_chunks, OK | TOO_LARGE),
+    (
+        "media data outside of the file",
+        lambda: still(changed={b"stco": full(b"stco", numbers(1, 0x7FFFFFFF))}),
+        {"truncated"},
+    ),
+    (
+        "media data far outside",
+        lambda: still(changed={b"stco": full(b"co64", numbers(1, 0x7FFFFFFF, 0xFFFFFFFF))}),
+        BROKEN,
+    ),
+    (
+        "media data before the file",
+        lambda: still(changed={b"stco": full(b"co64", numbers(1, 0xFFFFFFFF, 0xFFFFFFFF))}),
+        BROKEN,
+    ),
+    ("chapters without end", lambda: chapters(9_000_000), BROKEN),
+    (
+        "samples of a fragment without end",
+        lambda: fragment(full(b"trun", numbers(MANY)), media=bytes(300 * MB)),
+        TOO_LARGE,
+    ),
+    (
+        "many runs of samples",
+        lambda: fragment(*[full(b"trun", numbers(0xFFFF))] * 2000, media=bytes(300 * MB)),
+        TOO_LARGE,
+    ),
+    # Boxes where they have no place: FFmpeg looks for them nearly everywhere
+    (
+        "a track that claims more than the index has",
+        lambda: still(in_moov=numbers(10_000) + hidden_track()[4:]),
+        TOO_LARGE,
+    ),
+    ("an index in the user's data", lambda: still(in_moov=box(b"udta", box(b"moov", hidden_track()))), OK | TOO_LARGE),
+    (
+        "sample sizes in the user's data",
+        lambda: still(changed={b"udta": box(b"udta", *many(MANY).values())}),
+        BROKEN | TOO_LARGE,
+    ),
+    (
+        "sample sizes in the description of a codec",
+        lambda: movie(
+            picture_entry(b"png ", 64, 48, *many(MANY).values()), [bytes(9)], changed={b"stsz": b"", b"stsc": b""}
+        ),
+        BROKEN | TOO_LARGE,
+    ),
+    ("boxes in boxes in boxes", lambda: still(in_moov=nested(b"udta", 100_000)), BROKEN),
+    ("tracks in tracks in tracks", lambda: still(in_moov=nested(b"trak", 10_000)), OK | BROKEN),
+    (
+        "thousands of tracks",
+        lambda: still(in_moov=b"".join(track(tables(SMALL, [5], 0).values(), number) for number in range(2, 5000))),
+        TOO_LARGE,
+    ),
+    ("a million empty tracks", lambda: still(in_moov=box(b"trak") * 1_000_000), TOO_LARGE),
+    ("four million empty boxes", lambda: still(in_moov=box(b"free") * 4_000_000), TOO_LARGE),
+    (
+        "descriptions of samples without end",
+        lambda: still(changed={b"stsd": full(b"stsd", numbers(100_000), SMALL * 100_000)}),
+        BROKEN | TOO_LARGE,
+    ),
+    # The compressed index
+    ("a compressed index", lambda: compressed(index_of(still())), BROKEN),
+    ("a compressed index that is a bomb", lambda: compressed(bytes(200 * MB), claimed=90 * MB), BROKEN | TOO_LARGE),
+    ("a compressed index that claims 4 GB", lambda: compressed(index_of(still()), claimed=0xFFFFFFFF), TOO_LARGE),
+    ("a compressed index of too many samples", lambda: compressed(index_of(still(changed=many(MANY)))), TOO_LARGE),
+    (
+        "a compressed index in a compressed index",
+        lambda: compressed(compressed(index_of(still(changed=many(MANY))))[8 + len(FTYP) :]),
+        BROKEN | TOO_LARGE,
+    ),
+    # AVI
+    ("AVI of 65535x65535", lambda: patched(avi(), b"strf", 12, struct.pack("<ii", 65535, 65535)), OK | TOO_LARGE),
+    ("AVI of negative size", lambda: patched(avi(), b"strf", 12, struct.pack("<ii", -(1 << 31), -(1 << 31))), BROKEN),
+    ("AVI whose media list is of size 0", lambda: patched(avi(), b"movi", -4, bytes(4)), OK),
+    ("AVI written to a pipe", lambda: patched(avi(), b"movi", -4, b"\xff" * 4), OK),
+    (
+        "AVI whose index points far away",
+        lambda: patched(avi(), b"idx1", 8, (b"00dc" + numbers(16, 0x7FFFFFFF, 0x7FFFFFFF)) * 4),
+        OK | BROKEN,
+    ),
+    (
+        "AVI with an index of 12 million",
+        lambda: (
+            avi()[: avi().index(b"idx1")] + chunk(b"idx1", (b"00dc" + struct.pack("<III", 16, 4, 100)) * 12_000_000)
+        ),
+        BROKEN | TOO_LARGE,
+    ),
+    (
+        "AVI of four million empty chunks",
+        lambda: avi()[: avi().index(b"movi") - 8] + chunk(b"LIST", b"movi", chunk(b"01wb") * 4_000_000),
+        BROKEN,
+    ),
+    ("AVI of zeros", lambda: avi()[: avi().index(b"movi") + 4] + bytes(50 * MB), BROKEN),
+    ("AVI with an index of indexes that names itself", lambda: with_super_index(100_000), OK | BROKEN),
+    (
+        "AVI of thousands of streams",
+        lambda: avi().replace(b"LIST", index_of_stream() * 3000 + b"LIST", 1),
+        BROKEN | OK | TOO_LARGE,
+    ),
+]
+
+
+def index_of_stream() -> bytes:
+    at = avi().index(b"strh") - 12
+    return avi()[at : at + 8 + struct.unpack_from("<I", avi(), at + 4)[0]]
+
+
+@pytest.fixture(scope="module")
+def watched():
+    with Watched() as child:
+        yield child
+
+
+@pytest.mark.parametrize(("make", "verdicts"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
+def test_a_hostile_file_is_answered(watched, make, verdicts):
+    assert watched.inspect(make()).verdict in verdicts
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: still(in_moov=box(b"free", bytes(50 * MB))), lambda: still(before=box(b"free", bytes(40 * MB)))],
+    ids=["an index of 50 MB", "40 MB before the index"],
+)
+def test_a_clumsy_file_is_answered_in_few_requests(watched, make):
+    answer = watched.inspect(make())
+    assert answer.result["poster"]
+    assert answer.result["inspection"]["requests"] <= 12
+
+
+def test_what_a_file_took_is_given_back(watched):
+    """The next video finds the Lambda warm, and the memory free."""
+    large = movie(picture_entry(b"raw ", 8192, 4320), [bytes(250 * MB)])
+    before = watched.inspect(still()).peak
+    assert watched.inspect(large).peak > before + 200
+    assert watched.inspect(still()).peak < before + 50
+
+
+def test_a_decoder_gets_no_more_memory_than_there_is(watched):
+    """JPEG 2000 takes five times its picture: what no table of ours knows, the kernel counts."""
+    content = video(
+        "mov", "jpeg2000", size=(8192, 4320), seconds=0.1, rate=10, audio=None, pixel_format="rgb24", picture="color"
+    )
+    answer = watched.inspect(content)
+    assert answer.verdict == "too-large-to-decode"
+    assert str(MAX_MEMORY >> 20) in answer.result["failure"]["message"]
+    assert watched.inspect(still()).verdict == "success", "the ceiling is lifted again"
+
+
+@pytest.mark.parametrize("code", [b"encv", b"drmi"])
+@pytest.mark.parametrize("first", [b"", SMALL])
+def test_an_encrypted_track_of_quicktime(code, first):
+    """QuickTime names a second handler, of the data; and the first seconds may be in the clear."""
+    entry = picture_entry(code, 64, 48)
+    second_handler = {b"hdlr": full(b"hdlr", b"dhlralis", bytes(13)), b"stsd": full(b"stsd", numbers(2), first + entry)}
+    with pytest.raises(Rejected, match="encrypted"):
+        inspect(File(movie(entry, [png(64, 48)], changed=second_handler)).reader(), Limits())
+
+
+def test_a_picture_that_the_index_calls_smaller():
+    """The picture itself says how large it is, and it is the decoder that must refuse it."""
+    limits = Limits(max_pixels=256 * 100)  # FFmpeg counts lines in their alignment, up to 64 pixels
+    assert inspect(File(movie(SMALL, [png(256, 100)])).reader(), limits)
+    with pytest.raises(Rejected):
+        inspect(File(movie(SMALL, [png(256, 101)])).reader(), limits)
+
+
+def test_a_decoder_that_cannot_begin():
+    """Ut Video wants a header. Where it failed to open once, PyAV knows no codec any more."""
+    with pytest.raises(Rejected, match="undecodable"):
+        inspect(File(movie(picture_entry(b"ULRG", 64, 48), [bytes(50)] * 30)).reader(), Limits())
+
+
+def test_many_small_fragments_in_a_small_file():
+    """The windows through which fragments are looked for were larger than the file."""
+    flags = {"movflags": "frag_every_frame+empty_moov+skip_trailer"}
+    content = video(codec="mjpeg", size=(96, 64), seconds=0.6, audio=None, options=flags)
+    assert len(content) < 256 << 10
+    assert content.count(b"mfhd") > 8
+    assert inspect(File(content).reader(), Limits()).poster
+
+
+def test_a_fragment_in_another():
+    """An index may name a fragment inside of media data: FFmpeg would go on behind it, where nobody has looked."""
+    reader = File(bytes(1000)).reader()
+    layout = isobmff.Layout(None, Box(b"moov", 0, 8, 100), (), True, True, (), ())
+    outer = Box(b"moof", 100, 108, 150), Box(b"mdat", 150, 158, 400)
+    inner = Box(b"moof", 200, 208, 250), Box(b"mdat", 250, 258, 300)
+    close = Box(b"moof", 404, 412, 450), Box(b"mdat", 450, 458, 500)
+    fragments.show_only(reader, layout, [outer, inner, close])
+    assert reader.end == outer[1].end
