@@ -106,6 +106,19 @@ class StoredKey(models.FakeKey):  # type: ignore[misc]  # moto's class is untype
             self.path.unlink(missing_ok=True)
         self.disposed = True
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Listed:
+        """moto copies every object of a bucket to list its versions, content and all."""
+        listed = object.__new__(Listed)
+        listed.__dict__.update(self.__dict__)
+        return listed
+
+
+class Listed(StoredKey):
+    """An object in a listing: it looks at the content of the real one, and must not take it along when it goes."""
+
+    def dispose(self, garbage: bool = False) -> None:
+        pass
+
 
 class Joined:
     """The file that a multipart upload became; the object takes it over instead of copying it once more."""

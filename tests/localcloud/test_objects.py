@@ -86,3 +86,9 @@ def test_a_bucket_that_may_not_invoke_the_function_cannot_notify_it(deployed):
         s3.put_bucket_notification_configuration(
             Bucket="stranger", NotificationConfiguration={"LambdaFunctionConfigurations": [rule]}
         )
+
+
+def test_listing_the_versions_leaves_their_content_alone(deployed, large):
+    for _ in range(3):
+        assert deployed.client("s3").list_object_versions(Bucket=deployed.outputs["Bucket"])["Versions"]
+    assert get(deployed)["Body"].read() == large
