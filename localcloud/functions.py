@@ -13,15 +13,17 @@ import json
 import os
 import shutil
 import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from moto.awslambda import models
 
 from localcloud.account import Account, role_access_key
 from localcloud.running_function import RunningFunction
-from localcloud.runtime_api import runtime_folder
+from localcloud.runtime_api import Worker, runtime_folder
 
 
 class Lambdas:
@@ -33,6 +35,23 @@ class Lambdas:
         self._runtime = runtime_folder(state / "runtime")
         self._running: dict[str, RunningFunction] = {}
         self._lock = threading.Lock()
+        self._passed = 0.0
+        self.workers: WeakValueDictionary[str, Worker] = WeakValueDictionary()  # by the session token they speak under
+
+    def now(self) -> float:
+        """The clock of events that wait."""
+        return time.monotonic() + self._passed
+
+    def pass_time(self, seconds: float) -> None:
+        """So much earlier comes every retry that waits."""
+        self._passed += seconds
+        for running in list(self._running.values()):
+            running.look()
+
+    def events(self) -> dict[str, int]:
+        """Asynchronous events that have not come to their end, and those among them that wait for a retry."""
+        counts = [running.count() for running in list(self._running.values())]
+        return {"unfinished": sum(one for one, _ in counts), "waiting": sum(one for _, one in counts)}
 
     def of(self, function: Any) -> RunningFunction:
         with self._lock:
@@ -55,14 +74,14 @@ class Lambdas:
                 making.rename(root)
         return root
 
-    def environment(self, function: Any, task_root: Path, stream: str) -> dict[str, str]:
+    def environment(self, function: Any, task_root: Path, stream: str, token: str) -> dict[str, str]:
         """What the template declares, and what Lambda itself sets; nothing of whoever started this server."""
         logging_config = getattr(function, "logging_config", {})
         environ = {str(key): str(value) for key, value in function.environment_vars.items()}
         environ |= {
             "AWS_ACCESS_KEY_ID": role_access_key(function.role),
             "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_SESSION_TOKEN": "local",
+            "AWS_SESSION_TOKEN": token,  # tells the workers of a function apart
             "AWS_DEFAULT_REGION": function.region,
             "AWS_REGION": function.region,
             "AWS_ENDPOINT_URL": self.account.endpoint,

@@ -8,7 +8,6 @@ import itertools
 import json
 import logging
 import threading
-import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,7 +58,7 @@ class RunningFunction:
         self._queue: list[QueuedEvent] = []
         self._idle: list[tuple[str, Worker]] = []
         self._all: set[Worker] = set()
-        self._busy = 0
+        self._busy = self._unfinished = 0
         self._numbers = itertools.count()
         self._stopped = False
         threading.Thread(target=self._take_turns, name=f"{name}-queue", daemon=True).start()
@@ -86,14 +85,15 @@ class RunningFunction:
             self._busy += 1
         return self._run(str(uuid.uuid4()), payload)
 
-    def _run(self, request_id: str, payload: bytes) -> Outcome:
+    def _run(self, request_id: str, payload: bytes, attempt: int = 1) -> Outcome:
         """Run in a free slot that the caller has taken, and give the slot back."""
         try:
             self.output.metric(ConcurrentExecutions=self._busy)
             function = self.declared
             signature, worker = self._worker(function)
             with self.output.of(worker, request_id, function, cold=worker.init_seconds is None) as report:
-                outcome = worker.invoke(Invocation(request_id, payload, function.function_arn, float(function.timeout)))
+                timeout = float(function.timeout)
+                outcome = worker.invoke(Invocation(request_id, payload, function.function_arn, timeout, attempt))
                 report(outcome)
             with self._changed:
                 if worker.alive and not self._stopped:
@@ -118,14 +118,15 @@ class RunningFunction:
             if self._idle:
                 return self._idle.pop()
         task_root = self.lambdas.unzipped(function)
-        stream = self.output.new_stream(function)
+        stream, token = self.output.new_stream(function), uuid.uuid4().hex
         worker = Worker(
             function.handler,
-            self.lambdas.environment(function, task_root, stream),
+            self.lambdas.environment(function, task_root, stream, token),
             int(function.memory_size) << 20,
             self.output.line_sink(stream),
         )
         self.output.belongs(worker, stream)
+        self.lambdas.workers[token] = worker
         with self._changed:
             self._all.add(worker)
         return signature, worker
@@ -134,9 +135,10 @@ class RunningFunction:
 
     def submit(self, payload: bytes) -> str:
         request_id = str(uuid.uuid4())
-        now = time.monotonic()
+        now = self.lambdas.now()
         self.output.metric(AsyncEventsReceived=1)
         with self._changed:
+            self._unfinished += 1
             heapq.heappush(self._queue, QueuedEvent(now, next(self._numbers), request_id, payload, now))
             self._changed.notify_all()
         return request_id
@@ -152,50 +154,70 @@ class RunningFunction:
 
     def _next_event(self) -> QueuedEvent | None:
         with self._changed:
-            if not self._queue or self._queue[0].due > time.monotonic():
-                self._changed.wait(min(1.0, self._queue[0].due - time.monotonic()) if self._queue else 1.0)
+            if not self._queue or self._queue[0].due > self.lambdas.now():
+                self._changed.wait(min(1.0, self._queue[0].due - self.lambdas.now()) if self._queue else 1.0)
                 return None
             limit, reserved = self._limit()
-            expired = self._queue[0].received + self._event_age() < time.monotonic()
+            expired = self._queue[0].received + self._event_age() < self.lambdas.now()
             if self._busy >= limit and not expired:
-                for event in self._queue if reserved else []:
-                    if not event.throttled and event.due <= time.monotonic():
+                refused = [one for one in self._queue if not one.throttled and one.due <= self.lambdas.now()]
+                if reserved and refused:
+                    self.output.metric(Throttles=len(refused))
+                    for event in refused:
                         event.throttled = True
-                        self.output.metric(Throttles=1)
                 self._changed.wait(0.5)
                 return None
             self._busy += 1
             return heapq.heappop(self._queue)
 
+    def look(self) -> None:
+        """Time has passed: look whether an event is due."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def count(self) -> tuple[int, int]:
+        """Asynchronous events that have not come to their end, and those of them whose time has not come."""
+        with self._changed:
+            return self._unfinished, sum(1 for event in self._queue if event.due > self.lambdas.now())
+
     def _process(self, event: QueuedEvent) -> None:
         try:
-            age = time.monotonic() - event.received
-            if age > self._event_age():
-                with self._changed:
-                    self._busy -= 1
-                self._give_up(event, "EventAgeExceeded", None)
-                return
-            self.output.metric(AsyncEventAge=age * 1000)
-            event.attempts += 1
-            outcome = self._run_or_fail(event)
-            if not outcome.error:
-                return
-            retries = self._asynchronously().get("MaximumRetryAttempts", DEFAULT_RETRIES)
-            if event.attempts > retries:
-                self._give_up(event, "RetriesExhausted", outcome)
-                return
-            with self._changed:
-                event.due = time.monotonic() + self.lambdas.retry_delay * event.attempts  # AWS: one minute, then two
-                heapq.heappush(self._queue, event)
-                self._changed.notify_all()
+            ended = self._try(event)
         except UnknownFunctionException:
             log.info("%s was deleted while it worked on event %s", self.name, event.request_id)
+            ended = True
         except Exception:
             log.exception("event %s of %s", event.request_id, self.name)
+            ended = True
+        with self._changed:
+            if ended:
+                self._unfinished -= 1
+            else:
+                event.due = self.lambdas.now() + self.lambdas.retry_delay * event.attempts  # AWS: one minute, then two
+                heapq.heappush(self._queue, event)
+            self._changed.notify_all()
+
+    def _try(self, event: QueuedEvent) -> bool:
+        """Run the event once more; whether that was the last time."""
+        age = self.lambdas.now() - event.received
+        if age > self._event_age():
+            with self._changed:
+                self._busy -= 1
+            self._give_up(event, "EventAgeExceeded", None)
+            return True
+        self.output.metric(AsyncEventAge=age * 1000)
+        event.attempts += 1
+        outcome = self._run_or_fail(event)
+        if not outcome.error:
+            return True
+        if event.attempts <= self._asynchronously().get("MaximumRetryAttempts", DEFAULT_RETRIES):
+            return False
+        self._give_up(event, "RetriesExhausted", outcome)
+        return True
 
     def _run_or_fail(self, event: QueuedEvent) -> Outcome:
         try:
-            return self._run(event.request_id, event.payload)
+            return self._run(event.request_id, event.payload, event.attempts)
         except Exception as error:
             log.exception("event %s of %s could not be run", event.request_id, self.name)
             told = {"errorType": "Service.Unknown", "errorMessage": f"the local cloud failed: {error}"}

@@ -51,6 +51,7 @@ class Invocation:
     payload: bytes
     function_arn: str
     timeout: float
+    attempt: int = 1
 
 
 def runtime_folder(folder: Path) -> Path:
@@ -94,6 +95,8 @@ class Worker:
         on_line: Callable[[str], None],
     ):
         self.memory_bytes = memory_bytes
+        self.token = environ.get("AWS_SESSION_TOKEN", "")
+        self.invocation: Invocation | None = None  # that it works on
         self._on_line = on_line
         self._invocations: queue.Queue[Invocation | None] = queue.Queue()
         self._answers: queue.Queue[tuple[str, bytes, str]] = queue.Queue()  # request id, body, error type
@@ -119,6 +122,13 @@ class Worker:
 
     def invoke(self, invocation: Invocation) -> Outcome:
         """Run one event to its end, whatever that is. A worker that is not `alive` afterwards is done for."""
+        self.invocation = invocation
+        try:
+            return self._invoke(invocation)
+        finally:
+            self.invocation = None
+
+    def _invoke(self, invocation: Invocation) -> Outcome:
         if self.init_seconds is None:
             failed = self._initialise(invocation)
             if failed is not None:

@@ -18,6 +18,7 @@ from werkzeug.serving import make_server
 from localcloud import cloudformation, mail, notifications, objects
 from localcloud.account import Account
 from localcloud.alarms import Alarms
+from localcloud.faults import PREFIX, Faults
 from localcloud.functions import Lambdas
 
 HOST = "127.0.0.1"  # nothing here asks who is speaking; no other machine may
@@ -49,6 +50,7 @@ class Server:
         account = Account(self.endpoint)
         self.mailbox = mail.Mailbox(state / "mail")
         self.lambdas = Lambdas(account, state, retry_delay)
+        self.faults = Faults(self.lambdas)
         cloudformation.install(account)
         objects.install(state / "objects")
         notifications.install()
@@ -65,14 +67,20 @@ class Server:
         self._server.daemon_threads = True  # type: ignore[attr-defined]  # the threaded server has it
 
     def _answer(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(PREFIX):
+            return self.faults.control(environ, start_response)
         began = time.monotonic()
-        with self._turn(environ):
-            answer = self._application(environ, start_response)
-        notifications.deliver_waiting(self.lambdas.deliver)
+        answer = self.faults.answer(self._apply, environ, start_response)
         log.info(
             "%s %s %s %s %.0f ms", _caller(environ), environ["REQUEST_METHOD"], environ.get("HTTP_X_AMZ_TARGET", "-"),
             environ.get("RAW_URI", environ["PATH_INFO"]), (time.monotonic() - began) * 1000,
         )  # fmt: skip
+        return answer
+
+    def _apply(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with self._turn(environ):
+            answer = self._application(environ, start_response)
+        notifications.deliver_waiting(self.lambdas.deliver)
         return answer  # type: ignore[no-any-return]  # moto's application is untyped to mypy
 
     def _turn(self, environ: Environ) -> contextlib.AbstractContextManager[Any]:

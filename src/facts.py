@@ -84,7 +84,11 @@ class Audio:
 
 def of_container(opened: InputContainer, size: int, layout: Layout | None, video_tracks: int) -> Container:
     """Facts of the file of `size` bytes."""
-    duration = opened.duration / av.time_base if opened.duration and opened.duration > 0 else None
+    # The film's own word comes first, which players show too. Its tracks may be longer, by a frame of sound or by what
+    # an editor left behind the cut.
+    duration = layout.duration if layout else None
+    if duration is None and opened.duration and opened.duration > 0:
+        duration = opened.duration / av.time_base
     brand = _text(opened.metadata.get("major_brand")) if layout else None
     quicktime = layout and (layout.ftyp is None or brand == "qt")  # before 2001 there was no ftyp
     return Container(

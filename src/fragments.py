@@ -122,8 +122,12 @@ def _from_sidx(reader: RangeReader, start: int, first: int) -> list[int]:
             continue
         content = reader.peek(box.body, box.end - box.body)
         wide = content[:1] == b"\1"
+        table = 32 if wide else 24
+        if len(content) < table:
+            return []
         offset, count = struct.unpack_from(">Q2xH" if wide else ">I2xH", content, 20 if wide else 16)
-        sizes = [size for (size,) in struct.iter_unpack(">I8x", content[32 if wide else 24 :][: 12 * count])]
+        entries = content[table:][: 12 * count]
+        sizes = [size for (size,) in struct.iter_unpack(">I8x", entries[: len(entries) // 12 * 12])]
         if not sizes or any(size >> 31 for size in sizes):
             return []
         starts = [box.end + offset]

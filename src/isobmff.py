@@ -8,7 +8,7 @@ import struct
 import zlib
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
@@ -62,6 +62,7 @@ class Layout:
     before: tuple[Box, ...]  # what stands before `moov`, apart from `ftyp`
     fast_start: bool  # the index stands before the media data
     fragmented: bool
+    duration: float | None  # seconds, of the whole film as its header says; a fragmented one has none there
     tracks: tuple[Track, ...]
     sound_tables: tuple[Box, ...]  # in a large index, where they are most of it: nobody asks where a sound lies
 
@@ -111,7 +112,8 @@ def scan(reader: RangeReader) -> Layout:
     fast_start = not any(box.type in (b"mdat", b"moof") for box in before)
     large = len(stored) > LARGE_INDEX and content is stored and any(track.handler == b"vide" for track in tracks)
     sound_tables = _sound_tables(content, found, moov.body, reader.size) if large else ()
-    return Layout(ftyp, moov, tuple(before), fast_start, fragmented, tracks, sound_tables)
+    duration = None if fragmented else _duration(content, found)
+    return Layout(ftyp, moov, tuple(before), fast_start, fragmented, duration, tracks, sound_tables)
 
 
 def show_only_index(reader: RangeReader, layout: Layout) -> None:
@@ -167,10 +169,17 @@ def _box(header: bytes | memoryview, at: int, start: int, end: int) -> Box | Non
     return Box(bytes(kind), start, body, start + size)
 
 
+def _duration(moov: memoryview, found: Iterable[Box]) -> float | None:
+    mvhd = next((moov[box.body : box.end] for box in found if box.type == b"mvhd"), memoryview(b""))
+    wide = bytes(mvhd[:1]) == b"\1"
+    scale, duration = _unpack(">IQ" if wide else ">II", mvhd[20:32] if wide else mvhd[12:20])
+    unknown = (1 << 64 if wide else 1 << 32) - 1
+    return duration / scale if scale and duration not in (0, unknown) else None
+
+
 def _track(moov: memoryview, trak: Box, found: Sequence[Box]) -> Track:
-    first, behind = (bisect_right(found, at, key=lambda box: box.start) for at in (trak.start, trak.end - 1))
     tables: dict[bytes, list[memoryview]] = defaultdict(list)
-    for box in found[first:behind]:
+    for box in _inside(trak, found):
         tables[box.type].append(moov[box.body : box.end])
     tkhd = next(iter(tables[b"tkhd"]), b"")
     (number,) = _unpack(">I", tkhd[20:24] if tkhd[:1] == b"\1" else tkhd[12:16])
@@ -199,7 +208,7 @@ def _sound_tables(moov: memoryview, found: Sequence[Box], at: int, size: int) ->
     """
     tables: list[Box] = []
     for trak in (box for box in found if box.type == b"trak"):
-        inside = [box for box in found if trak.start < box.start < trak.end]
+        inside = _inside(trak, found)
         if any(box.type == b"hdlr" and bytes(moov[box.body + 8 : box.body + 12]) == b"soun" for box in inside):
             tables += [box for box in inside if box.type in SAMPLE_TABLES]
     for box in tables:
@@ -208,6 +217,12 @@ def _sound_tables(moov: memoryview, found: Sequence[Box], at: int, size: int) ->
         if last >= size:
             raise Rejected("truncated", lastSoundBegin=last, fileEnd=size)
     return tuple(replace(box, start=at + box.start, body=at + box.body, end=at + box.end) for box in tables)
+
+
+def _inside(parent: Box, found: Sequence[Box]) -> Sequence[Box]:
+    """Those of `found`, which are in the order of the file, that begin inside of `parent`."""
+    first, behind = (bisect_right(found, at, key=lambda box: box.start) for at in (parent.start, parent.end - 1))
+    return found[first:behind]
 
 
 def _descend(data: memoryview, parent: Box, depth: int = 0) -> Iterator[Box]:

@@ -3,7 +3,14 @@
 import struct
 from collections.abc import Iterable
 
+
+def numbers(*values: int) -> bytes:
+    """32-bit numbers, as boxes hold them."""
+    return struct.pack(f">{len(values)}I", *values)
+
+
 MATRIX = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+REST = numbers(1 << 16) + b"\1\0" + bytes(10) + MATRIX + bytes(24) + numbers(2)  # of mvhd, behind the duration
 FTYP = b"isom\0\0\2\0isommp42"
 
 
@@ -16,11 +23,6 @@ def box(kind: bytes, *content: bytes) -> bytes:
 def full(kind: bytes, *content: bytes, version: int = 0, flags: int = 0) -> bytes:
     """A box with version and flags."""
     return box(kind, struct.pack(">I", version << 24 | flags), *content)
-
-
-def numbers(*values: int) -> bytes:
-    """32-bit numbers, as boxes hold them."""
-    return struct.pack(f">{len(values)}I", *values)
 
 
 def picture_entry(codec: bytes, width: int, height: int, *extensions: bytes) -> bytes:
@@ -91,17 +93,18 @@ def movie(
     before: bytes = b"",
     handler: bytes = b"vide",
     ftyp: bytes = FTYP,
+    head: bytes = b"",
 ) -> bytes:
-    """A file of one track. `changed` holds other sample tables, or more of them."""
+    """A file of one track. `changed` holds other sample tables, or more of them; `head` is another mvhd."""
 
     def index(at: int) -> bytes:
         size = numbers(*(side << 16 for side in struct.unpack(">HH", entry[32:36])))
         stbl = tables(entry, [len(sample) for sample in samples], at) | (changed or {})
-        header = full(b"mvhd", numbers(0, 0, 1000, 1000, 1 << 16), b"\1\0", bytes(10), MATRIX, bytes(24), numbers(2))
+        header = head or full(b"mvhd", numbers(0, 0, 1000, 1000), REST)
         return box(b"moov", header, track(stbl.values(), handler=handler, size=size, dref=dref, edits=edits), in_moov)
 
-    head = box(b"ftyp", ftyp) + before
-    return head + index(len(head) + len(index(0)) + 8) + box(b"mdat", *samples)
+    front = box(b"ftyp", ftyp) + before
+    return front + index(len(front) + len(index(0)) + 8) + box(b"mdat", *samples)
 
 
 def chunk(kind: bytes, *content: bytes) -> bytes:

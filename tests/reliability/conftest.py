@@ -1,0 +1,50 @@
+"""One stack on a local cloud whose retries wait as long as Lambda's; `World.settle` lets that time pass."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import localcloud
+from demo.deployment import deploy
+
+from .world import MINUTE, World
+
+
+@pytest.fixture(scope="session")
+def soak(request) -> bool:
+    """Whether the full sizes are asked for."""
+    return request.config.getoption("--soak")
+
+
+@pytest.fixture(scope="session")
+def stack(request, soak, tmp_path_factory) -> Iterator[World]:
+    if request.config.getoption("--stack"):
+        pytest.skip("nobody can make the faults of a real account")
+    before = dict(os.environ)
+    with localcloud.running(tmp_path_factory.mktemp("world"), retry_delay=MINUTE) as cloud:
+        options = ["--parameter", "ReservedConcurrency=10", "--parameter", "LogRetentionInDays=1"]
+        options += ["--parameter", f"Storyboard={'enabled' if soak else 'disabled'}"]  # more calls to fail
+        yield World(cloud, deploy(cloud, "world", "--email", "you@example.com", *options))
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture
+def world(stack) -> Iterator[World]:
+    """The stack without faults, before and after."""
+    stack.well()
+    yield stack
+    stack.well()
+
+
+@pytest.fixture
+def report(soak, capsys) -> Callable[[str], None]:
+    """Tells a figure to whoever runs the full sizes."""
+
+    def tell(figure: str) -> None:
+        with capsys.disabled() if soak else contextlib.nullcontext():
+            print(f"\n{figure}")
+
+    return tell

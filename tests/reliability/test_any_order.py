@@ -1,0 +1,451 @@
+"""Whatever is uploaded, overwritten, deleted, delivered twice, late, in any order and through faults: each version has
+its one outcome. Hypothesis looks for a sequence of steps that breaks this.
+
+The function's own code runs here, in this process, on moto's services in memory. The tests look into moto's memory,
+where asking its API would take most of the time.
+"""
+
+import hashlib
+import importlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Final
+from urllib.parse import quote_plus
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.dynamodb.models import dynamodb_backends
+from moto.s3.models import s3_backends
+from moto.sns.models import sns_backends
+
+from demo.samples import cut, video
+
+REGION, BUCKET, TABLE, TOPIC = "eu-central-1", "videos", "once", "outcomes"
+TOPIC_ARN = f"arn:aws:sns:{REGION}:{DEFAULT_ACCOUNT_ID}:{TOPIC}"
+ENVIRON: Final = {
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_LAMBDA_FUNCTION_NAME": "processor",
+    "ENVIRONMENT_SUFFIX": "test",
+    "IDEMPOTENCY_TABLE": TABLE,
+    "MAX_BYTES_READ": str(256 << 20),
+    "MAX_FRAME_PIXELS": str(8192 * 4352),
+    "OUTCOME_TOPIC_ARN": TOPIC_ARN,
+    "POSTER_MAX_EDGE": "1280",
+    "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+    "POWERTOOLS_METRICS_NAMESPACE": "VideoIntake",
+    "POWERTOOLS_SERVICE_NAME": "video-intake",
+    "STORYBOARD": "disabled",
+}
+CONTEXT = SimpleNamespace(
+    function_name="processor",
+    memory_limit_in_mb=1024,
+    invoked_function_arn="arn",
+    aws_request_id="request",
+    get_remaining_time_in_millis=lambda: 300_000,
+)
+ATTEMPTS: Final = 3  # of Lambda, at an event
+KEYS: Final = ["a.mp4", "folder/b c+d.MOV", "Größe 🎬.avi"]
+CONTENTS: Final = {  # each with what its result must say: no two are alike
+    "wide": (video(seconds=0.1, size=(160, 96), audio=None), 160),
+    "narrow": (video(seconds=0.1, size=(96, 160), audio=None), 96),
+    "text": (b"no video, whatever its name says", "not-a-video"),
+    "cut": (cut(video(seconds=0.1, size=(128, 128), audio=None, options={"movflags": "faststart"})), "truncated"),
+    "empty": (b"", "empty"),
+}
+MOST_CALLS: Final = 10  # of one processing of these files
+
+
+class Killed(BaseException):
+    """The function's process is gone: nothing in it may notice."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What befalls one call of an invocation, or happens in the world at that moment."""
+
+    kind: str
+    number: int  # of the call
+
+    KINDS = ("refused once", "refused", "lost", "killed before", "killed after", "delivered meanwhile",
+             "deleted meanwhile")  # fmt: skip
+
+
+FAULTS = st.builds(Fault, st.sampled_from(Fault.KINDS), st.integers(1, MOST_CALLS))
+
+
+@dataclass(eq=False)
+class Version:
+    """A version that was uploaded, and what it has been through."""
+
+    key: str
+    version_id: str
+    content: bytes
+    expected: int | str
+    tags: dict[str, str]
+    attempts: set[str] = field(default_factory=lambda: {""})  # deliberate repetitions, and the first
+    begun: bool = False  # a delivery of it was tried
+    finished: bool = False  # the function has returned from one
+    deleted: bool = False
+    faults: int = 0  # that befell its deliveries
+
+    @property
+    def folder(self) -> str:
+        return f"results/{self.key}/{self.version_id}/"
+
+
+@dataclass(eq=False)
+class Delivery:
+    """An event in Lambda's queue: the versions that it tells of, each with the name of its attempt."""
+
+    records: list[tuple[Version, str]]
+    failures: int = 0
+    minutes: int = 0  # that it still waits
+
+    def event(self) -> dict[str, Any]:
+        return {"Records": [_record(version, attempt) for version, attempt in self.records]}
+
+
+def _record(version: Version, attempt: str) -> dict[str, Any]:
+    described = {
+        "key": quote_plus(version.key, safe="/"),
+        "versionId": version.version_id,
+        "size": len(version.content),
+        "eTag": hashlib.md5(version.content).hexdigest(),
+    }
+    plain = {
+        "eventName": "ObjectCreated:Put",
+        "eventTime": "2026-07-01T10:00:00.000Z",
+        "s3": {"bucket": {"name": BUCKET}, "object": described},
+    }
+    return plain | ({"videoIntakeAttempt": attempt} if attempt else {})
+
+
+class Door:
+    """The way of every request to moto: here faults come in, while an invocation runs."""
+
+    def __init__(self) -> None:
+        self.befall: Callable[[str, Any, Callable[[], Any]], Any] | None = None
+
+    def __call__(self, stubber: BotocoreStubber, event_name: str, request: Any, **_: Any) -> Any:
+        if self.befall is None:
+            return _plain(stubber, event_name, request)
+        return self.befall(event_name, request, lambda: _plain(stubber, event_name, request))
+
+
+_plain = BotocoreStubber.__call__
+door = Door()
+
+
+class Deliveries(RuleBasedStateMachine):
+    """The steps that the world may take, and what holds after each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cloud = mock_aws()
+        self.cloud.start()
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        boto3.client("sns").create_topic(Name=TOPIC)
+        boto3.client("dynamodb").create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        self.s3 = s3
+        self.function = importlib.reload(importlib.import_module("handler"))  # a cold start
+        self.versions: list[Version] = []
+        self.queue: list[Delivery] = []
+        self.dead: list[Delivery] = []
+        self.done: set[tuple[Version, str]] = set()  # of which the function has returned
+
+    def teardown(self) -> None:
+        try:
+            self.in_the_end_everything_has_its_outcome()
+        finally:
+            self.cloud.stop()
+
+    # What people and S3 do
+
+    @rule(
+        key=st.sampled_from(KEYS),
+        content=st.sampled_from(sorted(CONTENTS)),
+        tags=st.sampled_from([0, 2, 9, 10]),
+        times=st.sampled_from([1, 1, 2]),
+    )
+    def upload(self, key: str, content: str, tags: int, times: int) -> None:
+        """A new version, perhaps over another one, that S3 announces once or twice."""
+        theirs = {f"tag{number}": str(number) for number in range(tags)}
+        tagging = "&".join(f"{name}={value}" for name, value in theirs.items())
+        body, expected = CONTENTS[content]
+        answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, Tagging=tagging)
+        version = Version(key, answer["VersionId"], body, expected, theirs)
+        self.versions.append(version)
+        self.queue += [Delivery([(version, "")]) for _ in range(times)]
+
+    @precondition(lambda self: self.versions)
+    @rule(which=st.integers(0, 99))
+    def announce_again(self, which: int) -> None:
+        """Lambda's queue repeats, `replay.py missing` sends what has no result yet, S3 is late."""
+        self.queue.append(Delivery([(self._version(which), "")]))
+
+    @precondition(lambda self: self.versions)
+    @rule(which=st.integers(0, 99), attempt=st.sampled_from(["again", "and again"]))
+    def reprocess(self, which: int, attempt: str) -> None:
+        """Somebody asks for a new result of a version."""
+        version = self._version(which)
+        version.attempts.add(attempt)
+        self.queue.append(Delivery([(version, attempt)]))
+
+    @precondition(lambda self: self.versions)
+    @rule(which=st.integers(0, 99))
+    def delete_version(self, which: int) -> None:
+        self._delete(self._version(which))
+
+    @rule(key=st.sampled_from(KEYS))
+    def delete_marker(self, key: str) -> None:
+        """A deletion without a version leaves every version where it is."""
+        self.s3.delete_object(Bucket=BUCKET, Key=key)
+
+    @precondition(lambda self: len([one for one in self.queue if not one.failures]) > 1)
+    @rule()
+    def bundle(self) -> None:
+        """One event may tell of several uploads."""
+        one, other = [delivery for delivery in self.queue if not delivery.failures][:2]
+        if not {version for version, _ in one.records} & {version for version, _ in other.records}:
+            self.queue.remove(other)
+            one.records += other.records
+
+    # What Lambda and the world do
+
+    @precondition(lambda self: self.queue)
+    @rule(turns=st.lists(st.tuples(st.integers(0, 99), st.none() | FAULTS), min_size=1, max_size=6))
+    def deliver(self, turns: list[tuple[int, Fault | None]]) -> None:
+        """Some events in the queue come to their turn, after their wait."""
+        for which, fault in turns:
+            if self.queue:
+                delivery = self.queue.pop(which % len(self.queue))
+                while delivery.minutes:
+                    self.minute_passes()
+                    delivery.minutes -= 1
+                self._invoke(delivery, fault)
+
+    @rule()
+    def minute_passes(self) -> None:
+        """Locks age and waits get shorter."""
+        for item in self._table().values():
+            if expires := item.attrs.get("in_progress_expiration"):
+                expires.value = str(int(expires.value) - 60_000)
+        for delivery in self.queue:
+            delivery.minutes = max(delivery.minutes - 1, 0)
+
+    @precondition(lambda self: self.dead)
+    @rule()
+    def redrive(self) -> None:
+        """`replay.py dead-letters`: the events that failed for good are sent once more."""
+        self.queue += [Delivery(delivery.records) for delivery in self.dead]
+        self.dead.clear()
+
+    # What holds after each step
+
+    @invariant()
+    def every_result_is_of_its_own_version(self) -> None:
+        by_folder = {version.folder: version for version in self.versions}
+        documents = [name for name in self._bucket().keys() if name.endswith("/result.json")]  # noqa: SIM118
+        for name in documents:
+            version = by_folder[name.removesuffix("result.json")]
+            result = json.loads(self._object(name).value)
+            source = result["source"]
+            assert (source["key"], source["versionId"]) == (version.key, version.version_id)
+            assert source["eTag"] == hashlib.md5(version.content).hexdigest()
+            said = result["video"]["width"] if result["status"] == "success" else result["failure"]["reason"]
+            assert said == version.expected
+            assert (self._object(version.folder + "poster.jpg") is not None) == (result["status"] == "success")
+
+    @invariant()
+    def messages_are_as_many_as_outcomes_but_for_faults(self) -> None:
+        heard = self._heard()
+        assert heard.keys() <= {version.folder for version in self.versions}
+        for version in self.versions:
+            assert heard[version.folder] <= len(version.attempts) + version.faults
+
+    @invariant()
+    def what_is_finished_has_its_outcome(self) -> None:
+        heard = self._heard()
+        for version in self.versions:
+            if version.finished and not version.deleted:
+                assert self._object(version.folder + "result.json"), version
+                assert heard[version.folder] >= 1
+                tags = self._tags(version)
+                room = 10 - len(version.tags)
+                assert len(tags.keys() - version.tags.keys()) == min(room, 1 + isinstance(version.expected, str))
+
+    @invariant()
+    def nothing_of_the_users_is_lost(self) -> None:
+        for version in self.versions:
+            if not version.deleted:
+                assert self._tags(version).items() >= version.tags.items()
+                assert self._object(version.key, version.version_id).value == version.content
+
+    @invariant()
+    def nobody_hears_of_what_was_deleted_before_its_turn(self) -> None:
+        heard = self._heard()
+        for version in self.versions:
+            if version.deleted and not version.begun:
+                assert heard[version.folder] == 0
+
+    def in_the_end_everything_has_its_outcome(self) -> None:
+        """The world is well again; what is in the queues is delivered, what has died is sent again."""
+        self.redrive()
+        while self.queue:
+            self.deliver([(0, None)])
+            assert not self.dead, "without a fault nothing fails for good"
+        for version in self.versions:
+            assert version.finished
+        self.what_is_finished_has_its_outcome()
+        self.messages_are_as_many_as_outcomes_but_for_faults()
+        self.nobody_hears_of_what_was_deleted_before_its_turn()
+        states = [item.attrs["status"].value for item in self._table().values()]
+        assert set(states) <= {"COMPLETED"}
+
+    # How it is done
+
+    def _invoke(self, delivery: Delivery, fault: Fault | None) -> None:
+        versions = [version for version, _ in delivery.records]
+        alive = [version for version in versions if not version.deleted]
+        duplicate = all(record in self.done for record in delivery.records)
+        with self._world(delivery, fault) as calls:
+            try:
+                self.function.handler(delivery.event(), CONTEXT)
+                done = True
+            except (Exception, Killed):  # noqa: BLE001  # as Lambda: whatever it was, it failed
+                done = False
+        if duplicate and fault is None:
+            assert (done, len(calls)) == (True, len(versions)), "a duplicate costs one request"
+        self.done |= set(delivery.records) if done else set()
+        for version in versions:
+            version.begun |= version in alive  # one that was gone before stays untouched
+            version.finished |= done
+        if not done:
+            delivery.failures += 1
+            delivery.minutes = delivery.failures
+            (self.dead if delivery.failures == ATTEMPTS else self.queue).append(delivery)
+
+    @contextmanager
+    def _world(self, delivery: Delivery, fault: Fault | None) -> Iterator[list[str]]:
+        """Calls go through, but for the one that the fault befalls. Gives the calls that were made."""
+        calls: list[str] = []  # as the SDK names them: its repetitions of a call have the name of the first
+
+        def befall(event_name: str, request: Any, carry_out: Callable[[], Any]) -> Any:
+            name = str(request.headers.get("amz-sdk-invocation-id"))
+            first = name not in calls
+            if first:
+                calls.append(name)
+            if fault is None or calls.index(name) + 1 != fault.number or (not first and fault.kind != "refused"):
+                return carry_out()
+            if first and "meanwhile" not in fault.kind:
+                for version, _ in delivery.records:
+                    version.faults += 1
+            return self._befall(fault.kind, delivery, event_name, request, carry_out)
+
+        before, door.befall = door.befall, befall
+        try:
+            yield calls
+        finally:
+            door.befall = before
+
+    def _befall(
+        self, kind: str, delivery: Delivery, event_name: str, request: Any, carry_out: Callable[[], Any]
+    ) -> Any:
+        match kind:
+            case "refused once" | "refused":
+                return _refusal(event_name, request)
+            case "lost":
+                carry_out()
+                raise ConnectionClosedError(endpoint_url=request.url)
+            case "killed before":
+                raise Killed
+            case "killed after":
+                carry_out()
+                raise Killed
+            case "delivered meanwhile":  # a second delivery of the same versions, while the first is at work
+                self._invoke(Delivery(list(delivery.records)), None)
+            case "deleted meanwhile":
+                before, door.befall = door.befall, None
+                self._delete(delivery.records[0][0])
+                door.befall = before
+        return carry_out()
+
+    def _delete(self, version: Version) -> None:
+        version.deleted = True
+        self.s3.delete_object(Bucket=BUCKET, Key=version.key, VersionId=version.version_id)
+
+    def _version(self, which: int) -> Version:
+        return self.versions[which % len(self.versions)]
+
+    def _bucket(self) -> Any:
+        return s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].keys
+
+    def _object(self, key: str, version_id: str | None = None) -> Any:
+        return s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_object(BUCKET, key, version_id)
+
+    def _tags(self, version: Version) -> dict[str, str]:
+        backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        return backend.tagger.get_tag_dict_for_resource(self._object(version.key, version.version_id).arn)
+
+    def _table(self) -> Any:
+        return dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables[TABLE].items
+
+    def _heard(self) -> Counter[str]:
+        """How many messages tell of each version, by its folder."""
+        sent = sns_backends[DEFAULT_ACCOUNT_ID][REGION].topics[TOPIC_ARN].sent_notifications
+        documents = [json.loads(json.loads(message)["default"]) for _, message, *_ in sent]
+        return Counter(document["resultKey"].removesuffix("result.json") for document in documents)
+
+
+def _refusal(event_name: str, request: Any) -> AWSResponse:
+    body = b"<Error><Code>SlowDown</Code><Message>refused</Message></Error>"
+    if "dynamodb" in event_name:
+        body = b'{"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException"}'
+    return AWSResponse(request.url, 503, {}, MockRawResponse(body))
+
+
+@pytest.fixture
+def in_memory(monkeypatch) -> None:
+    """The function's environment, moto's door with faults in it, and no waits between the SDK's tries."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(BotocoreStubber, "__call__", lambda *arguments, **named: door(*arguments, **named))
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
+
+
+def test_whatever_happens_each_version_has_its_outcome(in_memory, soak):
+    run_state_machine_as_test(
+        Deliveries,
+        settings=settings(
+            max_examples=1500 if soak else 25,
+            stateful_step_count=30,
+            derandomize=not soak,  # the same sequences for everybody, unless somebody has the time to look for others
+            database=None,
+            phases=[Phase.generate, Phase.shrink] if soak else [Phase.generate],
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,141 @@
+"""A day's uploads at once, with duplicates and poison; then an outage, and what brings back the rest."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import pytest
+
+from demo.samples import cut, video
+
+from .world import Version, World, key_of
+
+DUPLICATES: Final = 5  # every fifth upload is announced twice
+POISON: Final = 20  # every twentieth is poison; every fifth of these kills the process
+SERVICES: Final = {"s3": "s3:*", "sns": "sns:*", "dynamodb": "dynamodb:*", "all": "*"}
+
+
+@pytest.fixture(scope="session")
+def contents() -> list[tuple[str, bytes, str]]:
+    """Suffix, content and verdict of what people upload."""
+    short = {"seconds": 0.2, "size": (320, 180)}
+    return [
+        (".mp4", video(**short), "success"),
+        (".MOV", video("mov", **short), "success"),
+        (".avi", video("avi", "mpeg4", **short, audio="mp3"), "success"),
+        (".mp4", video(**short, options={"movflags": "frag_keyframe+empty_moov"}), "success"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def poison() -> list[tuple[str, bytes, str]]:
+    """What goes wrong, every time: for the file's own reasons, or because it kills the process."""
+    return [
+        (".mp4", b"no video, whatever its name says", "not-a-video"),
+        (".mov", cut(video("mov", seconds=0.2, options={"movflags": "faststart"})), "truncated"),
+        (".mp4", b"", "empty"),
+        (".avi", b"RIFF", "not-a-video"),
+        (".mp4", video(seconds=0.2), "deadly"),
+    ]
+
+
+@pytest.fixture
+def burst(world, contents, poison) -> Callable[[str, int], dict[Version, str]]:
+    """Uploads so many at once; what each must come to."""
+
+    def upload(name: str, many: int) -> dict[Version, str]:
+        world.fault("kill-before", event="-deadly-", operation="s3:GetObject")
+        expected: dict[Version, str] = {}
+
+        def one(number: int) -> None:
+            kinds = poison if number % POISON == POISON - 1 else contents
+            suffix, content, verdict = kinds[number // (POISON if kinds is poison else 1) % len(kinds)]
+            version = world.upload(f"{name}/{number:04d}-{verdict}-{suffix}", content)
+            expected[version] = verdict
+            if number % DUPLICATES == 0 or (verdict == "deadly" and number % 2):
+                world.announce(version)
+
+        with ThreadPoolExecutor(8) as uploaders:
+            list(uploaders.map(one, range(many)))
+        return expected
+
+    return upload
+
+
+@pytest.mark.parametrize("concurrency", [2, 10])
+def test_a_burst_leaves_each_version_with_its_outcome(world, burst, report, soak, concurrency):
+    many = 1500 if soak else 60 if concurrency == 10 else 40
+    reserve(world, concurrency)
+    began = time.monotonic()
+    expected = burst(f"burst-{concurrency}", many)
+    uploaded = time.monotonic()
+    world.settle(3600)
+    seconds = time.monotonic() - began
+    report(f"{many} uploads, concurrency {concurrency}: uploaded in {uploaded - began:.0f} s, settled after "
+           f"{seconds:.0f} s, {many / seconds:.1f}/s; {memory(world)}")  # fmt: skip
+
+    verdicts = {document["resultKey"]: verdict_of(document) for document in world.messages()}
+    survivors = {version: verdict for version, verdict in expected.items() if verdict != "deadly"}
+    for version, verdict in survivors.items():
+        assert verdicts[version.folder + "result.json"] == verdict
+    heard, results = world.heard_of(), world.results(f"burst-{concurrency}/")
+    outcomes = {version.folder + "result.json" for version in survivors}
+    assert results.keys() == outcomes
+    assert {key: heard[key] for key in outcomes} == dict.fromkeys(outcomes, 1), "one message for each outcome"
+    dead = {key_of(letter) for letter in world.letters(take="")}
+    assert dead == {version.key for version in expected.keys() - survivors.keys()}
+
+
+def test_an_outage_of_any_service_is_survived_and_replay_brings_back_the_rest(world, burst, report, soak):
+    """Calm days before, then each service and all of them refuse until every event that waits has been given up."""
+    reserve(world, 10)
+    calm = burst("calm", 200 if soak else 10)
+    world.settle(3600)
+    world.letters(take="")
+    hit: dict[Version, str] = {}
+    kind = "refuse" if soak else "deny"  # which takes the SDK some seconds, three times over
+    for name, operation in SERVICES.items():
+        world.fault(kind, event=f"outage-{name}/", operation=operation)
+        hit |= burst(f"outage-{name}", 40 if soak else 1)
+    began = time.monotonic()
+    world.settle(3600)
+    assert not world.completed().keys() & {version.folder + "result.json" for version in hit}
+    assert {key_of(letter) for letter in world.letters()} == {version.key for version in hit}
+
+    # One part of the letters is lost: nobody looked for fourteen days.
+    world.well()
+    world.letters(take="outage-all/")
+    assert world.replay("dead-letters", "--yes")[0] == 0
+    world.settle(3600)
+    status, found = world.replay("missing", "--yes")
+    lost = {version.key for version in hit if version.key.startswith("outage-all/")}
+    assert {line[0] for line in found} >= lost
+    world.settle(3600)
+    report(f"outage: {len(hit)} uploads given up and brought back in {time.monotonic() - began:.0f} s")
+    heard = world.heard_of()
+    for version, verdict in (calm | hit).items():
+        key = version.folder + "result.json"
+        assert verdict_of(world.intake.result(version)) == ("success" if verdict == "deadly" else verdict)
+        assert 1 <= heard[key] <= 2
+    assert world.letters() == []
+    status, found = world.replay("missing")
+    assert (status, found) == (0, [])
+
+
+def verdict_of(document: dict) -> str:
+    """What a result document says of its video."""
+    return document.get("failure", {}).get("reason", document["status"])
+
+
+def reserve(world: World, concurrency: int) -> None:
+    """How many may be processed at once."""
+    world.intake.client("lambda").put_function_concurrency(
+        FunctionName=world.intake.outputs["FunctionName"], ReservedConcurrentExecutions=concurrency
+    )
+
+
+def memory(world: World) -> str:
+    """Peak memory of the local cloud and of the largest of its functions' processes."""
+    cloud, function = world.peaks()
+    return f"peak memory {cloud} MB local cloud, {function} MB function"

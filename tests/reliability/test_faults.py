@@ -1,0 +1,125 @@
+"""A fault at every AWS call of one processing. Which calls there are is recorded, so that none can be left out."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pytest
+
+from demo.samples import video
+from localcloud.faults import KINDS
+
+from .world import Version, World
+
+LATE_SECONDS: Final = 9  # longer than the function's clients wait for an answer (8 s)
+
+# What befalls a call in the first attempt at an event; later attempts find the world well.
+FAULTS: Final[dict[str, dict[str, Any]]] = {
+    "refused once": {"kind": "refuse", "attempt_of_call": 1},
+    "refused until the SDK gives up": {"kind": "refuse"},
+    "answer lost": {"kind": "lose", "attempt_of_call": 1},
+    "answer late": {"kind": "late", "attempt_of_call": 1, "seconds": LATE_SECONDS},
+    "killed before": {"kind": "kill-before"},
+    "killed after": {"kind": "kill-after"},
+}
+REASONS: Final = {"rejected": "not-a-video", "empty": "empty", "failing": "not-a-video"}
+TAGS: Final = {"customer": "4711", "project": "x"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault at one call, and what it was done to."""
+
+    fault: str
+    number: int
+    operation: str
+    version: Version = field(repr=False)
+
+
+def padded(content: bytes, to: int = 3 << 20) -> bytes:
+    """With free space in front of the index: large enough to be read in parts, at once."""
+    at = content.index(b"moov") - 4
+    free = to - len(content)
+    return content[:at] + free.to_bytes(4) + b"free" + bytes(free - 8) + content[at:]
+
+
+CONTENTS: Final = {
+    "playable": lambda: padded(video(seconds=0.4, size=(320, 180), audio=None)),
+    "rejected": lambda: b"no video, whatever its name says",
+    # Of these, only the calls that the others do not make:
+    "empty": lambda: b"",
+    "failing": lambda: b"its inspection fails for good the first time, and frees its lock",
+}
+
+
+def upload(world: World, key: str, content: bytes) -> Version:
+    return world.upload(key, content, "&".join(f"{name}={value}" for name, value in TAGS.items()))
+
+
+def operations(world: World, version: Version) -> dict[int, str]:
+    """The calls of the first attempt at a version, by number."""
+    event = next(call["event"] for call in world.calls() if version.key in call["path"])
+    return {
+        call["number"]: call["operation"] for call in world.calls() if (call["event"], call["attempt"]) == (event, 1)
+    }
+
+
+@pytest.fixture(scope="module")
+def cases(stack) -> list[Case]:
+    """Every fault at every call of each kind of file, all at once: they wait for one another's time-outs."""
+    stack.well()
+    contents = {name: make() for name, make in CONTENTS.items()}
+    stack.fault("refuse", event="failing-", operation="s3:GetObject", attempt=1)
+    plain = {name: upload(stack, f"{name}-plain.mp4", content) for name, content in contents.items()}
+    stack.settle()
+    cases: list[Case] = []
+    for name, version in plain.items():
+        others = {case.operation for case in cases} if name in ("empty", "failing") else set()
+        for number, operation in operations(stack, version).items():
+            for fault, rule in FAULTS.items() if operation not in others else ():
+                key = f"{name}-{fault.replace(' ', '-')}-at-{number:02d}.mp4"
+                stack.fault(event=key, attempt=1, number=number, **rule)
+                cases.append(Case(fault, number, operation, upload(stack, key, contents[name])))
+    stack.settle()
+    stack.well()
+    return cases
+
+
+@pytest.fixture(scope="module")
+def completed(stack, cases) -> Counter[str]:
+    return stack.completed()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_after_a_fault_there_is_one_outcome_and_nothing_is_lost(world, cases, completed, subtests, fault):
+    assert world.letters() == []
+    results, heard = world.results(), world.heard_of()
+    for case in (case for case in cases if case.fault == fault):
+        key = case.version.folder + "result.json"
+        with subtests.test(f"{case.version.key} ({case.operation})"):
+            assert results[key] == completed[key] == 1
+            assert 1 <= heard[key] <= 2
+            status = {"video-intake:status": "success"}
+            if reason := REASONS.get(case.version.key.partition("-")[0]):
+                status = {"video-intake:status": "failure", "video-intake:reason": reason}
+            assert world.intake.tags(case.version) == TAGS | status
+            assert world.intake.read(case.version.key) == case.version.content
+
+
+def test_a_second_message_comes_only_where_one_was_out_already(world, cases):
+    heard = world.heard_of()
+    twice = {(case.fault, case.operation) for case in cases if heard[case.version.folder + "result.json"] == 2}
+    assert {operation for _, operation in twice} == {"sns:Publish", "dynamodb:UpdateItem"}
+    assert ("refused once", "sns:Publish") not in twice
+
+
+def test_every_fault_befell_every_operation_that_the_function_ever_made(world, cases):
+    calls = world.calls()
+    befallen = {(call["operation"], call["fault"]) for call in calls if call["fault"]}
+    kinds = {rule["kind"] for rule in FAULTS.values()}
+    assert kinds == KINDS.keys() - {"deny", "freeze"}, "which test_burst and test_killers have"
+    assert befallen >= {(call["operation"], kind) for call in calls for kind in kinds}
+
+
+def test_no_record_is_left_in_progress(world, cases):
+    assert {record["status"]["S"] for record in world.records()} == {"COMPLETED"}
