@@ -1,11 +1,14 @@
 """What is to be broken: one small video for each way in which the inspector can go."""
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from typing import Any, Final
 
 from demo.samples import video
+
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder tells its life on the way; errors alone, please
 
 SMALL: Final[dict[str, Any]] = {"size": (96, 64), "seconds": 0.6, "rate": 20}
 GROUPS: Final = {"preset": "ultrafast", "x264-params": "keyint=4:min-keyint=4:bframes=1"}
