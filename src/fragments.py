@@ -11,31 +11,72 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from isobmff import Box, Layout, box_at, boxes
+from boxes import Box, box_at, boxes, free
+from isobmff import Layout
 from range_reader import READ_AHEAD, RangeReader
 from verdicts import Rejected
+from virtual_file import VirtualFile
 
 WALKED: Final = 8  # so few fragments are visited one by one: each costs a round trip
+LOOK: Final = 64 << 10  # at the beginning of a fragment: its `moof`, of some 16 bytes a frame
 MAX_WINDOW: Final = 8 << 20  # looked through for the beginning of a fragment
 
+type Fragment = tuple[Box, Box]  # moof, mdat
 
-def choose(reader: RangeReader, layout: Layout, places: Sequence[float]) -> list[tuple[Box, Box]]:
-    """The first fragment, those near `places` (0 to 1 of the film) and the last, as (moof, mdat) in file order.
 
-    Empty where there are none. Raises Rejected("truncated") where the last one is cut off.
+def first(reader: RangeReader, layout: Layout) -> Fragment | None:
+    """The first fragment with pictures, or the first of all where none has any; None where there are none."""
+    at, found = layout.moov.end, None
+    for _ in range(2 * WALKED):  # past styp, sidx, free, and fragments of sound alone
+        box = box_at(reader, at)
+        fragment = _fragment(reader, at)
+        found = found or fragment
+        if box is None or (fragment and _has_video(reader, layout, box)):
+            return fragment or found
+        at = box.end
+    return found
+
+
+def indexed(reader: RangeReader, layout: Layout, first: Fragment) -> list[int]:
+    """Where the fragments begin, by an index of the file's own; empty where there is none."""
+    return _from_mfra(reader, layout) or _from_sidx(reader, layout.moov.end, first[0].start)
+
+
+def estimate(reader: RangeReader, first: Fragment) -> float:
+    """How many fragments there are, if all are as large as the first."""
+    moof, mdat = first
+    return (reader.size - moof.start) / (mdat.end - moof.start)
+
+
+def walk(reader: RangeReader, first: Fragment) -> list[int]:
+    """Where the fragments begin, each of which says where the next one does: a round trip for each."""
+    starts = [first[0].start]
+    at = first[1].end
+    for _ in range(2 * WALKED):
+        reader.load([(at, at + LOOK)])
+        fragment = _fragment(reader, at)
+        if fragment is None:
+            break
+        starts.append(at)
+        at = fragment[1].end
+    return starts
+
+
+def choose(
+    reader: RangeReader, layout: Layout, first: Fragment, starts: Sequence[int], places: Sequence[float]
+) -> list[Fragment]:
+    """The first fragment, those near `places` (0 to 1 of the film) and the last, in file order.
+
+    Where `starts` is empty they are looked for. Raises Rejected("truncated") where the last one is cut off.
     """
-    first = _first(reader, layout)
-    if first is None:
-        return []
-    starts = _from_mfra(reader, layout) or _from_sidx(reader, layout.moov.end, first[0].start)
-    if not starts and _few(reader, first):
-        starts = _walk(reader, first)
     if starts:
         wanted = {starts[int(place * (len(starts) - 1))] for place in places} | {starts[-1]}
     else:
-        wanted = _look(reader, layout, first, places)
+        wanted, at_end = _look(reader, layout, first, places)
+        if not at_end:  # the first one is no measure of the others: a black beginning, say
+            wanted.update(walk(reader, first), walk(reader, _fragment(reader, max(wanted, default=0)) or first))
     wanted.add(first[0].start)  # if any fragment begins with a key frame, it is this one
-    reader.load((start, start + READ_AHEAD // 4) for start in wanted)
+    reader.load((start, start + LOOK) for start in wanted)
     chosen = [fragment for start in sorted(wanted) if (fragment := _fragment(reader, start))] or [first]
     end = chosen[-1][1].end
     if end > reader.size:
@@ -43,7 +84,7 @@ def choose(reader: RangeReader, layout: Layout, places: Sequence[float]) -> list
     return chosen
 
 
-def show_only(reader: RangeReader, layout: Layout, chosen: Iterable[tuple[Box, Box]]) -> None:
+def show_only(file: VirtualFile, layout: Layout, chosen: Iterable[Fragment]) -> None:
     """Lets FFmpeg see the chosen fragments too, as if the file ended behind the last of them."""
     at = layout.moov.end
     for moof, mdat in chosen:
@@ -51,22 +92,9 @@ def show_only(reader: RangeReader, layout: Layout, chosen: Iterable[tuple[Box, B
         if gap < 0 or 0 < gap < 8:
             continue  # in another's media data, or too near behind it for a header between: damage
         if gap:
-            header = struct.pack(">I4s", gap, b"free") if gap < 1 << 32 else struct.pack(">I4sQ", 1, b"free", gap)
-            reader.hide(at, moof.start, header)
+            file.hide(at, moof.start, free(gap))
         at = mdat.end
-    reader.end = at
-
-
-def _first(reader: RangeReader, layout: Layout) -> tuple[Box, Box] | None:
-    at, first = layout.moov.end, None
-    for _ in range(2 * WALKED):  # past styp, sidx, free, and fragments of sound alone
-        box = box_at(reader, at)
-        fragment = _fragment(reader, at)
-        first = first or fragment
-        if box is None or (fragment and _has_video(reader, layout, box)):
-            return fragment or first
-        at = box.end
-    return first
+    file.end = at
 
 
 def _has_video(reader: RangeReader, layout: Layout, moof: Box) -> bool:
@@ -77,7 +105,7 @@ def _has_video(reader: RangeReader, layout: Layout, moof: Box) -> bool:
     return not tracks.isdisjoint(track.id for track in layout.tracks if track.handler == b"vide")
 
 
-def _fragment(reader: RangeReader, at: int) -> tuple[Box, Box] | None:
+def _fragment(reader: RangeReader, at: int) -> Fragment | None:
     """The fragment that begins at `at`; its media data may end behind the end of the file."""
     moof = box_at(reader, at)
     if moof is None or moof.type != b"moof" or reader.peek(moof.body + 4, 4) != b"mfhd":
@@ -143,33 +171,18 @@ def _between(reader: RangeReader, start: int, end: int) -> Iterable[Box]:
         start = box.end
 
 
-def _few(reader: RangeReader, first: tuple[Box, Box]) -> bool:
-    moof, mdat = first
-    return (reader.size - moof.start) / (mdat.end - moof.start) <= WALKED
+def _look(reader: RangeReader, layout: Layout, first: Fragment, places: Sequence[float]) -> tuple[set[int], bool]:
+    """Fragments with pictures, found by their headers in windows as large as the first and a quarter more.
 
-
-def _walk(reader: RangeReader, first: tuple[Box, Box]) -> list[int]:
-    starts = [first[0].start]
-    at = first[1].end
-    for _ in range(2 * WALKED):
-        reader.load([(at, at + READ_AHEAD // 4)])
-        fragment = _fragment(reader, at)
-        if fragment is None:
-            break
-        starts.append(at)
-        at = fragment[1].end
-    return starts
-
-
-def _look(reader: RangeReader, layout: Layout, first: tuple[Box, Box], places: Sequence[float]) -> set[int]:
-    """Fragments with pictures, found by their headers in windows as large as one fragment and a quarter more."""
+    And whether there was one in the window at the end.
+    """
     begin = first[0].start
     window = min(max((first[1].end - begin) * 5 // 4, READ_AHEAD), MAX_WINDOW, reader.size - begin)
     spots = [begin + int((reader.size - begin) * place) for place in places]
     spots.append(reader.size - window)
     spots = sorted({min(max(spot, begin), reader.size - window) for spot in spots})
     reader.load((spot, spot + window) for spot in spots)
-    found = set()
+    found, at = set(), -1
     for spot in spots:
         content = reader.peek(spot, window)
         last = spot == spots[-1]
@@ -180,4 +193,4 @@ def _look(reader: RangeReader, layout: Layout, first: tuple[Box, Box], places: S
                 found.add(spot + at - 4)
                 break
             at = content.rfind(b"moof", 0, at) if last else content.find(b"moof", at + 1)
-    return found
+    return found, at >= 0

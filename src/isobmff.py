@@ -4,15 +4,16 @@ Box layouts: ISO/IEC 14496-12 (ISO base media file format) and Apple's QuickTime
 A file is hostile until proven otherwise, so sizes are checked against the file and counts against bounds.
 """
 
-import struct
 import zlib
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+import large_index
+from boxes import Box, box_at, boxes, parse, unpack
 from range_reader import RangeReader
 from verdicts import Rejected
 
@@ -24,20 +25,8 @@ MAX_BOXES: Final = 50_000  # in `moov`; a track has thirty. A million would take
 MAX_DESCRIPTIONS: Final = 16  # of a track's samples, looked at for encryption; one or two are usual
 
 ENCRYPTED: Final = frozenset({b"encv", b"enca", b"enct", b"drmi", b"drms"})  # 14496-12 8.12, FairPlay
-LARGE_INDEX: Final = 1 << 20  # half an hour of film; four fifths of it are about sound
-SAMPLE_TABLES: Final = frozenset({b"stts", b"ctts", b"stsc", b"stsz", b"stz2", b"stco", b"co64"})
 CONFIGURED: Final = frozenset({b"avc1", b"hvc1", b"hev1", b"dvh1", b"dvhe", b"av01", b"vp09"})  # avcC, hvcC, av1C, vpcC
 CONTAINERS: Final = frozenset({b"trak", b"edts", b"mdia", b"minf", b"stbl"})
-
-
-@dataclass(frozen=True)
-class Box:
-    """`start` and `end` are offsets in bytes; the content begins at `body`."""
-
-    type: bytes
-    start: int
-    body: int
-    end: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +53,7 @@ class Layout:
     fragmented: bool
     duration: float | None  # seconds, of the whole film as its header says; a fragmented one has none there
     tracks: tuple[Track, ...]
-    sound_tables: tuple[Box, ...]  # in a large index, where they are most of it: nobody asks where a sound lies
+    holes: tuple[large_index.Hole, ...]  # in a large index: what was not looked at, and FFmpeg need not either
 
     def encrypted(self) -> bytes | None:
         """The four-character code by which the first video track is, or becomes, an encrypted one."""
@@ -99,9 +88,8 @@ def scan(reader: RangeReader) -> Layout:
     if moov is None or moov.end > reader.size:
         raise _without_index(reader, ftyp, moov or (before[-1] if before else None))
     _bound("MB of index", moov.end - moov.start >> 20, MAX_INDEX_BYTES >> 20)
-    reader.load([(moov.start, moov.end)])
-    stored = memoryview(reader.peek(moov.body, moov.end - moov.body))
-    content = _decompressed(stored)
+    holes = large_index.sound_tables(reader, moov)
+    content = _decompressed(large_index.without(reader, moov.body, moov.end, holes))
     found = []
     for box in _descend(content, Box(b"moov", 0, 0, len(content))):
         found.append(box)
@@ -110,34 +98,8 @@ def scan(reader: RangeReader) -> Layout:
     _bound("frames and sound samples", sum(track.samples for track in tracks), MAX_SAMPLES)
     fragmented = any(box.type == b"mvex" for box in found)
     fast_start = not any(box.type in (b"mdat", b"moof") for box in before)
-    large = len(stored) > LARGE_INDEX and content is stored and any(track.handler == b"vide" for track in tracks)
-    sound_tables = _sound_tables(content, found, moov.body, reader.size) if large else ()
     duration = None if fragmented else _duration(content, found)
-    return Layout(ftyp, moov, tuple(before), fast_start, fragmented, duration, tracks, sound_tables)
-
-
-def show_only_index(reader: RangeReader, layout: Layout) -> None:
-    """Lets FFmpeg see `ftyp` and `moov`, and takes other boxes before them for `free` space at unchanged offsets.
-
-    So FFmpeg parses exactly what was scanned. Samples are found by their offsets all the same.
-    """
-    for box in layout.before:
-        reader.overlays[box.start + 4] = b"free"
-    for table in layout.sound_tables:
-        reader.overlays[table.start + 4] = b"free"
-
-
-def hide_rest(reader: RangeReader, layout: Layout) -> None:
-    """Takes what stands behind `moov` for free space too."""
-    at = layout.moov.end
-    rest = reader.size - at
-    if rest >= 8:  # a size of 0 says the same, to the end of the file, but FFmpeg then looks at what is there
-        reader.hide(at, at + 8, struct.pack(">I4s", rest if rest < 1 << 32 else 0, b"free"))
-
-
-def box_at(reader: RangeReader, at: int) -> Box | None:
-    """The box that begins at `at`, None where there can be none; it may end behind the end of the file."""
-    return _box(reader.peek(at, 16), 0, at, reader.size) if 0 <= at <= reader.size - 8 else None
+    return Layout(ftyp, moov, tuple(before), fast_start, fragmented, duration, tracks, holes)
 
 
 def _top_level(reader: RangeReader) -> Iterator[Box]:
@@ -150,29 +112,10 @@ def _top_level(reader: RangeReader) -> Iterator[Box]:
         at = box.end
 
 
-def boxes(data: memoryview, start: int, end: int) -> Iterator[Box]:
-    """The boxes one after another in data[start:end]; one that claims more ends there, as FFmpeg takes it."""
-    while start + 8 <= end and (box := _box(data[start : start + 16], 0, start, end)):
-        yield replace(box, end=min(box.end, end))
-        start = box.end
-
-
-def _box(header: bytes | memoryview, at: int, start: int, end: int) -> Box | None:
-    size, kind = struct.unpack_from(">I4s", header, at)
-    body = start + 8
-    if size == 1 and len(header) >= 16:  # the size is in 64 bits behind the type
-        size, body = struct.unpack_from(">Q", header, at + 8)[0], start + 16
-    elif size == 0:  # to the end of the file
-        size = end - start
-    if size < body - start:
-        return None
-    return Box(bytes(kind), start, body, start + size)
-
-
 def _duration(moov: memoryview, found: Iterable[Box]) -> float | None:
     mvhd = next((moov[box.body : box.end] for box in found if box.type == b"mvhd"), memoryview(b""))
     wide = bytes(mvhd[:1]) == b"\1"
-    scale, duration = _unpack(">IQ" if wide else ">II", mvhd[20:32] if wide else mvhd[12:20])
+    scale, duration = unpack(">IQ" if wide else ">II", mvhd[20:32] if wide else mvhd[12:20])
     unknown = (1 << 64 if wide else 1 << 32) - 1
     return duration / scale if scale and duration not in (0, unknown) else None
 
@@ -182,13 +125,13 @@ def _track(moov: memoryview, trak: Box, found: Sequence[Box]) -> Track:
     for box in _inside(trak, found):
         tables[box.type].append(moov[box.body : box.end])
     tkhd = next(iter(tables[b"tkhd"]), b"")
-    (number,) = _unpack(">I", tkhd[20:24] if tkhd[:1] == b"\1" else tkhd[12:16])
+    (number,) = unpack(">I", tkhd[20:24] if tkhd[:1] == b"\1" else tkhd[12:16])
     handlers = [bytes(hdlr[8:12]) for hdlr in tables[b"hdlr"]]  # QuickTime has a second one, for where data lie
     handler = b"vide" if b"vide" in handlers else next(iter(handlers), b"")
     stsd = next(iter(tables[b"stsd"]), memoryview(b""))
-    width, height = _unpack(">HH", stsd[40:44]) if handler == b"vide" else (0, 0)
-    samples = max((_unpack(">I", stsz[8:12])[0] for stsz in tables[b"stsz"] + tables[b"stz2"]), default=0)
-    if handler == b"soun" and [_unpack(">I4xI", stts[4:16]) for stts in tables[b"stts"]] == [(1, 1)]:
+    width, height = unpack(">HH", stsd[40:44]) if handler == b"vide" else (0, 0)
+    samples = max((unpack(">I", stsz[8:12])[0] for stsz in tables[b"stsz"] + tables[b"stz2"]), default=0)
+    if handler == b"soun" and [unpack(">I4xI", stts[4:16]) for stts in tables[b"stts"]] == [(1, 1)]:
         samples = 0  # uncompressed sound: FFmpeg indexes its chunks, not its samples
     return Track(
         number,
@@ -199,24 +142,6 @@ def _track(moov: memoryview, trak: Box, found: Sequence[Box]) -> Track:
         width=width,
         height=height,
     )
-
-
-def _sound_tables(moov: memoryview, found: Sequence[Box], at: int, size: int) -> tuple[Box, ...]:
-    """The sample tables of the sound tracks, at their places in the file of `size` bytes.
-
-    FFmpeg then indexes the pictures alone, and cannot say any more where the last sound ends: that is done here.
-    """
-    tables: list[Box] = []
-    for trak in (box for box in found if box.type == b"trak"):
-        inside = _inside(trak, found)
-        if any(box.type == b"hdlr" and bytes(moov[box.body + 8 : box.body + 12]) == b"soun" for box in inside):
-            tables += [box for box in inside if box.type in SAMPLE_TABLES]
-    for box in tables:
-        width = {b"stco": 4, b"co64": 8}.get(box.type, 0)
-        last = int.from_bytes(moov[box.end - width : box.end]) if width and box.end - box.body >= 8 + width else 0
-        if last >= size:
-            raise Rejected("truncated", lastSoundBegin=last, fileEnd=size)
-    return tuple(replace(box, start=at + box.start, body=at + box.body, end=at + box.end) for box in tables)
 
 
 def _inside(parent: Box, found: Sequence[Box]) -> Sequence[Box]:
@@ -233,11 +158,6 @@ def _descend(data: memoryview, parent: Box, depth: int = 0) -> Iterator[Box]:
             yield from _descend(data, box, depth + 1)
 
 
-def _unpack(layout: str, data: memoryview | bytes) -> tuple[int, ...]:
-    size = struct.calcsize(layout)
-    return struct.unpack(layout, bytes(data[:size]).ljust(size, b"\0"))
-
-
 def _decompressed(moov: memoryview) -> memoryview:
     """QuickTime's compressed movie: moov/cmov/cmvd holds zlib data. Anything else is returned as it is."""
     cmov = next(boxes(moov, 0, len(moov)), None)
@@ -246,13 +166,13 @@ def _decompressed(moov: memoryview) -> memoryview:
     packed = next((box for box in boxes(moov, cmov.body, cmov.end) if box.type == b"cmvd"), None)
     if packed is None:
         return moov
-    (claimed,) = _unpack(">I", moov[packed.body : packed.end])
+    (claimed,) = unpack(">I", moov[packed.body : packed.end])
     _bound("MB of index", claimed >> 20, MAX_INDEX_BYTES >> 20)
     try:
         movie = memoryview(zlib.decompressobj().decompress(moov[packed.body + 4 : packed.end], MAX_INDEX_BYTES))
     except zlib.error as error:
         raise Rejected("undecodable", detail=f"the compressed index is damaged: {error}") from error
-    inner = _box(movie[:16], 0, 0, len(movie)) if len(movie) >= 8 else None
+    inner = parse(movie[:16], 0, 0, len(movie)) if len(movie) >= 8 else None
     return movie[inner.body : inner.end] if inner else movie
 
 

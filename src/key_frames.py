@@ -5,71 +5,53 @@ from itertools import chain, islice
 from typing import Final
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from range_reader import RangeReader
+from opening import Opened
 from verdicts import Rejected
 
 MAX_PACKETS: Final = 250  # looked through for a key frame where there is no index: ten seconds of film
 
 
-def prepare(container: InputContainer, stream: VideoStream, max_pixels: int) -> None:
-    """Sets `stream` alone to be read and its decoder to decode key frames alone; once for a container.
-
-    The pictures themselves say how large they are, whatever the container says: the decoder refuses those of
-    more than `max_pixels` before it takes memory for them. Raises FFmpegError where the decoder cannot begin.
-    """
-    for other in container.streams:
-        other.discard = Discard.default if other is stream else Discard.all  # sound is never read
-    stream.codec_context.thread_count = 1  # one picture is one thread's work; a second only costs memory
-    stream.codec_context.skip_frame = "NONKEY"
-    stream.codec_context.options = {"max_pixels": str(max_pixels)}
-    stream.codec_context.open()
-
-
-def near(
-    container: InputContainer, stream: VideoStream, places: Iterable[float], reader: RangeReader
-) -> Iterator[VideoFrame]:
+def near(video: Opened, places: Iterable[float]) -> Iterator[VideoFrame]:
     """Yields one frame for each of `places` (0 to 1 of the track) that has a key frame of its own.
 
     Damaged frames are passed over. Raises Rejected where not a single frame comes out: no-frames or
     undecodable; and whatever reading raises.
     """
-    context = stream.codec_context
+    context = video.stream.codec_context
     seen: set[int | None] = set()
     decoded, damage = False, ""
     for place in places:
         frames = []
         try:
-            packet = _packet(container, stream, place)
+            packet = _packet(video, place)
             if packet is None or packet.pos in seen:
                 continue
             seen.add(packet.pos)
-            frames = _shown(container, stream, packet) if packet.is_discard else context.decode(packet)
+            frames = _shown(video, packet) if packet.is_discard else context.decode(packet)
             frames += context.decode(None)
         except MemoryError:
             raise
         except av.FFmpegError as error:
             damage = str(error)
-        if reader.failure:
-            raise reader.failure
+        if video.file.failure:
+            raise video.file.failure
         context.flush_buffers()
         for frame in frames[:1]:
             decoded = True
             yield frame
     if not seen and not damage:
-        raise Rejected("no-frames", frames=stream.frames)
+        raise Rejected("no-frames", frames=video.stream.frames)
     if not decoded:
         raise Rejected("undecodable", detail=damage or "no picture came out of the decoder")
 
 
-def _shown(container: InputContainer, stream: VideoStream, packet: "Packet[VideoStream]") -> list[VideoFrame]:
+def _shown(video: Opened, packet: "Packet[VideoStream]") -> list[VideoFrame]:
     """Of a film trimmed between two key frames, the first frame that is left: behind `packet`, which is not shown."""
-    context, packets = stream.codec_context, islice(container.demux(stream), MAX_PACKETS)
+    context, packets = video.stream.codec_context, islice(video.container.demux(video.stream), MAX_PACKETS)
     context.skip_frame = "DEFAULT"
     try:
         return next(filter(None, map(context.decode, chain([packet], packets))), [])
@@ -77,21 +59,22 @@ def _shown(container: InputContainer, stream: VideoStream, packet: "Packet[Video
         context.skip_frame = "NONKEY"
 
 
-def ranges(stream: VideoStream, places: Iterable[float], reader: RangeReader) -> list[tuple[float, int, int]]:
+def ranges(video: Opened, places: Iterable[float]) -> list[tuple[float, int, int]]:
     """Where the key frames near `places` lie: (place, start, end), one for each that has one of its own."""
-    entries = stream.index_entries
+    entries = video.stream.index_entries
     found: dict[int, tuple[float, int, int]] = {}
     for place in places if len(entries) else ():
-        entry = entries[_group(stream, place)[0]]
-        found.setdefault(entry.pos, (place, entry.pos, min(entry.pos + entry.size + 8, reader.size)))
+        entry = entries[_group(video.stream, place)[0]]
+        found.setdefault(entry.pos, (place, entry.pos, min(entry.pos + entry.size + 8, video.reader.size)))
     return list(found.values())
 
 
-def _packet(container: InputContainer, stream: VideoStream, place: float) -> "Packet[VideoStream] | None":
-    indexed = len(stream.index_entries) > 0
+def _packet(video: Opened, place: float) -> "Packet[VideoStream] | None":
+    indexed = len(video.stream.index_entries) > 0
     if indexed:
-        container.seek(_inside_group(stream, place), stream=stream)
-    for count, packet in enumerate(container.demux(stream)):
+        video.reader.load((start, end) for _, start, end in ranges(video, [place]))  # that and no more
+        video.container.seek(_inside_group(video.stream, place), stream=video.stream)
+    for count, packet in enumerate(video.container.demux(video.stream)):
         if packet.size and (packet.is_keyframe or indexed):  # the index knows, even where the picture is damaged
             return packet
         if count >= MAX_PACKETS:

@@ -48,7 +48,9 @@ def fetcher(client: Any, upload: Upload) -> Fetch:
                 raise IncompleteReadError(actual_bytes=len(body), expected_bytes=end - start)
             except ClientError as error:
                 raise consequence(error) from error
-            except (HTTPClientError, IncompleteReadError):
+            except (HTTPClientError, IncompleteReadError) as error:
+                if isinstance(error.kwargs.get("error"), MemoryError):  # the file's fault: see memory.ceiling
+                    raise MemoryError from error
                 if attempt == BODY_ATTEMPTS:
                     raise
         raise AssertionError("not reached: the last attempt returns or raises")

@@ -9,18 +9,21 @@ PURE = [
     "batch",
     "verdicts",
     "signatures",
+    "boxes",
     "isobmff",
+    "large_index",
     "fragments",
     "riff",
     "hdr",
     "range_reader",
+    "virtual_file",
     "memory",
     "results",
     "judge",
     "messages",
 ]
 AWS = {"boto3", "botocore", "aws_lambda_powertools"}
-INSPECTION = ["inspector", "facts", "key_frames", "poster", "storyboard"]
+INSPECTION = ["inspector", "opening", "facts", "key_frames", "poster", "storyboard"]
 
 
 def imports(path) -> set[str]:

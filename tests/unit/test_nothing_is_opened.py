@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import pytest
 
-import inspector
+import opening
 from demo.samples import video
 from inspector import Limits, inspect
 from tests.boxes import FTYP, box, full, movie, numbers, picture_entry
@@ -145,7 +145,7 @@ def test_nothing_is_opened(canary, listener):
 def test_nothing_could_be_opened(canary, listener, monkeypatch):
     """Even if FFmpeg were asked to follow references, there is no protocol left to do it with."""
     following = {"enable_drefs": "1", "use_absolute_path": "1"}
-    monkeypatch.setattr(inspector, "OPTIONS", inspector.OPTIONS | following)
+    monkeypatch.setattr(opening, "OPTIONS", opening.OPTIONS | following)
     with pytest.raises(Rejected):
         inspect(File(elsewhere(alias(str(canary.path)))).reader(), Limits())
     assert not canary.opened()
@@ -155,7 +155,7 @@ def test_the_traps_tell(canary, listener, monkeypatch):
     """What FFmpeg does where it may: it follows the alias, and calls an address."""
     assert not canary.opened()
     loose = {"enable_drefs": "1", "use_absolute_path": "1", "protocol_whitelist": "file"}
-    monkeypatch.setattr(inspector, "OPTIONS", inspector.OPTIONS | loose)
+    monkeypatch.setattr(opening, "OPTIONS", opening.OPTIONS | loose)
     with pytest.raises(Rejected):
         inspect(File(elsewhere(alias(str(canary.path)))).reader(), Limits())
     assert canary.opened()

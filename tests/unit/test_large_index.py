@@ -1,0 +1,100 @@
+"""An index most of which is about sound, and is left out. What counts as large and slow is made small here."""
+
+import struct
+
+import pytest
+
+import isobmff
+import large_index
+import range_reader
+from boxes import Box, boxes
+from demo.samples import cut, video
+from inspector import Limits, inspect
+from tests.unit.conftest import File
+from verdicts import Rejected
+
+
+@pytest.fixture(scope="module")
+def film():
+    """40 s with an index of some 20 KB, more than half of which is about sound."""
+    return video(size=(64, 36), seconds=40, rate=25, options={"movflags": "faststart"})
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    for bound, value in {"LARGE": 4096, "SLOW": 2048, "LOOK": 2048}.items():
+        monkeypatch.setattr(large_index, bound, value)
+
+
+def moov_of(content: bytes) -> Box:
+    return next(box for box in boxes(memoryview(content), 0, len(content)) if box.type == b"moov")
+
+
+def only_what_is_asked_for(file: File, monkeypatch):
+    """A reader that knows the beginning of the file, and reads nothing ahead of it."""
+    monkeypatch.setattr(range_reader, "READ_AHEAD", 0)
+    reader = file.reader()
+    reader.load([(0, 4096)])
+    return reader
+
+
+def test_what_is_about_sound_is_not_fetched(film, monkeypatch):
+    file, moov = File(film), moov_of(film)
+    reader = only_what_is_asked_for(file, monkeypatch)
+    layout = isobmff.scan(reader)
+    ((start, end),) = layout.holes
+    assert (end - start) > (moov.end - moov.start) / 3
+    assert reader.bytes_read < moov.end - moov.start, "some of it was never fetched"
+    assert reader.waits <= 4
+    assert sum(gap_end - gap for gap, gap_end in reader.gaps(start, end)) > (end - start) / 2
+    sounds = next(track for track in layout.tracks if track.handler == b"soun")
+    pictures = next(track for track in layout.tracks if track.handler == b"vide")
+    assert (sounds.codecs, sounds.samples) == ((b"mp4a",), 0)
+    assert pictures.samples == 40 * 25
+
+
+def test_all_is_found_out_the_same(film, monkeypatch):
+    without = inspect(File(film).reader(), Limits())
+    monkeypatch.setattr(large_index, "LARGE", len(film))
+    whole = inspect(File(film).reader(), Limits())
+    assert (without.video, without.audio, without.poster) == (whole.video, whole.audio, whole.poster)
+    assert without.container.duration == pytest.approx(whole.container.duration, abs=0.05)
+
+
+def test_where_the_file_is_cut_off_the_sound_is_asked_too(film):
+    assert isobmff.scan(File(cut(film, 0.98)).reader()).holes == ()
+    with pytest.raises(Rejected, match="truncated"):
+        inspect(File(cut(film, 0.98)).reader(), Limits())
+
+
+def test_media_data_that_do_not_say_how_long_they_are(film):
+    """A size of 0 means to the end of the file, wherever that is: whether it was cut off, only the tables know."""
+    at = film.index(b"mdat") - 4
+    assert isobmff.scan(File(film[:at] + bytes(4) + film[at + 4 :]).reader()).holes == ()
+
+
+@pytest.mark.parametrize("gap", [b"", struct.pack(">I4s", 8, b"free"), struct.pack(">I4s", 16, b"wide") * 2 + bytes(8)])
+def test_free_space_behind_the_index(film, gap):
+    """Only what stands directly behind it is understood; whatever else is there, no hole is made in doubt."""
+    at = moov_of(film).end
+    content = film[:at] + gap + film[at:]
+    holes = isobmff.scan(File(content).reader()).holes
+    assert len(holes) == (gap[4:8] in (b"", b"free"))
+
+
+def test_tables_before_their_description_are_left_alone(film):
+    """Unusual, so not touched: taken for free space, the description would go with them."""
+    description = film.index(b"stsd", film.index(b"soun")) - 4
+    (size,) = struct.unpack(">I", film[description : description + 4])
+    following = description + size
+    (next_size,) = struct.unpack(">I", film[following : following + 4])
+    swapped = film[following : following + next_size] + film[description:following]
+    content = film[:description] + swapped + film[following + next_size :]
+    assert isobmff.scan(File(content).reader()).holes == ()
+    assert inspect(File(content).reader(), Limits()).audio
+
+
+def test_the_index_last():
+    content = video(size=(64, 36), seconds=40, rate=25)
+    assert len(isobmff.scan(File(content).reader()).holes) == 1
+    assert inspect(File(content).reader(), Limits()).audio

@@ -1,0 +1,138 @@
+import random
+
+import pytest
+
+from range_reader import READ_AHEAD, RangeReader
+from tests.unit.conftest import File
+from verdicts import Rejected
+from virtual_file import BUFFER, VirtualFile
+
+MB = 1 << 20
+
+
+@pytest.fixture
+def file():
+    return File(random.Random(1).randbytes(6 * MB))
+
+
+def test_whatever_is_read_is_what_the_file_holds(file):
+    reader, chance = file.reader(), random.Random(2)
+    shown = VirtualFile(reader)
+    reader.load_ends()
+    for _ in range(200):
+        start, length = chance.randrange(6 * MB), chance.choice([1, 100, 40_000, 500_000])
+        shown.seek(start)
+        piece = shown.read(length)
+        assert 0 < len(piece) <= length  # PyAV copies it into a buffer of `length`
+        assert piece == file.content[start : start + len(piece)]
+        assert shown.tell() == start + len(piece)
+        assert reader.peek(start, 1000) == file.content[start : start + 1000]
+    assert sum(end - start for start, end in file.ranges) <= 6 * MB, "no byte is fetched twice"
+
+
+def test_a_packet_is_fetched_in_one_request_of_its_size(file):
+    shown = VirtualFile(file.reader())
+    shown.seek(3 * MB)
+    shown.read(700_000)
+    assert file.ranges == [(3 * MB, 3 * MB + 700_000)]
+
+
+def test_a_small_read_fetches_ahead(file):
+    shown = VirtualFile(file.reader())
+    shown.read(8)
+    shown.read(1000)
+    assert file.ranges == [(0, READ_AHEAD)]
+
+
+def test_seek_has_the_three_ways_of_a_file(file):
+    shown = VirtualFile(file.reader())
+    assert [shown.seek(10), shown.seek(5, 1), shown.seek(-1, 2)] == [10, 15, 6 * MB - 1]
+    assert shown.read(100) == file.content[-1:]
+    assert shown.read(100) == b""
+
+
+def test_overlays_are_read_in_place_of_the_content(file):
+    reader = file.reader()
+    shown = VirtualFile(reader)
+    shown.overlays = {100: b"free", 10: b"1234"}
+    assert shown.read(12) == file.content[:10] + b"12"
+    assert shown.read(90) == b"34" + file.content[14:100] + b"fr"
+    assert reader.peek(100, 4) == file.content[100:104]
+
+
+def test_what_is_hidden_is_never_fetched(file):
+    shown = VirtualFile(file.reader())
+    shown.hide(MB, 5 * MB, b"12345678")
+    shown.seek(MB - 1)
+    assert shown.read(100) == file.content[MB - 1 : MB]
+    assert shown.read(10) == b"12345678\0\0"
+    shown.seek(5 * MB - 1)
+    assert shown.read(100) == b"\0"
+    assert shown.read(100) == file.content[5 * MB :][:100]
+    assert not any(start < 5 * MB and end > MB + READ_AHEAD for start, end in file.ranges)
+
+
+def test_reading_has_a_deadline_and_after_it_the_file_has_ended(file):
+    now = [0.0]
+    shown = VirtualFile(file.reader(deadline=5, clock=lambda: now[0]))
+    shown.read(8)
+    now[0] = 6
+    shown.seek(3 * MB)
+    with pytest.raises(Rejected, match="too-slow"):
+        shown.read(8)
+    assert shown.failure is not None
+    assert shown.read(8) == b"", "FFmpeg asks again: it must not wait for another failure"
+
+
+def test_time_runs_out_among_cached_bytes_too(file):
+    """An index can send FFmpeg in circles without a single request."""
+    now = [0]
+    reader = file.reader(deadline=10, clock=lambda: now[0])
+    shown = VirtualFile(reader)
+    reader.load([(0, MB)])
+    assert shown.read(100)
+    now[0] = 11
+    with pytest.raises(Rejected, match="too-slow"):
+        shown.read(100)
+
+
+def test_the_first_failure_is_kept():
+    def broken(start, end):
+        raise ConnectionError("reset")
+
+    shown = VirtualFile(RangeReader(broken, 5 * MB, 1 << 30))
+    with pytest.raises(ConnectionError):
+        shown.read(8)
+    assert isinstance(shown.failure, ConnectionError)
+
+
+def test_a_long_index_is_read_in_few_requests(file):
+    """FFmpeg reads an AVI's index from its beginning, a buffer at a time."""
+    reader = file.reader()
+    shown = VirtualFile(reader)
+    while shown.read(BUFFER):
+        pass
+    assert reader.waits <= 6
+    assert reader.bytes_read == 6 * MB
+
+
+def test_reading_here_and_there_reads_little_ahead(file):
+    reader = file.reader()
+    shown = VirtualFile(reader)
+    for place in (4 * MB, 2 * MB, 0):
+        shown.seek(place)
+        shown.read(100)
+    assert reader.bytes_read == 3 * READ_AHEAD
+
+
+def test_on_opening_packets_are_not_fetched_but_what_is_parsed_is(file):
+    shown = VirtualFile(file.reader())
+    shown.opening = True
+    shown.seek(3 * MB)
+    assert shown.read(100_000) == bytes(100_000)
+    assert file.ranges == []
+    shown.seek(3 * MB)
+    assert shown.read(BUFFER) == file.content[3 * MB :][:BUFFER], "FFmpeg keeps such a piece for later"
+    shown.opening = False
+    shown.seek(4 * MB)
+    assert shown.read(100_000) == file.content[4 * MB :][:100_000]
