@@ -91,6 +91,10 @@ deploy: $(READY) ## Deploy to AWS: ENV=prod EMAIL=ops@example.com; more with OPT
 replay: $(READY) ## When something went wrong: ARGS="dead-letters --stack video-intake-prod" (ARGS=--help tells all)
 	@python scripts/replay.py $(ARGS)
 
+.PHONY: cost
+cost: $(READY) ## Dollars a month: ARGS="--videos-a-day 20000 --mb 900" (ARGS=--help tells all)
+	@python scripts/cost.py $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what was made here: .venv, packages, caches
 	rm -rf .venv build demo-output .localcloud .mypy_cache .pytest_cache .ruff_cache
