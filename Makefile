@@ -42,6 +42,10 @@ $(READY): requirements.txt src/requirements.txt
 demo: $(READY) ## Deploy to a cloud on this machine and process sample videos, or your own: VIDEOS="a.mov 'my clip.MP4'"
 	@python -m demo $(VIDEOS)
 
+.PHONY: cloud
+cloud: $(READY) ## Deploy to a cloud on this machine and leave it running until Ctrl-C: PORT=4566, EMAIL=you@example.com
+	@python -m demo.cloud $(if $(PORT),--port $(PORT)) $(if $(EMAIL),--email $(EMAIL))
+
 .PHONY: test
 test: $(READY) ## Run the tests; some of them: TESTS="tests/unit -k email"
 	@python -m pytest -q $(TESTS)

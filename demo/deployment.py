@@ -2,9 +2,11 @@
 
 import os
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from demo.intake import Intake
 from localcloud import LocalCloud
@@ -31,7 +33,19 @@ def deploy(cloud: LocalCloud, environment: str, *options: str) -> Intake:
         command += ["--wheels", "host"]
     log = cloud.state / "deploy.log"
     with log.open("w") as out:
-        done = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
+        status = _run(command, out)
+    if status:
         raise DeploymentFailed("\n".join(log.read_text().splitlines()[-20:]))
     return Intake(f"video-intake-{environment}")
+
+
+def _run(command: list[str], out: TextIO) -> int:
+    """The exit status. Whatever ends us in between ends the script and all that it has started."""
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+    ) as script:
+        try:
+            return script.wait()
+        except BaseException:
+            os.killpg(script.pid, signal.SIGTERM)
+            raise

@@ -49,10 +49,10 @@ def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     )
 
 
-def letters(mailbox: Path) -> list[EmailMessage]:
-    """The e-mails in `mailbox`, in the order in which they came."""
+def letters(mailbox: Path, after: int = 0) -> list[EmailMessage]:
+    """The e-mails in `mailbox`, in the order in which they came, without the first `after` of them."""
     parser = BytesParser(_class=EmailMessage, policy=email.policy.default)
-    return [parser.parsebytes(file.read_bytes()) for file in sorted(mailbox.glob("*.eml"))]
+    return [parser.parsebytes(file.read_bytes()) for file in sorted(mailbox.glob("*.eml"))[after:]]
 
 
 def letter(message: EmailMessage) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_RETRY_DELAY = 1.0
+OCCUPIED = 2  # exit status; a crash ends with 1
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
@@ -29,14 +30,24 @@ class LocalCloud:
     endpoint: str
     state: Path
     environ: dict[str, str]
+    process: subprocess.Popen[bytes]
 
     @property
     def mailbox(self) -> Path:
         return self.state / "mail"
 
+    def check(self) -> None:
+        """Raises LocalCloudError where it has ended by itself."""
+        if self.process.poll() is not None:
+            raise LocalCloudError("\n".join(["The local cloud has ended by itself.", *_last_lines(self.state)]))
+
 
 class LocalCloudError(Exception):
-    """The local cloud did not start; the message carries the end of its log."""
+    """The local cloud did not start, or did not last; the message carries the end of its log."""
+
+
+class Occupied(LocalCloudError):
+    """The port cannot be had, or the folder is somebody else's; the message is one sentence."""
 
 
 @contextlib.contextmanager
@@ -56,7 +67,7 @@ def running(state: Path, port: int = 0, retry_delay: float = DEFAULT_RETRY_DELAY
     )
     try:
         endpoint = _ready(process, state)
-        yield LocalCloud(endpoint, state.resolve(), environ_for(endpoint))
+        yield LocalCloud(endpoint, state.resolve(), environ_for(endpoint), process)
     finally:
         process.terminate()
         try:
@@ -95,8 +106,16 @@ def _ready(process: subprocess.Popen[bytes], state: Path) -> str:
             line = process.stdout.readline()
             if line:
                 return str(json.loads(line)["endpoint"])
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)  # it is ending by itself; its exit status tells why
     process.kill()
     _, errors = process.communicate()
+    said = errors.decode(errors="replace").strip()
+    if process.returncode == OCCUPIED:
+        raise Occupied(said.removeprefix("localcloud: "))
+    raise LocalCloudError("\n".join(["The local cloud did not start.", said, *_last_lines(state)]))
+
+
+def _last_lines(state: Path) -> list[str]:
     log = state / "server.log"
-    last = log.read_text(errors="replace").splitlines()[-20:] if log.exists() else []
-    raise LocalCloudError("\n".join(["The local cloud did not start.", errors.decode(errors="replace").strip(), *last]))
+    return log.read_text(errors="replace").splitlines()[-20:] if log.exists() else []

@@ -15,7 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
-from localcloud import DEFAULT_RETRY_DELAY
+from localcloud import DEFAULT_RETRY_DELAY, OCCUPIED
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def main() -> int:
         _begin_empty(state)
     except InUse as error:
         print(f"localcloud: {error}", file=sys.stderr)
-        return 2
+        return OCCUPIED
     logging.basicConfig(
         filename=state / "server.log",
         level=logging.INFO,
@@ -56,7 +56,7 @@ def main() -> int:
         server = Server(state, arguments.port, arguments.retry_delay)
     except OSError as error:
         print(f"localcloud: cannot listen on {HOST} port {arguments.port}: {error.strerror}.", file=sys.stderr)
-        return 2
+        return OCCUPIED
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -88,12 +88,12 @@ def _begin_empty(state: Path) -> None:
     state.mkdir(parents=True, exist_ok=True)
     mark, ours = state / "server.log", [state / name for name in (*BULKY, "mail")]
     if not mark.exists() and any(folder.exists() for folder in ours):
-        raise InUse(f"{state} holds files of something else; choose another --state.")
+        raise InUse(f"{state} holds files of something else; choose another folder.")
     holding = os.open(mark, os.O_CREAT | os.O_RDWR)  # kept open, and so locked, until this process ends
     try:
         fcntl.flock(holding, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise InUse(f"{state} is in use by another local cloud; end that one, or choose another --state.") from None
+        raise InUse(f"{state} is in use by another local cloud; end that one, or choose another folder.") from None
     for folder in ours:
         shutil.rmtree(folder, ignore_errors=True)
     os.truncate(mark, 0)

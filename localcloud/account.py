@@ -15,7 +15,10 @@ from botocore.config import Config
 from moto.core import DEFAULT_ACCOUNT_ID
 
 ACCOUNT_ID = str(DEFAULT_ACCOUNT_ID)
-DEFAULT_REGION = "eu-central-1"
+
+# In the older regions `aws sqs` of AWS CLI 1 goes to an endpoint of its own, whatever AWS_ENDPOINT_URL says
+# (awscli/customizations/overridesslcommonname.py). Zurich is not on that list.
+DEFAULT_REGION = "eu-central-2"
 
 # moto reads the account from the access key; every key it has not issued itself is the default account.
 # The form (20 capitals and digits) is AWS's; what it spells tells the callers apart in the access log.

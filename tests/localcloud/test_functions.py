@@ -98,7 +98,7 @@ def test_a_dead_letter_rings(deployed):
 
     wait_for(lambda: state() == "ALARM")
     mails = wait_for(lambda: [m for m in deployed.cloud.mailbox.glob("*.eml") if f'ALARM: "{name}"' in m.read_text()])
-    assert f'Subject: ALARM: "{name}" in EU (Frankfurt)' in mails[0].read_text()
+    assert f'Subject: ALARM: "{name}" in EU (Zurich)' in mails[0].read_text()
     assert "Threshold Crossed: 1 out of the last 1 datapoints" in mails[0].read_text()
     [share] = deployed.client("cloudwatch").describe_alarms(AlarmNames=[deployed.outputs["ShareAlarm"]])["MetricAlarms"]
     assert share["StateValue"] == "ALARM"

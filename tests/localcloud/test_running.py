@@ -18,7 +18,7 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path):
         ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         assert ended.returncode == 2
         assert ended.stderr == f"localcloud: cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
-        with pytest.raises(localcloud.LocalCloudError, match="already in use"), localcloud.running(tmp_path, port):
+        with pytest.raises(localcloud.Occupied, match="already in use"), localcloud.running(tmp_path, port):
             pass
 
 
@@ -37,3 +37,22 @@ def test_it_ends_with_whoever_started_it_and_leaves_no_child(tmp_path):
     assert b"endpoint" in process.stdout.readline()
     process.communicate(timeout=10)  # closes its stdin, as the death of a parent does
     assert process.returncode == 0
+
+
+def test_a_crash_is_told_apart_from_a_port_in_use(tmp_path, monkeypatch):
+    broken = tmp_path / "broken" / "moto"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('moto does not work here')")
+    monkeypatch.setenv("PYTHONPATH", str(broken.parent))
+    with pytest.raises(localcloud.LocalCloudError, match="moto does not work here") as crash:
+        localcloud.running(tmp_path / "state").__enter__()
+    assert not isinstance(crash.value, localcloud.Occupied)
+
+
+def test_an_end_that_nobody_asked_for_is_noticed(tmp_path):
+    with localcloud.running(tmp_path) as cloud:
+        cloud.check()
+        cloud.process.kill()
+        cloud.process.wait(10)
+        with pytest.raises(localcloud.LocalCloudError, match="ended by itself"):
+            cloud.check()

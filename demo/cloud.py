@@ -1,0 +1,183 @@
+"""An AWS account on this machine with the stack in it, until Ctrl-C.
+
+Another terminal uploads, looks and breaks things with the AWS CLI; this one shows the function's log and the
+e-mails as they come. Nothing of it outlives the command.
+
+Exit status: 0 when it was ended (Ctrl-C, SIGTERM, the terminal closed), 130 when that was before it was ready,
+2 when the port or the folder is taken, 1 when something went wrong.
+"""
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from demo.intake import Intake
+    from localcloud import LocalCloud
+
+ENVIRONMENT = "local"
+PORT = 4566  # where people who have used a local cloud before look for one
+TICK_SECONDS = 0.5
+LATE_MILLISECONDS = 5000  # two workers' lines do not arrive in the order of their times
+SHOWN = ("level", "message", "key", "status", "reason")
+NOISE = ("START ", "END ", "INIT_START ")
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the cloud and returns the exit status."""
+    for number in ENDINGS:
+        signal.signal(number, _interrupt)
+    try:
+        given = _parser().parse_args(arguments)
+        import localcloud
+        from demo import report  # boto3 takes a second to import, and Ctrl-C must be heard from the first moment on
+        from demo.deployment import ROOT, DeploymentFailed, deploy
+
+        state = given.state or ROOT / ".localcloud" / f"cloud-{given.port}"
+        progress = report.Progress()
+        try:
+            progress("Starting the local cloud ...")
+            with localcloud.running(state, given.port) as cloud:
+                progress("Deploying template.yaml by scripts/deploy.sh ...")
+                intake = deploy(cloud, ENVIRONMENT, "--email", given.email)
+                progress.clear()
+                with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # whoever read our output may have gone
+                    print(welcome(cloud, intake, ROOT), flush=True)
+                    follow(cloud, intake)
+            _say("ended; nothing of it runs on.")
+            return 0
+        except localcloud.Occupied as occupied:
+            progress.clear()
+            print(f"cloud: {occupied} Any port that is free: make cloud PORT=0", file=sys.stderr)
+            return 2
+        except (localcloud.LocalCloudError, DeploymentFailed) as trouble:
+            progress.clear()
+            print(f"cloud: {trouble}", file=sys.stderr)
+            return 1
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+
+
+def _say(what: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        print(f"\ncloud: {what}", file=sys.stderr)
+
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupt(*_: Any) -> None:
+    """Once: a second Ctrl-C must not interrupt the cleaning up."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m demo.cloud", description=__doc__)
+    parser.add_argument("--port", type=_port, default=PORT, help="0 for any that is free; default: %(default)s")
+    parser.add_argument("--email", default="you@example.com", help="who is subscribed; default: %(default)s")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="its files; default: .localcloud/cloud-PORT")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: give a number from 0 to 65535")
+    return int(text)
+
+
+def welcome(cloud: "LocalCloud", intake: "Intake", root: Path) -> str:
+    """What a person copies into another terminal."""
+    names = intake.outputs
+    exports = "\n".join(f"  export {name}={value}" for name, value in cloud.environ.items())
+    return f"""\
+{intake.stack_name} is deployed at {cloud.endpoint}. In another terminal, first:
+
+{exports}
+  unset AWS_PROFILE AWS_SESSION_TOKEN
+  export PATH="{root}/.venv/bin:$PATH"
+
+and then, for example:
+
+  aws s3 cp my.mov s3://{intake.bucket}/
+  aws s3 ls --recursive {names["ResultsUri"]}
+  aws cloudwatch list-metrics --namespace VideoIntake
+  aws sns list-subscriptions
+  aws sqs get-queue-attributes --attribute-names All --queue-url {names["FailedEventsQueueUrl"]}
+  aws logs filter-log-events --log-group-name {names["LogGroupName"]}
+  aws logs tail --follow {names["LogGroupName"]}  # AWS CLI 2 only
+
+The function's log and the e-mails to {_subscribers(intake)} follow. Ctrl-C ends it, with everything in it.
+"""
+
+
+def _subscribers(intake: "Intake") -> str:
+    listed = intake.client("sns").list_subscriptions()["Subscriptions"]
+    return " and ".join(sorted({one["Endpoint"] for one in listed if one["Protocol"] == "email"})) or "nobody"
+
+
+def follow(cloud: "LocalCloud", intake: "Intake") -> None:
+    """Prints what happens until somebody interrupts it. Raises LocalCloudError where the cloud ends by itself."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from demo import report
+
+    lines, letters = LogLines(intake), 0
+    while True:
+        cloud.check()
+        with contextlib.suppress(BotoCoreError, ClientError):  # it is going down, and the next check says so
+            for line in lines.new():
+                print(line, flush=True)
+        for letter in report.letters(cloud.mailbox, letters):
+            letters += 1
+            print(f"\n{report.letter(letter)}\n", flush=True)
+        time.sleep(TICK_SECONDS)
+
+
+class LogLines:
+    """The lines of every log group in the account, each once, as they come."""
+
+    def __init__(self, intake: "Intake"):
+        self._logs = intake.client("logs")
+        self._seen: dict[str, set[str]] = {}  # log group → events of the last answer
+        self._since: dict[str, int] = {}
+
+    def new(self) -> Iterator[str]:
+        for group in self._logs.describe_log_groups()["logGroups"]:
+            name = group["logGroupName"]
+            seen, since = self._seen.get(name, set()), self._since.get(name, 0)
+            pages = self._logs.get_paginator("filter_log_events")
+            found = pages.paginate(logGroupName=name, startTime=since, interleaved=True).build_full_result()["events"]
+            self._seen[name] = {event["eventId"] for event in found}
+            newest = max((event["timestamp"] for event in found), default=0)
+            self._since[name] = max(since, newest - LATE_MILLISECONDS)
+            for event in found:
+                if event["eventId"] not in seen and (line := readable(event["timestamp"], event["message"])):
+                    yield line
+
+
+def readable(milliseconds: int, message: str) -> str | None:
+    """A log line as a person reads it; None for metrics and for the frame that Lambda puts around each invocation."""
+    text = message.rstrip()
+    if text.startswith(NOISE):
+        return None
+    with contextlib.suppress(json.JSONDecodeError):
+        entry = json.loads(text)
+        if isinstance(entry, dict):
+            if "_aws" in entry:
+                return None
+            text = "  ".join(str(entry[name]) for name in SHOWN if entry.get(name))
+            text += f"\n{entry['exception']}" if "exception" in entry else ""
+    return f"{time.strftime('%H:%M:%S', time.localtime(milliseconds / 1000))}  {text}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
