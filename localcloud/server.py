@@ -15,7 +15,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import cloudformation, mail, notifications, objects
+from localcloud import cloudformation, log_filters, mail, notifications, objects, quotas
 from localcloud.account import Account
 from localcloud.alarms import Alarms
 from localcloud.faults import PREFIX, Faults
@@ -55,6 +55,8 @@ class Server:
         objects.install(state / "objects")
         notifications.install()
         mail.install(self.mailbox)
+        log_filters.install()
+        quotas.install()
         self.lambdas.install()
         Alarms(account).install()
         warnings.filterwarnings("ignore", module="moto")  # moto's remarks about objects that nobody closed
