@@ -1,27 +1,27 @@
 """CloudWatch alarms that ring: moto stores alarms and never looks at a metric.
 
-Evaluated every second over windows that end now, so that nobody waits for a period to be over. On AWS periods
-are aligned to the clock and data arrives a minute late: the same values lead to the same states there, later.
+Evaluated every second over windows that end now, as AWS's sliding windows do every minute; there data arrives a
+minute late, so that the same values lead to the same states later. An alarm that could not be evaluated so is refused.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import logging
-import math
 import operator
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.session import get_session
 from moto.cloudwatch import models, responses
+from moto.cloudwatch.exceptions import ValidationError
 from moto.sqs.models import sqs_backends
 
+from localcloud import alarm_messages
 from localcloud.account import ACCOUNT_ID, Account
+from localcloud.metric_math import Unknown, Value, computed, parsed, statistic
 
 log = logging.getLogger(__name__)
 
@@ -29,29 +29,19 @@ TICK_SECONDS = 1.0
 QUEUE_SECONDS = 30.0  # how often an unchanged queue reports its depth
 HELD_SECONDS = 10.0  # a state set by hand (set-alarm-state) lasts this long; on AWS until the next evaluation
 
+EMITTED = {  # namespace → its one dimension here, and the metrics that there are
+    "AWS/Lambda": ("FunctionName", frozenset({
+        "Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions",
+        "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped", "DestinationDeliveryFailures",
+    })),
+    "AWS/SQS": ("QueueName", frozenset({"ApproximateNumberOfMessagesVisible"})),
+}  # fmt: skip
 COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanOrEqualToThreshold": (operator.ge, "greater than or equal to"),
     "GreaterThanThreshold": (operator.gt, "greater than"),
     "LessThanThreshold": (operator.lt, "less than"),
     "LessThanOrEqualToThreshold": (operator.le, "less than or equal to"),
 }
-ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Eq: operator.eq,
-}  # fmt: skip
-
-Value = float | None  # None: no data
-
-
-def statistic(name: str, values: list[float]) -> Value:
-    if not values:
-        return 0.0 if name == "SampleCount" else None
-    if name.startswith("p"):
-        return sorted(values)[max(math.ceil(float(name[1:]) / 100 * len(values)) - 1, 0)]
-    simple: dict[str, Callable[[list[float]], float]] = {
-        "Sum": sum, "Minimum": min, "Maximum": max, "SampleCount": len, "Average": lambda v: sum(v) / len(v),
-    }  # fmt: skip
-    return float(simple[name](values))
 
 
 def window(backend: Any, namespace: str, metric: str, dimensions: list[Any], end: float, period: float) -> list[float]:
@@ -80,40 +70,63 @@ def datapoint(backend: Any, alarm: Any, end: float) -> Value:
         values = window(backend, alarm.namespace, alarm.metric_name, alarm.dimensions, end, float(alarm.period))
         return statistic(alarm.extended_statistic or alarm.statistic, values)
     known: dict[str, Value] = {}
-    waiting = list(alarm.metric_data_queries)
-    for query in [q for q in waiting if q.metric_stat] + [q for q in waiting if not q.metric_stat]:
+    for query in _in_order(alarm):
         if query.metric_stat:
             stat, metric = query.metric_stat, query.metric_stat.metric
             values = window(backend, metric.namespace, metric.metric_name, metric.dimensions, end, float(stat.period))
             known[query.id] = statistic(stat.stat, values)
         else:
-            known[query.id] = _computed(ast.parse(query.expression, mode="eval").body, known)
-    shown = [q.id for q in waiting if str(q.return_data).lower() != "false"]
-    return known[shown[0]]
+            known[query.id] = computed(parsed(query.expression, known), known)
+    [shown] = _returned(alarm)
+    return known[shown]
 
 
-def _computed(node: ast.expr, known: dict[str, Value]) -> Any:
-    """Metric math, as far as alarms here need it: arithmetic, comparisons, FILL and IF. Anything else is loud."""
-    match node:
-        case ast.Constant(value=value):
-            return value
-        case ast.Name(id=name):
-            return known[name]
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = _computed(operand, known)
-            return None if value is None else -value
-        case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
-            a, b = _computed(left, known), _computed(right, known)
-            return (
-                None if a is None or b is None or (isinstance(op, ast.Div) and b == 0) else ARITHMETIC[type(op)](a, b)
-            )
-        case ast.Call(func=ast.Name(id="FILL"), args=[value, filler]):
-            found = _computed(value, known)
-            return _computed(filler, known) if found is None else found
-        case ast.Call(func=ast.Name(id="IF"), args=[test, yes, *no]):
-            chosen = [yes] if _computed(test, known) else no
-            return _computed(chosen[0], known) if chosen else None
-    raise ValueError(f"metric math that the local cloud does not know: {ast.unparse(node)}")
+def _watched(alarm: Any) -> list[tuple[str, Any]]:
+    """The namespaces, and what has the name and the dimensions of each metric."""
+    queries = [query.metric_stat.metric for query in alarm.metric_data_queries if query.metric_stat]
+    return [(metric.namespace, metric) for metric in queries or [alarm]]
+
+
+def _in_order(alarm: Any) -> list[Any]:
+    """Metrics first: expressions refer to them."""
+    return sorted(alarm.metric_data_queries, key=lambda query: query.metric_stat is None)
+
+
+def _returned(alarm: Any) -> list[str]:
+    return [query.id for query in alarm.metric_data_queries if str(query.return_data).lower() != "false"]
+
+
+def check(alarm: Any) -> None:
+    """Refuses what `Alarms` would evaluate otherwise than CloudWatch does. Raises moto's ValidationError."""
+    known: list[str] = []
+    try:
+        for query in _in_order(alarm):
+            if query.metric_stat:
+                statistic(query.metric_stat.stat, [])
+            else:
+                parsed(query.expression, known)
+            known.append(query.id)
+        if not alarm.metric_data_queries:
+            statistic(alarm.extended_statistic or alarm.statistic, [])
+        elif len(_returned(alarm)) != 1:
+            raise Unknown("metrics of which not exactly one returns data")
+        if len({str(query.metric_stat.period) for query in alarm.metric_data_queries if query.metric_stat}) > 1:
+            raise Unknown("metrics of several periods")
+        for namespace, metric in _watched(alarm):
+            dimension, emitted = EMITTED.get(namespace, ("", frozenset()))
+            named = {each.name for each in metric.dimensions}
+            if namespace.startswith("AWS/") and (metric.metric_name not in emitted or named != {dimension}):
+                raise Unknown(f"{namespace} {metric.metric_name} by {sorted(named)}, which nothing here emits")
+        if alarm.comparison_operator not in COMPARISONS:
+            raise Unknown(f"the comparison {alarm.comparison_operator}")
+        for name in ("unit", "evaluate_low_sample_count_percentile", "threshold_metric_id"):
+            if getattr(alarm, name):
+                raise Unknown(f"the setting {name}")
+        for arn in [*alarm.alarm_actions, *alarm.ok_actions, *alarm.insufficient_data_actions]:
+            if arn.split(":")[2] != "sns":
+                raise Unknown(f"the action {arn}")
+    except Unknown as unknown:
+        raise ValidationError(f"The local cloud cannot evaluate the alarm {alarm.name}: {unknown}") from unknown
 
 
 def evaluated(alarm: Any, points: list[Value]) -> tuple[str, str]:
@@ -160,8 +173,9 @@ class Alarms:
                         log.exception("alarm %s", alarm.name)
 
     def _evaluate(self, region: str, backend: Any, alarm: Any) -> None:
-        if alarm.namespace == "AWS/SQS":
-            self._report_queue(region, alarm)
+        for namespace, metric in _watched(alarm):
+            if namespace == "AWS/SQS":
+                self._report_queue(region, metric)
         now = time.time()
         period = float(alarm.period or 0) or max(
             float(q.metric_stat.period) for q in alarm.metric_data_queries if q.metric_stat
@@ -179,59 +193,22 @@ class Alarms:
         _plain_update(alarm, reason, json.dumps({"version": "1.0", "recentReason": reason}), state)
         actions = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}.get(state, alarm.insufficient_data_actions)
         for arn in actions if alarm.actions_enabled and not silent else []:
-            if arn.split(":")[2] != "sns":
-                raise ValueError(f"the local cloud cannot carry out the alarm action {arn}")
             self._publish(region, alarm, before, arn)
 
     def _publish(self, region: str, alarm: Any, before: str, topic_arn: str) -> None:
-        place = region_name(region)
-        message = {
-            "AlarmName": alarm.name,
-            "AlarmDescription": alarm.description,
-            "AWSAccountId": ACCOUNT_ID,
-            "AlarmConfigurationUpdatedTimestamp": alarm.configuration_updated_timestamp.isoformat() + "+0000",
-            "NewStateValue": alarm.state_value,
-            "NewStateReason": alarm.state_reason,
-            "StateChangeTime": alarm.state_updated_timestamp.isoformat() + "+0000",
-            "Region": place,
-            "AlarmArn": alarm.alarm_arn,
-            "OldStateValue": before,
-            "OKActions": alarm.ok_actions,
-            "AlarmActions": alarm.alarm_actions,
-            "InsufficientDataActions": alarm.insufficient_data_actions,
-            "Trigger": {
-                "MetricName": alarm.metric_name,
-                "Namespace": alarm.namespace,
-                "StatisticType": "ExtendedStatistic" if alarm.extended_statistic else "Statistic",
-                "Statistic": alarm.extended_statistic or (alarm.statistic or "").upper(),
-                "Unit": alarm.unit,
-                "Dimensions": [{"value": d.value, "name": d.name} for d in alarm.dimensions],
-                "Period": alarm.period,
-                "EvaluationPeriods": alarm.evaluation_periods,
-                "DatapointsToAlarm": alarm.datapoints_to_alarm,
-                "ComparisonOperator": alarm.comparison_operator,
-                "Threshold": alarm.threshold,
-                "TreatMissingData": alarm.treat_missing_data or "",
-            },
-        }
-        prose = (
-            f'You are receiving this email because your Amazon CloudWatch Alarm "{alarm.name}" in the {place} region '
-            f'has entered the {alarm.state_value} state, because "{alarm.state_reason}" '
-            f'at "{alarm.state_updated_timestamp:%A %d %B, %Y %H:%M:%S} UTC".\n\nAlarm Details:\n'
-            f"- Name:          {alarm.name}\n- Description:   {alarm.description}\n"
-            f"- State Change:  {before} -> {alarm.state_value}\n- Reason:        {alarm.state_reason}\n"
-            f"- AWS Account:   {ACCOUNT_ID}\n- Alarm Arn:     {alarm.alarm_arn}\n"
-        )
-        self.account.client("sns", region).publish(
-            TopicArn=topic_arn,
-            Subject=f'{alarm.state_value}: "{alarm.name}" in {place}'[:100],
-            MessageStructure="json",
-            Message=json.dumps({"default": json.dumps(message), "email": prose}),
-        )
+        self.account.client("sns", region).publish(TopicArn=topic_arn, **alarm_messages.written(alarm, region, before))
 
-    def _report_queue(self, region: str, alarm: Any) -> None:
+    def pass_time(self, seconds: float) -> None:
+        """All data becomes so much older, and every queue reports again, as SQS does each minute."""
+        with self._evaluating:
+            self._depths.clear()
+            for backend in models.cloudwatch_backends[ACCOUNT_ID].values():
+                for datum in list(backend.metric_data):
+                    datum.timestamp -= timedelta(seconds=seconds)
+
+    def _report_queue(self, region: str, metric: Any) -> None:
         """SQS reports a queue's depth to CloudWatch; here, the depth of the queues that an alarm watches."""
-        name = next(d.value for d in alarm.dimensions if d.name == "QueueName")
+        name = next(d.value for d in metric.dimensions if d.name == "QueueName")
         queue = sqs_backends[ACCOUNT_ID][region].queues.get(name)
         if queue is None:
             return
@@ -257,6 +234,8 @@ class Alarms:
 
         def init(alarm: Any, *args: Any, **kwargs: Any) -> None:
             plain_init(alarm, *args, **kwargs)
+            if alarm.rule is None:
+                check(alarm)
             alarm.state_value = "INSUFFICIENT_DATA"  # moto begins with OK, AWS does not
 
         def describe_alarms(response: Any) -> Any:
@@ -283,11 +262,3 @@ class Alarms:
 
 
 _plain_update = models.Alarm.update_state
-
-
-def region_name(region: str) -> str:
-    """ "eu-central-1" → "EU (Frankfurt)", as alarm messages call it."""
-    for partition in get_session().get_data("endpoints")["partitions"]:
-        if region in partition["regions"]:
-            return str(partition["regions"][region]["description"]).replace("Europe", "EU")
-    return region

@@ -6,7 +6,7 @@ AWS has no such interface. It lies under /_localcloud/, where no AWS request can
     GET    /_localcloud/events  how many asynchronous events are unfinished, and how many of them wait for a retry
     POST   /_localcloud/faults  one more rule: a JSON object with the fields of Rule
     DELETE /_localcloud/faults  the world is well again
-    POST   /_localcloud/clock   {"seconds": 60}: for events that wait, so much time has passed
+    POST   /_localcloud/clock   {"seconds": 60}: for events that wait, and for metrics, so much time has passed
 
 A call is one call of the SDK, however often the SDK tries it; `number` counts them within an invocation.
 """
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 if TYPE_CHECKING:
+    from localcloud.alarms import Alarms
     from localcloud.functions import Lambdas
     from localcloud.runtime_api import Worker
 
@@ -109,8 +110,8 @@ class Call:
 class Faults:
     """Stands between the functions and the services."""
 
-    def __init__(self, lambdas: Lambdas):
-        self._lambdas = lambdas
+    def __init__(self, lambdas: Lambdas, alarms: Alarms):
+        self._lambdas, self._alarms = lambdas, alarms
         self._rules: list[Rule] = []
         self._calls: list[Call] = []
         self._tries: dict[tuple[str, int], dict[str, int]] = {}  # invocation → its calls as the SDK names them
@@ -174,6 +175,7 @@ class Faults:
                     self._rules.clear()
                 case "POST", "clock":
                     self._lambdas.pass_time(float(said["seconds"]))
+                    self._alarms.pass_time(float(said["seconds"]))
                 case _:
                     start_response("404 Not Found", [("Content-Type", "application/json")])
                     return [b"{}"]

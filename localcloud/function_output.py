@@ -90,14 +90,14 @@ class FunctionOutput:
         if not worker.alive:
             self._streams.pop(worker, None)
 
-    def metric(self, **values: float) -> None:
+    def metric(self, **values: float | list[float]) -> None:
         self._put(
             "AWS/Lambda",
             [
                 {
                     "MetricName": name,
                     "Dimensions": [{"Name": "FunctionName", "Value": self.name}],
-                    "Value": float(value),
+                    "Values": [float(one) for one in (value if isinstance(value, list) else [value])],
                     "Unit": UNITS.get(name, "Count"),
                 }
                 for name, value in values.items()

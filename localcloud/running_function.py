@@ -11,6 +11,7 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda import models
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 UNRESERVED_WORKERS = 2  # a function without reserved concurrency may take this much of a small machine
 DEFAULT_RETRIES = 2
 DEFAULT_EVENT_AGE = 6 * 3600
+MAX_THROTTLE_SECONDS = 300.0
 
 
 class TooManyRequests(ServiceException):  # type: ignore[misc]  # moto's class is untyped to mypy
@@ -45,7 +47,8 @@ class QueuedEvent:
     payload: bytes = field(compare=False)
     received: float = field(compare=False)
     attempts: int = field(default=0, compare=False)
-    throttled: bool = field(default=False, compare=False)
+    throttles: int = field(default=0, compare=False)
+    tried_again: float = field(default=0.0, compare=False)  # not before, once it was throttled
 
 
 class RunningFunction:
@@ -160,15 +163,23 @@ class RunningFunction:
             limit, reserved = self._limit()
             expired = self._queue[0].received + self._event_age() < self.lambdas.now()
             if self._busy >= limit and not expired:
-                refused = [one for one in self._queue if not one.throttled and one.due <= self.lambdas.now()]
-                if reserved and refused:
-                    self.output.metric(Throttles=len(refused))
-                    for event in refused:
-                        event.throttled = True
+                if reserved:
+                    self._throttle()
                 self._changed.wait(0.5)
                 return None
             self._busy += 1
             return heapq.heappop(self._queue)
+
+    def _throttle(self) -> None:
+        """Lambda tries what it has no room for after a second, then ever later, up to five minutes, and tells the age
+        of an event at each try. Here whatever is first in the queue runs as soon as there is room."""
+        now = self.lambdas.now()
+        refused = [one for one in self._queue if max(one.due, one.tried_again) <= now]
+        for event in refused:
+            event.throttles += 1
+            event.tried_again = now + min(2.0 ** (event.throttles - 1), MAX_THROTTLE_SECONDS)
+        for some in batched(refused, 150, strict=False):  # values that one datum takes
+            self.output.metric(Throttles=len(some), AsyncEventAge=[(now - one.received) * 1000 for one in some])
 
     def look(self) -> None:
         """Time has passed: look whether an event is due."""

@@ -15,7 +15,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import cloudformation, log_filters, mail, notifications, objects, quotas
+from localcloud import cloudformation, insights, log_filters, mail, notifications, objects, quotas
 from localcloud.account import Account
 from localcloud.alarms import Alarms
 from localcloud.faults import PREFIX, Faults
@@ -50,15 +50,17 @@ class Server:
         account = Account(self.endpoint)
         self.mailbox = mail.Mailbox(state / "mail")
         self.lambdas = Lambdas(account, state, retry_delay)
-        self.faults = Faults(self.lambdas)
+        alarms = Alarms(account)
+        self.faults = Faults(self.lambdas, alarms)
         cloudformation.install(account)
         objects.install(state / "objects")
         notifications.install()
         mail.install(self.mailbox)
         log_filters.install()
         quotas.install()
+        insights.install()
         self.lambdas.install()
-        Alarms(account).install()
+        alarms.install()
         warnings.filterwarnings("ignore", module="moto")  # moto's remarks about objects that nobody closed
         self._application = DomainDispatcherApplication(_application_of)
         self._large_bodies = threading.BoundedSemaphore(LARGE_BODIES_AT_ONCE)

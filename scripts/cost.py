@@ -60,7 +60,7 @@ SMALL: Final = 2  # MB
 TAG_REQUESTS: Final = 1  # each of GET and PUT
 RESULT_PUTS: Final = {"playable": 2, "rejected": 1}
 MESSAGES: Final = 1
-LOG: Final = 1700  # bytes
+LOG: Final = 1800  # bytes
 START_SHARE, START_SECONDS = 0.05, 1.0  # assumed: Lambda bills starts, and an environment idles away after minutes
 
 # A storyboard, at its bounds (src/storyboard.py): 25 key frames at 22 ms of decoding, 24 MB at 75 MB/s

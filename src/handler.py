@@ -125,4 +125,5 @@ def _measure(result: dict[str, Any], context: LambdaContext) -> None:
         metrics.add_metadata(name, result["source"][name])
     metrics.add_metadata("function_request_id", context.aws_request_id)
     metrics.flush_metrics()  # now: what is flushed at the end is lost with a time-out
-    logger.info("Processed", status=result["status"], reason=result.get("failure", {}).get("reason"))
+    verdict = {"status": result["status"], "reason": result.get("failure", {}).get("reason")}
+    logger.info("Processed", **verdict, size=result["source"]["size"], **result["inspection"])

@@ -32,24 +32,24 @@ class LogGroup(Resource):
 
 
 class QueryDefinition(Resource):
-    """A saved query. moto has no store for them, so it lives here and is listed by nothing but the stack."""
-
     type = "AWS::Logs::QueryDefinition"
     properties = frozenset({"LogGroupNames", "Name", "QueryString"})
 
     def create(self) -> None:
-        self.physical_resource_id = self.name("-")
+        self._put()
         self.attributes = {"QueryDefinitionId": self.physical_resource_id}
-        self.update({})
 
     def update(self, before: Properties) -> None:
-        groups = self.declared.get("LogGroupNames", [])
-        known = {group["logGroupName"] for group in self.call("logs", "describe_log_groups")["logGroups"]}
-        if not set(groups) <= known:
-            raise ValueError(f"{self.logical_resource_id}: no such log group: {sorted(set(groups) - known)}")
+        self._put(queryDefinitionId=self.physical_resource_id)
+
+    def _put(self, **which: str) -> None:
+        groups = {"logGroupNames": self.declared["LogGroupNames"]} if "LogGroupNames" in self.declared else {}
+        made = self.call("logs", "put_query_definition", name=self.declared["Name"],
+                         queryString=self.declared["QueryString"], **groups, **which)  # fmt: skip
+        self.physical_resource_id = made["queryDefinitionId"]
 
     def delete(self) -> None:
-        pass  # it is gone with this object
+        self.call("logs", "delete_query_definition", queryDefinitionId=self.physical_resource_id)
 
 
 class Alarm(Resource):

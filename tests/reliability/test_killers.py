@@ -48,7 +48,7 @@ def test_killers_ring_are_named_and_come_back(world, impatient):
         calls = [call for call in world.calls() if call["event"] == letter["requestContext"]["requestId"]]
         assert len({call["worker"] for call in calls}) == 3, "each attempt had a process of its own"
 
-    [alarm] = [one for one in world.intake.alarms() if one["MetricName"] == "ApproximateNumberOfMessagesVisible"]
+    [alarm] = [one for one in world.intake.alarms() if one.get("MetricName") == "ApproximateNumberOfMessagesVisible"]
     assert alarm["StateValue"] == "ALARM"
     wait_for("the e-mail", lambda: any(alarm["AlarmName"] in mail["Subject"] for mail in mails(world.cloud.mailbox)))
 

@@ -107,7 +107,11 @@ class World:
                     UpdateExpression="SET in_progress_expiration = in_progress_expiration - :minute",
                     ExpressionAttributeValues={":minute": {"N": str(MINUTE * 1000)}},
                 )
-        self._control("POST", "clock", {"seconds": MINUTE})
+        self.time_passes(MINUTE)
+
+    def time_passes(self, seconds: float) -> None:
+        """For events that wait for a retry, and for metrics, which become so much older."""
+        self._control("POST", "clock", {"seconds": seconds})
 
     # What there is to see
 

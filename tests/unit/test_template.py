@@ -130,12 +130,6 @@ def permissions(stack: Rendered) -> dict[str, dict[str, Any]]:
     return statements(policy["PolicyDocument"])
 
 
-@pytest.fixture(scope="module")
-def dashboard(stack: Rendered) -> list[dict[str, Any]]:
-    widgets: list[dict[str, Any]] = json.loads(stack["IntakeDashboard"]["DashboardBody"])["widgets"]
-    return widgets
-
-
 # ---------------------------------------------------------------- Parameters
 
 
@@ -361,71 +355,6 @@ def test_what_replay_asks_the_stack_for_is_there() -> None:
     assert set(re.findall(r'output\("(\w+)"\)', code)) <= set(Rendered(WITH_BATCH).outputs)
 
 
-# ---------------------------------------------------------------- Watch
-
-
-def test_every_alarm_tells_when_it_begins_and_when_it_ends(stack: Rendered) -> None:
-    alarms = stack.of_type("AWS::CloudWatch::Alarm")
-    assert len(alarms) == 3
-    allowed = statements(stack["AlarmTopicPolicy"]["PolicyDocument"])["PublishAlarmsOfThisStack"]
-    assert allowed["Resource"] == "<AlarmTopic>"
-    assert allowed["Condition"]["ArnLike"]["aws:SourceArn"].endswith(f":alarm:{PSEUDO['AWS::StackName']}-*")
-    for alarm in alarms.values():
-        assert alarm["AlarmActions"] == alarm["OKActions"] == ["<AlarmTopic>"]
-        assert "AlarmName" not in alarm  # a generated name begins with the stack's, which the policy above relies on
-        assert alarm["TreatMissingData"] in ("notBreaching", "ignore")
-        assert len(alarm["AlarmDescription"].split(". ")) >= 3  # what happened, what it means, what to do
-
-
-def test_each_alarm_watches_a_resource_of_this_stack(stack: Rendered) -> None:
-    watched = {
-        alarm["MetricName"]: (alarm["Namespace"], {each["Name"]: each["Value"] for each in alarm["Dimensions"]})
-        for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
-    }
-    assert watched == {
-        "Errors": ("AWS/Lambda", {"FunctionName": "<ProcessorFunction>"}),
-        "Throttles": ("AWS/Lambda", {"FunctionName": "<ProcessorFunction>"}),
-        "ApproximateNumberOfMessagesVisible": ("AWS/SQS", {"QueueName": "<FailedEventsQueue.QueueName>"}),
-    }
-
-
-def test_the_dashboard_names_only_metrics_that_exist(stack: Rendered, dashboard: list[dict[str, Any]]) -> None:
-    variables = stack["ProcessorFunction"]["Environment"]["Variables"]
-    ours = {"service": variables["POWERTOOLS_SERVICE_NAME"], "environment": variables["ENVIRONMENT_SUFFIX"]}
-    exist = {(variables["POWERTOOLS_METRICS_NAMESPACE"], name) for name in re.findall(r'add_metric\("(\w+)"', SOURCES)}
-    exist |= {("AWS/Lambda", name) for name in ("Invocations", "Errors", "Throttles")}
-    exist |= {("AWS/SQS", "ApproximateNumberOfMessagesVisible")}
-    shown = set()
-    for row in (row for widget in dashboard for row in widget["properties"].get("metrics", [])):
-        names = [each for each in row if isinstance(each, str)]
-        if names:
-            shown.add((names[0], names[1]))
-            dimensions = dict(zip(names[2::2], names[3::2], strict=True))
-            expected = {"AWS/Lambda": {"FunctionName": "<ProcessorFunction>"}, "VideoIntake": ours}
-            assert dimensions == expected.get(names[0], {"QueueName": "<FailedEventsQueue.QueueName>"})
-    assert shown == exist
-
-
-def test_the_dashboard_shows_every_alarm_and_the_functions_logs(
-    stack: Rendered, dashboard: list[dict[str, Any]]
-) -> None:
-    shown = {arn for widget in dashboard for arn in widget["properties"].get("alarms", [])}
-    assert shown == {f"<{name}.Arn>" for name in stack.of_type("AWS::CloudWatch::Alarm")}
-    [query] = [widget["properties"]["query"] for widget in dashboard if widget["type"] == "log"]
-    assert query.startswith("SOURCE '<ProcessorLogGroup>' |")
-
-
-def test_no_widget_covers_another(dashboard: list[dict[str, Any]]) -> None:
-    cells = [
-        (x, y)
-        for each in dashboard
-        for x in range(each["x"], each["x"] + each["width"])
-        for y in range(each["y"], each["y"] + each["height"])
-    ]
-    assert len(cells) == len(set(cells))
-    assert max(x for x, _ in cells) < 24
-
-
 # ---------------------------------------------------------------- The whole
 
 
@@ -436,7 +365,7 @@ def test_every_output_is_described_and_exported_under_the_stacks_name() -> None:
 
 
 def test_everything_that_takes_tags_says_which_project_and_environment() -> None:
-    takes_none = ("Policy", "Subscription", "Permission", "EventInvokeConfig", "Dashboard")
+    takes_none = ("Policy", "Subscription", "Permission", "EventInvokeConfig", "Dashboard", "QueryDefinition")
     for name, resource in Rendered(WITH_BATCH).resources.items():
         if not resource["Type"].endswith(takes_none):
             tags = {each["Key"]: each["Value"] for each in resource["Properties"]["Tags"]}

@@ -1,0 +1,47 @@
+"""What a dashboard's body shows, its shorthand written out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+SCHEMA = json.loads((Path(__file__).parent / "dashboard.schema.json").read_text())
+
+
+def widgets(body: str) -> list[dict[str, Any]]:
+    """The widgets of a body that CloudWatch would take as it is meant."""
+    dashboard = json.loads(body)
+    jsonschema.Draft202012Validator(SCHEMA).validate(dashboard)
+    return dashboard["widgets"]
+
+
+def metrics(widget: dict[str, Any]) -> list[tuple[str, str, dict[str, str], dict[str, Any]]]:
+    """Namespace, name, dimensions and rendering of each metric in a widget; expressions are none."""
+    found, above = [], []
+    for row in widget["properties"].get("metrics", []):
+        names = [each for each in row if isinstance(each, str)]
+        if not names:
+            continue
+        if names[0] == "...":
+            names = above[: len(above) - len(names) + 1] + names[1:]
+        above = [above[n] if name == "." else name for n, name in enumerate(names)]
+        rendering = row[-1] if isinstance(row[-1], dict) else {}
+        found.append((above[0], above[1], dict(zip(above[2::2], above[3::2], strict=True)), rendering))
+    return found
+
+
+def expressions(widget: dict[str, Any]) -> list[str]:
+    """The metric math in a widget."""
+    rows = widget["properties"].get("metrics", [])
+    return [row[0]["expression"] for row in rows if isinstance(row[0], dict)]
+
+
+def queries(shown: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    """Of each log widget by title: the log group and the query over it."""
+    found = {}
+    for widget in shown:
+        if widget["type"] == "log":
+            source, _, query = widget["properties"]["query"].partition(" | ")
+            found[widget["properties"]["title"]] = (source.removeprefix("SOURCE ").strip("'"), query)
+    return found

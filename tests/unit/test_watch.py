@@ -1,0 +1,200 @@
+"""What the alarms, the dashboard and the saved queries of template.yaml promise, before anything is deployed."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import dashboards
+from tests.unit.test_template import PSEUDO, RESOURCES, SOURCES, TEMPLATE, Rendered, statements
+
+RUNBOOK = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+ALARMS = [name for name, each in RESOURCES.items() if each["Type"] == "AWS::CloudWatch::Alarm"]
+EMITTED_BY_LAMBDA = {
+    "Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions",
+    "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped", "DestinationDeliveryFailures",
+}  # fmt: skip
+# Parameters that no threshold is made of, with the reason; and the one alarm that has none.
+WITHOUT_PARAMETER = {"LostEventsAlarm"}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Rendered:
+    return Rendered({"AWS::Region": "eu-west-1"})
+
+
+@pytest.fixture(scope="module")
+def shown(stack: Rendered) -> list[dict[str, Any]]:
+    return dashboards.widgets(stack["IntakeDashboard"]["DashboardBody"])
+
+
+@pytest.fixture(scope="module")
+def ours(stack: Rendered) -> dict[str, dict[str, str]]:
+    """The dimensions of each namespace."""
+    variables = stack["ProcessorFunction"]["Environment"]["Variables"]
+    return {
+        "AWS/Lambda": {"FunctionName": "<ProcessorFunction>"},
+        "AWS/SQS": {"QueueName": "<FailedEventsQueue.QueueName>"},
+        variables["POWERTOOLS_METRICS_NAMESPACE"]: {
+            "service": variables["POWERTOOLS_SERVICE_NAME"],
+            "environment": variables["ENVIRONMENT_SUFFIX"],
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def exist(ours: dict[str, dict[str, str]]) -> set[tuple[str, str]]:
+    """Every metric that the stack has."""
+    [namespace] = ours.keys() - {"AWS/Lambda", "AWS/SQS"}
+    return (
+        {(namespace, name) for name in re.findall(r'add_metric\("(\w+)"', SOURCES)}
+        | {("AWS/Lambda", name) for name in EMITTED_BY_LAMBDA}
+        | {("AWS/SQS", "ApproximateNumberOfMessagesVisible")}
+    )
+
+
+def watched(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """Namespace, name and dimensions of an alarm's metrics."""
+    queries = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
+    return queries or [alarm]
+
+
+def anchors(document: str) -> dict[str, str]:
+    """The headings of a document as GitHub links to them, and the text below each."""
+    parts = re.split(r"^#+ (.+)$", document, flags=re.MULTILINE)
+    return {
+        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-"): text
+        for title, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+# ---------------------------------------------------------------- Alarms
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_tells_what_happened_what_it_means_and_where_it_says_what_to_do(stack: Rendered, name: str) -> None:
+    description = stack[name]["AlarmDescription"]
+    assert len(description) <= 1024  # PutMetricAlarm
+    text, _, place = description.partition(" Runbook: docs/operations.md#")
+    assert len(re.findall(r"[.;] ", text)) >= 2
+    section = anchors(RUNBOOK)[place]
+    assert f"**{name}**" in section
+    assert "```sh" in section, "the section says what to run"
+    assert f"[{name}](#{place})" in RUNBOOK, "and the table of alarms leads to it"
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_tells_its_topic_when_it_begins_and_when_it_ends(stack: Rendered, name: str) -> None:
+    alarm = stack[name]
+    assert alarm["AlarmActions"] == alarm["OKActions"] == ["<AlarmTopic>"]
+    assert "AlarmName" not in alarm  # a generated name begins with the stack's, which the topic's policy relies on
+
+
+def test_the_topic_admits_the_alarms_of_this_stack(stack: Rendered) -> None:
+    allowed = statements(stack["AlarmTopicPolicy"]["PolicyDocument"])["PublishAlarmsOfThisStack"]
+    assert allowed["Resource"] == "<AlarmTopic>"
+    assert allowed["Condition"]["ArnLike"]["aws:SourceArn"].endswith(f":alarm:{PSEUDO['AWS::StackName']}-*")
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_no_data_is_no_alarm(stack: Rendered, name: str) -> None:
+    sleeps = watched(stack[name])[0]["Namespace"] == "AWS/SQS"  # a queue that nobody touches reports nothing
+    assert stack[name]["TreatMissingData"] == ("ignore" if sleeps else "notBreaching")
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_a_threshold_is_a_parameter_that_the_description_names(name: str) -> None:
+    alarm = RESOURCES[name]["Properties"]
+    if name in WITHOUT_PARAMETER:
+        assert alarm["Threshold"] == 1
+        return
+    parameter = alarm["Threshold"]["Ref"]
+    assert f"${{{parameter}}}" in alarm["AlarmDescription"]["Fn::Sub"]
+    [row] = [line for line in RUNBOOK.splitlines() if line.startswith(f"| [{name}]")]
+    assert f"`{parameter}`" in row
+
+
+def test_each_threshold_parameter_is_used_bounded_and_on_the_form() -> None:
+    interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
+    [group] = [group for group in interface["ParameterGroups"] if group["Label"]["default"] == "When it alarms"]
+    text = str([RESOURCES[name] for name in ALARMS])
+    for parameter in group["Parameters"]:
+        declared = TEMPLATE["Parameters"][parameter]
+        assert parameter in text
+        assert declared["MinValue"] >= 1, "0 would ring for ever"
+        assert interface["ParameterLabels"][parameter]["default"]
+    thresholds = {RESOURCES[name]["Properties"]["Threshold"]["Ref"] for name in ALARMS if name not in WITHOUT_PARAMETER}
+    assert thresholds <= set(group["Parameters"])
+
+
+def test_an_alarm_can_ring_before_lambda_ends_what_it_watches(stack: Rendered) -> None:
+    parameters = TEMPLATE["Parameters"]
+    assert parameters["DurationAlarmInSeconds"]["MaxValue"] == stack["ProcessorFunction"]["Timeout"]
+    longest = stack["ProcessorEventInvokeConfig"]["MaximumEventAgeInSeconds"]
+    assert parameters["EventAgeAlarmInMinutes"]["MaxValue"] * 60 == longest
+    # Three time-outs, and Lambda's waits of one and two minutes between them, are no reason to be woken.
+    tries = 1 + stack["ProcessorEventInvokeConfig"]["MaximumRetryAttempts"]
+    last_try = (tries - 1) * stack["ProcessorFunction"]["Timeout"] + 60 + 120
+    assert parameters["EventAgeAlarmInMinutes"]["Default"] * 60 > last_try
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_watches_a_metric_of_this_stack(
+    stack: Rendered, ours: dict[str, dict[str, str]], exist: set[tuple[str, str]], name: str
+) -> None:
+    for metric in watched(stack[name]):
+        assert (metric["Namespace"], metric["MetricName"]) in exist
+        assert {each["Name"]: each["Value"] for each in metric["Dimensions"]} == ours[metric["Namespace"]]
+
+
+# ---------------------------------------------------------------- Dashboard
+
+
+def test_the_dashboard_shows_every_metric_there_is_and_no_other(
+    ours: dict[str, dict[str, str]], exist: set[tuple[str, str]], shown: list[dict[str, Any]]
+) -> None:
+    found = [metric for widget in shown for metric in dashboards.metrics(widget)]
+    assert {(namespace, name) for namespace, name, _, _ in found} == exist
+    assert all(dimensions == ours[namespace] for namespace, _, dimensions, _ in found)
+
+
+def test_an_expression_computes_with_what_its_widget_holds(shown: list[dict[str, Any]]) -> None:
+    for widget in shown:
+        ids = {rendering["id"] for _, _, _, rendering in dashboards.metrics(widget) if "id" in rendering}
+        used = {name for each in dashboards.expressions(widget) for name in re.findall(r"[a-z]\w*", each)}
+        assert used == ids, "what has an id and is in no expression needs none"
+
+
+def test_the_dashboard_shows_every_alarm_and_the_functions_logs(stack: Rendered, shown: list[dict[str, Any]]) -> None:
+    assert {arn for widget in shown for arn in widget["properties"].get("alarms", [])} == {
+        f"<{name}.Arn>" for name in ALARMS
+    }
+    assert {group for group, _ in dashboards.queries(shown).values()} == {"<ProcessorLogGroup>"}
+
+
+def test_no_widget_covers_another_or_leaves_a_gap(shown: list[dict[str, Any]]) -> None:
+    cells = [
+        (x, y)
+        for each in shown
+        for x in range(each["x"], each["x"] + each["width"])
+        for y in range(each["y"], each["y"] + each["height"])
+    ]
+    assert sorted(cells) == sorted((x, y) for x in range(24) for y in range(max(y for _, y in cells) + 1))
+
+
+def test_the_dashboard_links_to_what_a_person_needs_next(stack: Rendered, shown: list[dict[str, Any]]) -> None:
+    [text] = [widget["properties"]["markdown"] for widget in shown if widget["type"] == "text"]
+    linked = ("<VideoBucket>", "<ProcessorFunction>", "<ProcessorLogGroup>", "logs-insights", "stack-id")
+    assert all(any(name in link for link in re.findall(r"\]\((.+?)\)", text)) for name in linked)
+    assert "docs/operations.md" in text
+
+
+# ---------------------------------------------------------------- Saved queries
+
+
+def test_the_saved_queries_lie_in_a_folder_of_the_stack_and_ask_its_logs(stack: Rendered) -> None:
+    saved = stack.of_type("AWS::Logs::QueryDefinition").values()
+    names = {query["Name"] for query in saved}
+    assert names == {f"{PSEUDO['AWS::StackName']}/{name}" for name in re.findall(r"saved '(.+?)'", RUNBOOK)}
+    assert all(query["LogGroupNames"] == ["<ProcessorLogGroup>"] for query in saved)
