@@ -15,8 +15,7 @@ EMITTED_BY_LAMBDA = {
     "Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions",
     "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped", "DestinationDeliveryFailures",
 }  # fmt: skip
-# Parameters that no threshold is made of, with the reason; and the one alarm that has none.
-WITHOUT_PARAMETER = {"LostEventsAlarm"}
+WITHOUT_PARAMETER = {"LostEventsAlarm"}  # there is no number of lost uploads to be content with
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +117,14 @@ def test_a_threshold_is_a_parameter_that_the_description_names(name: str) -> Non
 def test_each_threshold_parameter_is_used_bounded_and_on_the_form() -> None:
     interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
     [group] = [group for group in interface["ParameterGroups"] if group["Label"]["default"] == "When it alarms"]
-    text = str([RESOURCES[name] for name in ALARMS])
+    assert set(group["Parameters"]) == {name for name in TEMPLATE["Parameters"] if "Alarm" in name}
+    conditions = [
+        {key: value for key, value in RESOURCES[name]["Properties"].items() if key != "AlarmDescription"}
+        for name in ALARMS
+    ]
     for parameter in group["Parameters"]:
         declared = TEMPLATE["Parameters"][parameter]
-        assert parameter in text
+        assert parameter in str(conditions)
         assert declared["MinValue"] >= 1, "0 would ring for ever"
         assert interface["ParameterLabels"][parameter]["default"]
     thresholds = {RESOURCES[name]["Properties"]["Threshold"]["Ref"] for name in ALARMS if name not in WITHOUT_PARAMETER}
