@@ -19,7 +19,7 @@ from moto.cloudwatch import models, responses
 from moto.cloudwatch.exceptions import ValidationError
 from moto.sqs.models import sqs_backends
 
-from localcloud import alarm_messages
+from localcloud import alarm_messages, keys
 from localcloud.account import ACCOUNT_ID, Account
 from localcloud.metric_math import Unknown, Value, computed, parsed, statistic
 
@@ -196,6 +196,9 @@ class Alarms:
             self._publish(region, alarm, before, arn)
 
     def _publish(self, region: str, alarm: Any, before: str, topic_arn: str) -> None:
+        if not keys.opens_topic(topic_arn, alarm.alarm_arn):
+            log.error("%s does not ring: the key of %s lets no CloudWatch alarm use it", alarm.name, topic_arn)
+            return
         self.account.client("sns", region).publish(TopicArn=topic_arn, **alarm_messages.written(alarm, region, before))
 
     def pass_time(self, seconds: float) -> None:

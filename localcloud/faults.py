@@ -22,9 +22,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
+
+from localcloud import calls
 
 if TYPE_CHECKING:
     from localcloud.alarms import Alarms
@@ -43,7 +44,6 @@ KINDS = {
 }
 WITHOUT_EFFECT = ("refuse", "deny", "kill-before", "freeze")
 
-S3_VERBS = {"GET": "GetObject", "PUT": "PutObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
 ERRORS = {  # as each protocol words it: status, type, body
     "s3": ("{status}", "application/xml", "<Error><Code>{code}</Code><Message>on purpose</Message></Error>"),
     "sns": (
@@ -103,6 +103,8 @@ class Call:
     number: int
     attempt_of_call: int
     operation: str
+    action: str  # that IAM must allow
+    resource: str  # ARN of what it names
     path: str
     fault: str = ""
 
@@ -125,7 +127,7 @@ class Faults:
             return application(environ, start_response)
         answer: Iterable[bytes] = []
         if rule.kind in CODES:
-            return _error(rule.kind, _scope(environ), start_response)
+            return _error(rule.kind, calls.scope(environ)[1], start_response)
         if rule.kind == "freeze":
             worker.process.send_signal(signal.SIGSTOP)
         elif rule.kind not in WITHOUT_EFFECT:
@@ -143,14 +145,16 @@ class Faults:
         invocation = worker.invocation
         if invocation is None:
             return None
-        operation = _operation(environ)
+        operation, (action, resource) = calls.operation(environ), calls.permission(environ)
         name = environ.get("HTTP_AMZ_SDK_INVOCATION_ID", "")
         with self._lock:
             tries = self._tries.setdefault((invocation.request_id, invocation.attempt), {})
             tries[name] = tries.get(name, 0) + 1
             number = list(tries).index(name) + 1
-            path = unquote(environ.get("RAW_URI", ""))
-            call = Call(invocation.request_id, invocation.attempt, worker.token, number, tries[name], operation, path)
+            call = Call(
+                invocation.request_id, invocation.attempt, worker.token, number, tries[name],
+                operation, action, resource, unquote(environ.get("RAW_URI", "")),
+            )  # fmt: skip
             event = invocation.payload.decode(errors="replace")
             rule = next((rule for rule in self._rules if rule.befalls(call, event)), None)
             call.fault = rule.kind if rule else ""
@@ -181,27 +185,6 @@ class Faults:
                     return [b"{}"]
         start_response("200 OK", [("Content-Type", "application/json")])
         return [json.dumps(told).encode()]
-
-
-def _scope(environ: Environ) -> str:
-    """The service that a request is signed for."""
-    _, _, credential = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")
-    parts = credential.split(",")[0].split("/")
-    return parts[3] if len(parts) > 3 else ""
-
-
-def _operation(environ: Environ) -> str:
-    service = _scope(environ)
-    if target := environ.get("HTTP_X_AMZ_TARGET", ""):  # JSON protocols
-        return f"{service}:{target.rpartition('.')[2]}"
-    if service == "s3":
-        tagging = "Tagging" if "tagging" in environ.get("QUERY_STRING", "").split("&") else ""
-        return f"s3:{S3_VERBS.get(environ['REQUEST_METHOD'], environ['REQUEST_METHOD'])}{tagging}"
-    if "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):  # the query protocol has it in the body
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = BytesIO(body)
-        return f"{service}:{parse_qs(body.decode()).get('Action', ['?'])[0]}"
-    return f"{service}:{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
 
 def _error(kind: str, service: str, start_response: StartResponse) -> Iterable[bytes]:

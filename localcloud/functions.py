@@ -137,6 +137,7 @@ class Lambdas:
         plain_init = models.LambdaFunction.__init__
         plain_configuration = models.LambdaFunction.get_configuration
         plain_update = models.LambdaFunction.update_configuration
+        plain_code = models.LambdaFunction.update_function_code
         plain_delete = models.LambdaBackend.delete_function
 
         def init(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
@@ -154,9 +155,14 @@ class Lambdas:
         def update_configuration(self: Any, updates: dict[str, Any]) -> Any:
             self.logging_config = updates.get("LoggingConfig", self.logging_config)
             self.tracing_config = updates.get("TracingConfig", self.tracing_config)
+            self.kms_key_arn = updates.get("KMSKeyArn", self.kms_key_arn) or None  # "" takes it away
             if "EphemeralStorage" in updates:
                 self.ephemeral_storage = updates["EphemeralStorage"]["Size"]
             return plain_update(self, updates)
+
+        def update_function_code(self: Any, updates: dict[str, Any]) -> Any:
+            self.architectures = updates.get("Architectures", self.architectures)
+            return plain_code(self, updates)
 
         def invoke(
             self: Any,
@@ -195,6 +201,7 @@ class Lambdas:
         models.LambdaFunction.__init__ = init
         models.LambdaFunction.get_configuration = get_configuration
         models.LambdaFunction.update_configuration = update_configuration
+        models.LambdaFunction.update_function_code = update_function_code
         models.LambdaFunction.invoke = invoke_from_service
         models.LambdaBackend.invoke = invoke
         models.LambdaBackend.delete_function = delete_function

@@ -15,7 +15,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import cloudformation, insights, log_filters, mail, notifications, objects, quotas
+from localcloud import calls, cloudformation, insights, keys, log_filters, mail, notifications, objects, quotas
 from localcloud.account import Account
 from localcloud.alarms import Alarms
 from localcloud.faults import PREFIX, Faults
@@ -59,6 +59,7 @@ class Server:
         log_filters.install()
         quotas.install()
         insights.install()
+        keys.install()
         self.lambdas.install()
         alarms.install()
         warnings.filterwarnings("ignore", module="moto")  # moto's remarks about objects that nobody closed
@@ -73,10 +74,10 @@ class Server:
     def _answer(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith(PREFIX):
             return self.faults.control(environ, start_response)
-        began = time.monotonic()
+        began, operation = time.monotonic(), calls.operation(environ)
         answer = self.faults.answer(self._apply, environ, start_response)
         log.info(
-            "%s %s %s %s %.0f ms", _caller(environ), environ["REQUEST_METHOD"], environ.get("HTTP_X_AMZ_TARGET", "-"),
+            "%s %s %s %s %.0f ms", _caller(environ), environ["REQUEST_METHOD"], operation,
             environ.get("RAW_URI", environ["PATH_INFO"]), (time.monotonic() - began) * 1000,
         )  # fmt: skip
         return answer
@@ -90,7 +91,7 @@ class Server:
     def _turn(self, environ: Environ) -> contextlib.AbstractContextManager[Any]:
         if int(environ.get("CONTENT_LENGTH") or 0) > LARGE_BODY:
             return self._large_bodies
-        return self._locks.get(_service(environ), contextlib.nullcontext())
+        return self._locks.get(calls.scope(environ)[1], contextlib.nullcontext())
 
     def run(self) -> None:
         self._server.serve_forever(poll_interval=0.1)
@@ -116,18 +117,7 @@ class QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's class is
         pass
 
 
-def _scope(environ: Environ) -> list[str]:
-    """Access key, date, region, service of a signed request."""
-    authorization = environ.get("HTTP_AUTHORIZATION", "")
-    _, found, rest = authorization.partition("Credential=")
-    return rest.split(",")[0].split("/") if found else []
-
-
-def _service(environ: Environ) -> str:
-    scope = _scope(environ)
-    return scope[3] if len(scope) > 3 else ""
-
-
 def _caller(environ: Environ) -> str:
-    scope = _scope(environ)
-    return f"{scope[0]} {_service(environ)}" if scope else "anonymous"
+    """The access key that a request is signed with, and the service it is signed for."""
+    _, found, credential = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")
+    return f"{credential.split('/')[0]} {calls.scope(environ)[1]}" if found else "anonymous"

@@ -8,6 +8,7 @@ that nobody applies fails the change set before anything is touched.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -157,6 +158,8 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class
                     old.update(before)
                 except Exception:
                     old.declared = before
+                    with contextlib.suppress(Exception):
+                        old.update(properties)  # what was half applied goes back
                     raise
                 self.stack.event(logical_id, kind.type, old.physical_resource_id, "UPDATE_COMPLETE")
                 return []

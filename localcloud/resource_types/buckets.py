@@ -12,8 +12,9 @@ class Bucket(Resource):
     type = "AWS::S3::Bucket"
     properties = frozenset(
         {
-            "BucketEncryption", "BucketName", "LifecycleConfiguration", "NotificationConfiguration",
-            "OwnershipControls", "PublicAccessBlockConfiguration", "Tags", "VersioningConfiguration",
+            "BucketEncryption", "BucketName", "LifecycleConfiguration", "LoggingConfiguration",
+            "NotificationConfiguration", "OwnershipControls", "PublicAccessBlockConfiguration", "Tags",
+            "VersioningConfiguration",
         }
     )  # fmt: skip
     replaced_by = frozenset({"BucketName"})
@@ -42,6 +43,7 @@ class Bucket(Resource):
             "PublicAccessBlockConfiguration": self._public_access,
             "OwnershipControls": self._ownership,
             "LifecycleConfiguration": self._lifecycle,
+            "LoggingConfiguration": self._logging,
             "NotificationConfiguration": self._notification,
         }.items():
             if self.declared.get(key) != before.get(key):
@@ -83,6 +85,12 @@ class Bucket(Resource):
         else:
             rules = [_lifecycle_rule(rule) for rule in wanted["Rules"]]
             self._s3("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": rules})
+
+    def _logging(self, wanted: Properties | None) -> None:
+        """Stored, once the other bucket's policy admits it; no log is written."""
+        names = {"DestinationBucketName": "TargetBucket", "LogFilePrefix": "TargetPrefix"}
+        status = {"LoggingEnabled": _renamed(wanted, names)} if wanted else {}
+        self._s3("put_bucket_logging", BucketLoggingStatus=status)
 
     def _notification(self, wanted: Properties | None) -> None:
         targets = {

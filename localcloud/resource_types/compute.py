@@ -100,7 +100,7 @@ class Function(Resource):
     def update(self, before: Properties) -> None:
         defaults: Properties = {
             "Description": "", "Environment": {"Variables": {}}, "MemorySize": 128, "Timeout": 3,
-            "TracingConfig": {"Mode": "PassThrough"}, "LoggingConfig": {"LogFormat": "Text"},
+            "TracingConfig": {"Mode": "PassThrough"}, "LoggingConfig": {"LogFormat": "Text"}, "KMSKeyArn": "",
         }  # fmt: skip
         name = self.physical_resource_id
         self.call("lambda", "update_function_configuration", FunctionName=name, **(defaults | self._configuration()))

@@ -106,11 +106,20 @@ class Queue(Resource):
 
     def _attributes(self) -> dict[str, str]:
         declared = self.given("QueueName", "Tags")
+        if "KmsMasterKeyId" in declared:
+            declared.setdefault("SqsManagedSseEnabled", False)  # SQS knows one or the other
         return {k: policy_text(v) if isinstance(v, dict | bool) else str(v) for k, v in declared.items()}
 
     def update(self, before: Properties) -> None:
-        self.call("sqs", "set_queue_attributes", QueueUrl=self.physical_resource_id, Attributes=self._attributes())
+        unset = {"KmsMasterKeyId": ""} if "KmsMasterKeyId" in before else {}
+        attributes = unset | self._attributes() | self._policy()
+        self.call("sqs", "set_queue_attributes", QueueUrl=self.physical_resource_id, Attributes=attributes)
         self.call("sqs", "tag_queue", QueueUrl=self.physical_resource_id, Tags=self.tags)
+
+    def _policy(self) -> dict[str, str]:
+        """What QueuePolicy has set; moto forgets it when other attributes are set."""
+        answer = self.call("sqs", "get_queue_attributes", QueueUrl=self.physical_resource_id, AttributeNames=["Policy"])
+        return dict(answer.get("Attributes", {}))
 
     def delete(self) -> None:
         self.call("sqs", "delete_queue", QueueUrl=self.physical_resource_id)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from moto.cloudwatch.models import cloudwatch_backends
+
+from localcloud.account import ACCOUNT_ID
 from localcloud.resource_types.base import Properties, Resource
 
 
 class LogGroup(Resource):
     type = "AWS::Logs::LogGroup"
     properties = frozenset({"KmsKeyId", "LogGroupName", "RetentionInDays", "Tags"})
-    replaced_by = frozenset({"KmsKeyId", "LogGroupName"})
+    replaced_by = frozenset({"LogGroupName"})
 
     def create(self) -> None:
         self.physical_resource_id = name = self.name("LogGroupName")
@@ -20,6 +23,11 @@ class LogGroup(Resource):
 
     def update(self, before: Properties) -> None:
         name = self.physical_resource_id
+        if before and self.declared.get("KmsKeyId") != before.get("KmsKeyId"):
+            if "KmsKeyId" in self.declared:
+                self.call("logs", "associate_kms_key", logGroupName=name, kmsKeyId=self.declared["KmsKeyId"])
+            else:
+                self.call("logs", "disassociate_kms_key", logGroupName=name)
         if "RetentionInDays" in self.declared:
             self.call("logs", "put_retention_policy", logGroupName=name,
                       retentionInDays=self.declared["RetentionInDays"])  # fmt: skip
@@ -82,7 +90,7 @@ class Alarm(Resource):
 
 class Dashboard(Resource):
     type = "AWS::CloudWatch::Dashboard"
-    properties = frozenset({"DashboardBody", "DashboardName"})
+    properties = frozenset({"DashboardBody", "DashboardName", "Tags"})
     replaced_by = frozenset({"DashboardName"})
 
     def create(self) -> None:
@@ -90,8 +98,10 @@ class Dashboard(Resource):
         self.update({})
 
     def update(self, before: Properties) -> None:
-        self.call("cloudwatch", "put_dashboard", DashboardName=self.physical_resource_id,
-                  DashboardBody=self.declared["DashboardBody"])  # fmt: skip
+        name = self.physical_resource_id
+        self.call("cloudwatch", "put_dashboard", DashboardName=name, DashboardBody=self.declared["DashboardBody"])
+        backend = cloudwatch_backends[ACCOUNT_ID][self.region]  # moto's API knows tags of alarms only
+        backend.tagger.tag_resource(backend.dashboards[name].arn, self.tag_list)
 
     def delete(self) -> None:
         self.call("cloudwatch", "delete_dashboards", DashboardNames=[self.physical_resource_id])

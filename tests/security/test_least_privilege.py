@@ -1,0 +1,179 @@
+"""The function may do all that it does, and does all that it may: its calls held against the role, both ways."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from demo.samples import video
+from localcloud.policies import allowing
+from tests.reliability.test_faults import padded
+from tests.reliability.world import Version
+
+from .conftest import Secured
+
+# What the role allows and no call of the function shows, with whoever does it instead.
+ON_ITS_BEHALF: Final = {
+    "logs:CreateLogStream": "Lambda, for each execution environment",
+    "logs:PutLogEvents": "Lambda, with what the function prints",
+    "s3:ListBucket": "nobody: S3 tells 404 from 403 by it (TellDeletedFromForbidden)",
+    "sqs:SendMessage": "Lambda, when the retries are used up",
+    "xray:PutTelemetryRecords": "Lambda, with active tracing",
+    "xray:PutTraceSegments": "Lambda, with active tracing",
+}
+# What a service does with the key while it answers a call; the caller must be allowed to.
+# S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+# SNS: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+# DynamoDB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+KEY_USE: Final = {
+    "s3:GetObjectVersion": ["kms:Decrypt"],
+    "s3:PutObject": ["kms:GenerateDataKey"],
+    "sns:Publish": ["kms:Decrypt", "kms:GenerateDataKey"],
+    "dynamodb:PutItem": ["kms:Decrypt"],
+    "dynamodb:UpdateItem": ["kms:Decrypt"],
+    "dynamodb:DeleteItem": ["kms:Decrypt"],
+    "sqs:SendMessage": ["kms:Decrypt", "kms:GenerateDataKey"],
+}
+# Services that the key is open to beside those, with what they do with it.
+KEY_SERVICES: Final = {
+    "lambda": "decrypts the environment at a cold start",
+    "logs": "CloudWatch Logs calls KMS in the name of whoever writes: its own advice (encrypt-log-data-kms.html)",
+}
+
+
+@dataclass
+class Seen:
+    """The calls of the function on every path, and the role that it had."""
+
+    calls: Counter[tuple[str, str]]  # action and ARN
+    role: dict[str, Any]
+    key: str
+    region: str
+
+    def allowing(self, action: str, resource: str, **context: str) -> list[dict[str, Any]]:
+        return allowing(self.role, action, resource, {name.replace("_", ":"): value for name, value in context.items()})
+
+
+def batch(version: Version, bucket: str) -> dict[str, Any]:
+    """As S3 Batch Operations calls."""
+    task = {"taskId": "1", "s3Bucket": bucket, "s3Key": version.key, "s3VersionId": version.version_id}
+    job = {"id": "j", "userArguments": {"videoIntakeAttempt": "batch"}}
+    return {"invocationSchemaVersion": "2.0", "invocationId": "i", "job": job, "tasks": [task]}
+
+
+@pytest.fixture(scope="module")
+def seen(everything: Secured) -> Seen:
+    """Success, in one range and in many, rejection, emptiness, deletion, repetition, failure for good, replays."""
+    world, s3 = everything, everything.intake.client("s3")
+    before = world.completed().total()
+    film = video(seconds=0.4, size=(320, 180))
+    for number in (1, 2, 3):
+        world.fault("deny", event="dead.mp4", operation="s3:PutObject", attempt=number)
+    good = world.upload("folder/Été 2026.mp4", film, tags="customer=4711")
+    world.upload("large.MOV", padded(film))
+    world.upload("rejected.avi", b"no video")
+    world.upload("dead.mp4", film)
+    empty = world.upload("empty.mov", b"")
+    gone = [world.upload("gone.mp4", film), world.upload("gone empty.mp4", b"")]
+    world.settle()
+    assert len(world.letters()) == 1
+    world.well()
+    for version in gone:
+        s3.delete_object(Bucket=world.intake.bucket, Key=version.key, VersionId=version.version_id)
+        event = {"Records": [version.event | {"videoIntakeAttempt": "late"}]}
+        event["Records"][0]["s3"]["bucket"] = {"name": world.intake.bucket}
+        world.deliver(event)
+    world.announce(empty)  # a duplicate
+    assert world.replay("dead-letters", "--yes")[0] == 0
+    assert world.replay("reprocess", "--key", empty.key, "--yes")[0] == 0
+    world.deliver(batch(good, world.intake.bucket))
+    world.settle()
+    assert world.letters() == []
+    # Five; two, before and after their deletion; one reprocessed, one in a batch.
+    assert world.completed().total() - before == 5 + 2 * 2 + 2
+    role = {"Statement": world.statements(world.intake.outputs["RoleArn"])}
+    calls = Counter((call["action"], call["resource"]) for call in world.calls())
+    return Seen(calls, role, world.key, world.region)
+
+
+def test_every_call_is_allowed_by_a_statement_of_the_deployed_role(seen: Seen) -> None:
+    assert seen.calls
+    assert not [call for call in seen.calls if not seen.allowing(*call)]
+
+
+def test_every_action_of_the_role_was_used_or_is_used_on_the_functions_behalf(seen: Seen) -> None:
+    allowed = {action for each in seen.role["Statement"] for action in listed(each["Action"])}
+    used = {action for action, _ in seen.calls}
+    assert allowed - used - ON_ITS_BEHALF.keys() == {"kms:Decrypt", "kms:GenerateDataKey"}, "see the next test"
+    assert not used & ON_ITS_BEHALF.keys(), "what the function was seen doing needs no reason"
+    assert ON_ITS_BEHALF.keys() <= allowed
+
+
+def test_what_services_do_with_the_key_meanwhile_is_allowed_and_nothing_beside_it(seen: Seen) -> None:
+    done = {action for action, _ in seen.calls} | {"sqs:SendMessage"}
+    assert done & {"s3:GetObjectVersion", "s3:PutObject", "sns:Publish", "dynamodb:DeleteItem"} <= KEY_USE.keys()
+    for action in done & KEY_USE.keys():
+        service = f"{action.split(':')[0]}.{seen.region}.amazonaws.com"
+        for use in KEY_USE[action]:
+            assert seen.allowing(use, seen.key, kms_ViaService=service), f"{use} for {action}"
+    [statement] = seen.allowing("kms:Decrypt", seen.key, kms_ViaService=f"s3.{seen.region}.amazonaws.com")
+    open_to = {service.split(".")[0] for service in statement["Condition"]["StringLike"]["kms:ViaService"]}
+    assert open_to == {action.split(":")[0] for action in KEY_USE} | KEY_SERVICES.keys()
+    for use in ("kms:Decrypt", "kms:GenerateDataKey"):
+        assert not seen.allowing(use, seen.key), "by itself"
+        assert not seen.allowing(use, seen.key, kms_ViaService=f"ec2.{seen.region}.amazonaws.com")
+        assert not seen.allowing(use, seen.key, kms_ViaService="s3.us-west-2.amazonaws.com")
+        assert not seen.allowing(use, seen.key[:-1] + "0", kms_ViaService=f"s3.{seen.region}.amazonaws.com")
+
+
+def test_every_resource_that_a_statement_names_was_called_upon(seen: Seen) -> None:
+    """The other way, for resources: of what the function calls by itself no pattern is idle but the suffixes."""
+    for statement in seen.role["Statement"]:
+        actions = set(listed(statement["Action"])) - ON_ITS_BEHALF.keys()
+        if actions and statement["Sid"] != "UseKeyThroughServices":
+            used = [call for call in seen.calls if allowing({"Statement": [statement]}, *call)]
+            assert {action for action, _ in used} == actions, statement["Sid"]
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("s3:GetObject", "a.mp4"),
+        ("s3:GetObjectVersion", "notes.txt"),
+        ("s3:GetObjectVersion", "a.Mp4"),
+        ("s3:PutObject", "a.mp4"),
+        ("s3:PutObject", "resultsx/a"),
+        ("s3:DeleteObject", "a.mp4"),
+        ("s3:DeleteObjectVersion", "a.mp4"),
+        ("s3:PutBucketPolicy", ""),
+    ],
+)
+def test_what_the_function_never_does_it_may_not(seen: Seen, everything: Secured, action: str, resource: str) -> None:
+    arn = everything.intake.outputs["BucketArn"]
+    assert not seen.allowing(action, f"{arn}/{resource}" if resource else arn)
+
+
+def test_a_batch_job_may_do_what_it_must_and_no_more(everything: Secured) -> None:
+    outputs = everything.intake.outputs
+    role, bucket = {"Statement": everything.statements(outputs["BatchRoleArn"])}, outputs["BucketArn"]
+    through_s3 = {"kms:ViaService": f"s3.{everything.region}.amazonaws.com"}
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html
+    must = [
+        ("lambda:InvokeFunction", outputs["FunctionArn"]),
+        ("s3:GetObject", f"{bucket}/batch/one/manifest.csv"),
+        ("s3:GetObjectVersion", f"{bucket}/batch/one/manifest.csv"),
+        ("s3:PutObject", f"{bucket}/batch/one/job-1/report.csv"),
+        ("kms:Decrypt", everything.key),
+        ("kms:GenerateDataKey", everything.key),
+    ]
+    used = {id(statement): statement for one in must for statement in allowing(role, *one, through_s3)}
+    assert all(allowing(role, *one, through_s3) for one in must)
+    assert len(used) == len(role["Statement"])
+    assert {action for each in role["Statement"] for action in listed(each["Action"])} == {one for one, _ in must}
+    assert not allowing(role, "s3:GetObject", f"{bucket}/a.mp4")
+    assert not allowing(role, "s3:PutObject", f"{bucket}/a.mp4")
+
+
+def listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]

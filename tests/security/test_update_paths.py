@@ -1,0 +1,151 @@
+"""Every parameter is changed on a live stack and back: what it governs changes and returns, and nothing else does."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from cfn_flip import load
+
+from demo.deployment import ROOT
+from demo.intake import Uploaded
+
+from .conftest import Secured
+
+PARAMETERS: Final = load((ROOT / "template.yaml").read_text())[0]["Parameters"]
+# What a parameter governs, by the names in `state`. Whatever is not here is a threshold of alarms.
+GOVERNS: Final = {
+    "NotificationEmail": {"subscriptions"},
+    "EmailedOutcomes": {"subscriptions"},
+    "Storyboard": {"function"},
+    "Architecture": {"function"},
+    "ReservedConcurrency": {"concurrency"},
+    "BatchOperations": {"batch role", "outputs"},
+    "LogRetentionInDays": {"log group"},
+    "Tracing": {"function", "role"},
+    "OriginalsStorageClass": {"lifecycle"},
+    "OriginalsTransitionInDays": {"lifecycle"},
+    "AccessLogBucket": {"access log"},
+    "KmsKeyArn": {"encryption", "function", "log group", "role", "table", "topics", "queue"},
+}
+# A parameter that says nothing by itself is changed beside these.
+BESIDE: Final[dict[str, dict[str, str]]] = {
+    "EmailedOutcomes": {"NotificationEmail": "you@example.com"},
+    "OriginalsTransitionInDays": {"OriginalsStorageClass": "STANDARD_IA"},
+}
+
+
+def without(answer: dict[str, Any], *names: str) -> dict[str, Any]:
+    """An answer of AWS without what changes by itself."""
+    return {name: value for name, value in answer.items() if name not in {"ResponseMetadata", *names}}
+
+
+def state(world: Secured) -> dict[str, Any]:
+    """All that parameters govern, as AWS's interfaces tell it."""
+    client, outputs = world.intake.client, world.intake.outputs
+    s3, sns, bucket = client("s3"), client("sns"), {"Bucket": world.intake.bucket}
+    function, group = {"FunctionName": outputs["FunctionName"]}, outputs["LogGroupName"]
+    topics = {name: outputs[f"{name}TopicArn"] for name in ("Outcome", "Alarm")}
+    subscriptions = [one for arn in topics.values() for one in subscribed(sns, arn) if one["Protocol"] == "email"]
+    queue = {"QueueUrl": outputs["FailedEventsQueueUrl"], "AttributeNames": ["All"]}
+    return {
+        "encryption": without(s3.get_bucket_encryption(**bucket)),
+        "lifecycle": without(s3.get_bucket_lifecycle_configuration(**bucket)),
+        "access log": without(s3.get_bucket_logging(**bucket)),
+        "function": without(
+            client("lambda").get_function_configuration(**function), "LastModified", "RevisionId", "LastUpdateStatus"
+        ),
+        "concurrency": without(client("lambda").get_function_concurrency(**function)),
+        "log group": [without(one, "storedBytes")
+                      for one in client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]],
+        "topics": {
+            name: {key: value for key, value in sns.get_topic_attributes(TopicArn=arn)["Attributes"].items()
+                   if not key.startswith("Subscriptions")}
+            for name, arn in topics.items()
+        },
+        "subscriptions": sorted(
+            json.dumps(
+                sns.get_subscription_attributes(SubscriptionArn=one["SubscriptionArn"])["Attributes"]
+                | {"SubscriptionArn": ""},
+                sort_keys=True,
+            )
+            for one in subscriptions
+        ),
+        "queue": without(client("sqs").get_queue_attributes(**queue)["Attributes"], "LastModifiedTimestamp"),
+        "table": without(
+            client("dynamodb").describe_table(TableName=outputs["IdempotencyTableName"])["Table"],
+            "ItemCount", "TableSizeBytes",
+        ),
+        "role": world.statements(outputs["RoleArn"]),
+        "batch role": world.statements(outputs["BatchRoleArn"]) if "BatchRoleArn" in outputs else None,
+        "alarms": [without(alarm, *(name for name in alarm if "Updated" in name or name.startswith("State")))
+                   for alarm in world.intake.alarms()],
+        "outputs": outputs,
+    }  # fmt: skip
+
+
+def subscribed(sns: Any, topic: str) -> list[dict[str, Any]]:
+    return list(sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"])
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    return {name for name in one if one[name] != other[name]}
+
+
+def another(world: Secured, name: str) -> str:
+    """A value other than the one that the parameter has."""
+    now, declared = world.parameters()[name], PARAMETERS[name]
+    if name in world.everything:
+        return world.everything[name]
+    if "AllowedValues" in declared:
+        return next(str(value) for value in declared["AllowedValues"] if str(value) != now)
+    return f"{float(now) + 1:g}"
+
+
+@pytest.fixture
+def processes(stack: Secured) -> Callable[[str], None]:
+    """Uploads a file, and sees that it comes to its outcome."""
+
+    def process(key: str) -> None:
+        uploaded: Uploaded = stack.upload(key, b"no video")
+        assert stack.intake.outcome(uploaded)["status"] == "failure"
+
+    return process
+
+
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if name != "EnvironmentSuffix"])
+def test_a_parameter_changes_what_it_governs_and_back(stack: Secured, processes, name: str) -> None:
+    defaults = stack.parameters()
+    if name in BESIDE:
+        assert stack.change(**BESIDE[name]) == "UPDATE_COMPLETE"
+    before = state(stack)
+    value = stack.parameters()[name]
+    assert stack.change(**{name: another(stack, name)}) == "UPDATE_COMPLETE"
+    assert differences(before, state(stack)) == GOVERNS.get(name, {"alarms"})
+    processes(f"{name}.mp4")
+    assert stack.change(**{name: value}) == "UPDATE_COMPLETE"
+    assert differences(before, state(stack)) == set()
+    assert stack.change(**defaults) == "UPDATE_COMPLETE"
+
+
+def test_with_everything_at_once_uploads_work_and_so_they_do_afterwards(stack: Secured, processes) -> None:
+    defaults, before = stack.parameters(), state(stack)
+    assert stack.change(**stack.everything) == "UPDATE_COMPLETE"
+    assert differences(before, state(stack)) >= set.union(*GOVERNS.values()) - {"concurrency"}
+    processes("with everything.mp4")
+    assert stack.change(**defaults) == "UPDATE_COMPLETE"
+    assert differences(before, state(stack)) == set()
+    processes("with defaults.mp4")
+
+
+def test_another_environment_is_another_bucket_and_there_is_no_way_back(stack: Secured, processes) -> None:
+    old = stack.intake.bucket
+    kept = stack.upload("kept.mp4", b"no video")
+    stack.intake.outcome(kept)
+    assert stack.change(EnvironmentSuffix="renamed") == "UPDATE_COMPLETE"
+    assert stack.intake.bucket != old
+    processes("in the new bucket.mp4")
+    s3 = stack.intake.client("s3")
+    assert s3.get_object(Bucket=old, Key=kept.key, VersionId=kept.version_id)["Body"].read() == kept.content
+    assert stack.change(EnvironmentSuffix="secured") == "UPDATE_ROLLBACK_COMPLETE", "the old bucket has the name"
+    processes("still in the new bucket.mp4")

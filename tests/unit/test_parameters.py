@@ -1,0 +1,210 @@
+"""Every parameter, on both sides of every condition: what it takes, what it changes, and what it leaves alone."""
+
+import json
+from typing import Any
+
+import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+
+import publisher
+from tests.unit.test_template import RESOURCES, TEMPLATE, WITH_BATCH, WITH_EMAIL, Rendered, accepts, as_list, statements
+
+KEY = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+WITH_KEY = {"KmsKeyArn": KEY}
+# What makes each condition hold; with the defaults none does.
+SIDES: dict[str, dict[str, Any]] = {
+    "HasAccessLogBucket": {"AccessLogBucket": "example-access-logs"},
+    "HasBatchOperations": WITH_BATCH,
+    "HasKmsKey": WITH_KEY,
+    "HasNotificationEmail": WITH_EMAIL,
+    "HasOriginalsTransition": {"OriginalsStorageClass": "GLACIER_IR"},
+    "HasReservedConcurrency": {"ReservedConcurrency": 7},
+    "IsEveryOutcomeEmailed": {"EmailedOutcomes": "everything"},
+    "IsTraced": {"Tracing": "enabled"},
+}
+EVERYTHING: dict[str, Any] = {name: value for side in SIDES.values() for name, value in side.items()}
+# The properties by which resources take a key, as AWS's schemas name them.
+KEY_PROPERTIES = {"BucketEncryption", "KmsKeyArn", "KmsKeyId", "KmsMasterKeyId", "SSESpecification"}
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """AWS's own schema of a resource type, from the copies that cfn-lint carries."""
+    found: dict[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-west-1", kind).schema
+    return found
+
+
+def test_every_condition_has_two_sides_here() -> None:
+    assert SIDES.keys() == TEMPLATE["Conditions"].keys()
+    everything = Rendered(EVERYTHING)
+    for name, declared in TEMPLATE["Conditions"].items():
+        assert not Rendered({}).holds(declared), name
+        assert Rendered(SIDES[name]).holds(declared), name
+        assert everything.holds(declared), name
+
+
+@pytest.mark.parametrize("condition", SIDES)
+def test_a_condition_changes_something_and_both_sides_are_whole(condition: str) -> None:
+    before, after = Rendered({}), Rendered(WITH_EMAIL | SIDES[condition])
+    if condition == "IsEveryOutcomeEmailed":
+        before = Rendered(WITH_EMAIL)
+    assert json.dumps(before.resources) != json.dumps(after.resources)
+    for rendered in (before, after):
+        text = json.dumps(rendered.resources) + json.dumps(rendered.outputs)
+        assert "Fn::" not in text
+        assert "null" not in text
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "accepted"),
+    [
+        ("KmsKeyArn", "", True),
+        ("KmsKeyArn", KEY, True),
+        ("KmsKeyArn", "arn:aws-cn:kms:cn-north-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", True),
+        ("KmsKeyArn", "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", True),
+        ("KmsKeyArn", "arn:aws-eusc:kms:eusc-de-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", True),
+        ("KmsKeyArn", f"arn:aws:kms:us-east-1:111122223333:key/mrk-{'0123456789abcdef' * 2}", True),
+        ("KmsKeyArn", "1234abcd-12ab-34cd-56ef-1234567890ab", False),
+        ("KmsKeyArn", "alias/aws/sns", False),
+        ("KmsKeyArn", "arn:aws:kms:eu-west-1:111122223333:alias/video", False),
+        ("KmsKeyArn", KEY + "\n", False),
+        ("KmsKeyArn", KEY.replace("111122223333", "11112222333"), False),
+        ("KmsKeyArn", KEY.replace("kms", "s3"), False),
+        ("KmsKeyArn", KEY.replace("1234abcd", "*"), False),
+        ("AccessLogBucket", "", True),
+        ("AccessLogBucket", "example-access-logs", True),
+        ("AccessLogBucket", "logs.example.com", True),
+        ("AccessLogBucket", "ab", False),
+        ("AccessLogBucket", "a" * 64, False),
+        ("AccessLogBucket", "Logs", False),
+        ("AccessLogBucket", "-logs", False),
+        ("AccessLogBucket", "s3://logs", False),
+        ("AccessLogBucket", "arn:aws:s3:::logs", False),
+        ("OriginalsStorageClass", "STANDARD", True),
+        ("OriginalsStorageClass", "DEEP_ARCHIVE", True),
+        ("OriginalsStorageClass", "ONEZONE_IA", False),
+        ("OriginalsStorageClass", "", False),
+        ("OriginalsTransitionInDays", 30, True),
+        ("OriginalsTransitionInDays", 29, False),
+        ("OriginalsTransitionInDays", 3651, False),
+        ("Tracing", "enabled", True),
+        ("Tracing", "Active", False),
+    ],
+)
+def test_what_a_parameter_takes(parameter: str, value: Any, accepted: bool) -> None:
+    assert accepts(parameter, value) is accepted
+
+
+def test_the_console_shows_every_parameter_once_in_order_and_by_name() -> None:
+    interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
+    shown = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert shown == list(TEMPLATE["Parameters"]) == list(interface["ParameterLabels"])
+    assert all(label["default"] for label in [*interface["ParameterLabels"].values()])
+    assert all(group["Label"]["default"] for group in interface["ParameterGroups"])
+
+
+@pytest.mark.parametrize("parameter", TEMPLATE["Parameters"])
+def test_a_parameter_is_explained_in_sentences(parameter: str) -> None:
+    declared = TEMPLATE["Parameters"][parameter]
+    assert declared["Description"].rstrip().endswith(".")
+    assert declared["ConstraintDescription"].rstrip().endswith(".")
+
+
+# ---------------------------------------------------------------- KmsKeyArn
+
+
+def test_whatever_takes_a_key_is_given_the_users(stack_with_key: Rendered) -> None:
+    taking = {name for name, body in RESOURCES.items() if KEY_PROPERTIES & schema(body["Type"])["properties"].keys()}
+    assert {RESOURCES[name]["Type"] for name in taking} >= {
+        "AWS::S3::Bucket",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+        "AWS::DynamoDB::Table",
+        "AWS::Logs::LogGroup",
+        "AWS::Lambda::Function",
+    }
+    for name in taking:
+        given = {key: stack_with_key[name].get(key) for key in KEY_PROPERTIES}
+        assert KEY in json.dumps(given), f"{name} is not encrypted with the user's key"
+
+
+def test_without_a_key_nothing_speaks_of_one() -> None:
+    plain = Rendered({})
+    text = json.dumps(plain.resources)
+    assert "kms" not in text.lower()
+    assert plain["FailedEventsQueue"]["SqsManagedSseEnabled"] is True
+    assert plain["IdempotencyTable"]["SSESpecification"] == {"SSEEnabled": False}
+
+
+def test_the_bucket_asks_kms_once_for_many_objects(stack_with_key: Rendered) -> None:
+    [rule] = stack_with_key["VideoBucket"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["BucketKeyEnabled"] is True
+    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+
+
+@pytest.mark.parametrize(
+    ("role", "sid"), [("ProcessorRole", "UseKeyThroughServices"), ("BatchRole", "UseKeyThroughS3")]
+)
+def test_a_role_uses_that_key_alone_and_only_through_services(stack_with_key: Rendered, role: str, sid: str) -> None:
+    [policy] = stack_with_key[role]["Policies"]
+    allowed = statements(policy["PolicyDocument"])
+    assert [name for name, each in allowed.items() if "kms:" in json.dumps(each["Action"])] == [sid]
+    assert allowed[sid]["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert allowed[sid]["Resource"] == KEY
+    [condition] = allowed[sid]["Condition"].values()
+    [(name, services)] = condition.items()
+    assert name == "kms:ViaService"
+    assert all(service.endswith(".eu-west-1.*") for service in as_list(services))
+
+
+# ---------------------------------------------------------------- The others
+
+
+def test_access_logs_go_to_the_users_bucket_under_the_videos_own_name() -> None:
+    rendered = Rendered(SIDES["HasAccessLogBucket"])
+    assert rendered["VideoBucket"]["LoggingConfiguration"] == {
+        "DestinationBucketName": "example-access-logs",
+        "LogFilePrefix": rendered["VideoBucket"]["BucketName"] + "/",
+    }
+    assert "LoggingConfiguration" not in Rendered({})["VideoBucket"]
+
+
+def test_only_what_the_function_has_tagged_playable_changes_its_storage_class() -> None:
+    rules = Rendered(SIDES["HasOriginalsTransition"])["VideoBucket"]["LifecycleConfiguration"]["Rules"]
+    [moving] = [rule for rule in rules if "Transitions" in rule]
+    assert moving["TagFilters"] == [{"Key": publisher.TAG + "status", "Value": "success"}]
+    assert moving["Transitions"] == [{"StorageClass": "GLACIER_IR", "TransitionInDays": 90}]
+    before = Rendered({})["VideoBucket"]["LifecycleConfiguration"]["Rules"]
+    assert before == [rule for rule in rules if rule is not moving]
+
+
+@pytest.mark.parametrize(("tracing", "mode"), [("disabled", "PassThrough"), ("enabled", "Active")])
+def test_traces_are_sent_and_allowed_only_on_request(tracing: str, mode: str) -> None:
+    rendered = Rendered({"Tracing": tracing})
+    [policy] = rendered["ProcessorRole"]["Policies"]
+    allowed = statements(policy["PolicyDocument"])
+    assert rendered["ProcessorFunction"]["TracingConfig"] == {"Mode": mode}
+    assert ("SendTraces" in allowed) is (mode == "Active")
+
+
+# ---------------------------------------------------------------- The whole, with everything switched on
+
+
+def test_whatever_takes_tags_says_which_project_and_environment() -> None:
+    for name, resource in Rendered(EVERYTHING).resources.items():
+        if "Tags" in schema(resource["Type"])["properties"]:
+            tags = {each["Key"]: each["Value"] for each in resource["Properties"]["Tags"]}
+            assert tags == {"Project": "video-intake", "Environment": "dev"}, name
+
+
+def test_every_resource_of_a_permission_is_named_or_there_is_a_reason() -> None:
+    reasons = {"SendTraces": "X-Ray has no resources that these actions could be bound to"}
+    for role in Rendered(EVERYTHING).of_type("AWS::IAM::Role").values():
+        for policy in role["Policies"]:
+            for sid, each in statements(policy["PolicyDocument"]).items():
+                assert not [action for action in as_list(each["Action"]) if "*" in action]
+                assert ("*" in as_list(each["Resource"])) is (sid in reasons), sid
+
+
+@pytest.fixture(scope="module")
+def stack_with_key() -> Rendered:
+    return Rendered(WITH_KEY | WITH_BATCH)
