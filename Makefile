@@ -69,13 +69,24 @@ soak: $(READY) ## Break thousands of videos and see what the inspector says: CAS
 # The hooks are those of .pre-commit-config.yaml, over new files too, which --all-files would pass by. mypy is none of
 # them: it has to see the packages that we use.
 .PHONY: lint
-lint: $(READY) ## Check template, YAML, Python, shell, workflows, secrets, types
+lint: $(READY) ## Check template, YAML, Python, shell, workflows, secrets, types, rules of security
 	@set -o pipefail; git ls-files -z --cached --others --exclude-standard | xargs -0 pre-commit run --files
 	mypy
 
 .PHONY: actionlint
 actionlint: $(READY) ## Check the workflows once more; fetches its program from GitHub
 	@pre-commit run --hook-stage manual --all-files actionlint
+
+AUDIT_READY := build/audit/.ready
+
+$(AUDIT_READY): $(wildcard scripts/audit/*.*)
+	@command -v npm >/dev/null || { echo 'make audit needs Node.js 20 or newer with npm: https://nodejs.org' >&2; exit 1; }
+	@mkdir -p $(@D) && cp $^ $(@D) && cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+.PHONY: audit
+audit: $(AUDIT_READY) ## Hold the template against cdk-nag's AwsSolutions rules (needs Node.js and npm)
+	@node build/audit/audit.mjs template.yaml
 
 .PHONY: format
 format: $(READY) ## Format Python and shell
