@@ -7,7 +7,17 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 import publisher
-from tests.unit.test_template import RESOURCES, TEMPLATE, WITH_BATCH, WITH_EMAIL, Rendered, accepts, as_list, statements
+from tests.unit.test_template import (
+    PSEUDO,
+    RESOURCES,
+    TEMPLATE,
+    WITH_BATCH,
+    WITH_EMAIL,
+    Rendered,
+    accepts,
+    as_list,
+    statements,
+)
 
 KEY = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 WITH_KEY = {"KmsKeyArn": KEY}
@@ -203,6 +213,28 @@ def test_every_resource_of_a_permission_is_named_or_there_is_a_reason() -> None:
             for sid, each in statements(policy["PolicyDocument"]).items():
                 assert not [action for action in as_list(each["Action"]) if "*" in action]
                 assert ("*" in as_list(each["Resource"])) is (sid in reasons), sid
+
+
+def test_whoever_is_let_in_from_outside_comes_from_this_account_and_one_source() -> None:
+    stack = Rendered(EVERYTHING)
+    declared = [body["Properties"] for body in stack.resources.values()]
+    policies = [each["PolicyDocument"] for each in declared if "PolicyDocument" in each]
+    let_in = [each for policy in policies for each in policy["Statement"] if each["Effect"] == "Allow"]
+    assert let_in, "alarms, at least"
+    for each in let_in:
+        assert each["Principal"].keys() == {"Service"}
+        assert each["Condition"]["StringEquals"] == {"aws:SourceAccount": PSEUDO["AWS::AccountId"]}
+        assert "*" not in each["Condition"]["ArnLike"]["aws:SourceArn"].rpartition(":")[0]
+    for permission in stack.of_type("AWS::Lambda::Permission").values():
+        assert permission["SourceAccount"] == PSEUDO["AWS::AccountId"]
+        assert "*" not in permission["SourceArn"]
+
+
+def test_the_bucket_refuses_tls_below_1_2() -> None:
+    denied = statements(Rendered({})["VideoBucketPolicy"]["PolicyDocument"])["DenyOldTls"]
+    assert (denied["Effect"], denied["Principal"], denied["Action"]) == ("Deny", "*", "s3:*")
+    assert denied["Resource"] == ["<VideoBucket.Arn>", "<VideoBucket.Arn>/*"]
+    assert denied["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
 
 
 @pytest.fixture(scope="module")
