@@ -29,7 +29,11 @@ class Table(Resource):
         if declared.get("DeletionProtectionEnabled") != before.get("DeletionProtectionEnabled"):
             settings["DeletionProtectionEnabled"] = declared.get("DeletionProtectionEnabled", False)
         if declared.get("SSESpecification") != before.get("SSESpecification"):
-            wanted = dict(declared.get("SSESpecification", {"SSEEnabled": False}))
+            if (
+                "SSESpecification" not in declared
+            ):  # github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1070
+                raise ValueError(f"{self.logical_resource_id}: SSESpecification cannot be taken away, as on AWS")
+            wanted = dict(declared["SSESpecification"])
             settings["SSESpecification"] = {"Enabled" if k == "SSEEnabled" else k: v for k, v in wanted.items()}
         if before and declared.get("BillingMode") != before.get("BillingMode"):
             settings["BillingMode"] = declared.get("BillingMode", "PROVISIONED")
