@@ -47,6 +47,7 @@ def main() -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # whoever starts this may have a real account; nothing here may speak to it
+    os.environ["MOTO_LAMBDA_CONCURRENCY_QUOTA"] = "1000"  # an account's quota, of which 100 cannot be reserved
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
     _give_memory_back()

@@ -7,9 +7,11 @@ from urllib.parse import unquote, urlsplit
 
 from moto.cloudformation import models, responses
 from moto.cloudformation.exceptions import ValidationError
+from moto.core.responses import EmptyResult
 from moto.moto_api._internal import mock_random
 from moto.s3.models import s3_backends
 
+from localcloud import change_sets, stack_states
 from localcloud.account import Account
 from localcloud.stacks import Stack, StackResources
 
@@ -36,9 +38,7 @@ class CloudFormation(models.CloudFormationBackend):  # type: ignore[misc]  # mot
         stack = found[0] if found else self._new_stack(stack_name, tags, notification_arns, role_arn)
         stack.resource_map.check(Stack.parse_template(template), parameters)
         self.stacks[stack.stack_id] = stack
-        retagged = tags is not None and tags != stack.tags
-        if retagged:
-            stack.tags = stack.resource_map.tags = dict(tags or {})
+        retagged = bool(tags) and tags != stack.tags  # without any, an update leaves them as they are
         if not found:
             stack.turn("REVIEW_IN_PROGRESS", "User Initiated")
         change_set = models.ChangeSet(
@@ -52,6 +52,10 @@ class CloudFormation(models.CloudFormationBackend):  # type: ignore[misc]  # mot
             and not retagged
             and stack.has_template(template)
             and stack.has_parameters(parameters)
+        )
+        wanted_tags = tags if retagged else stack.tags
+        change_set.changes = change_sets.changes(
+            stack.resource_map, Stack.parse_template(template), parameters, wanted_tags
         )
         change_set.status = "FAILED" if same else "CREATE_COMPLETE"
         change_set.execution_status = "UNAVAILABLE" if same else "AVAILABLE"
@@ -74,6 +78,8 @@ class CloudFormation(models.CloudFormationBackend):  # type: ignore[misc]  # mot
     def execute_change_set(self, change_set_name: str, stack_name: str | None = None) -> None:
         change_set = self.describe_change_set(change_set_name)
         stack = change_set.stack
+        if change_set.tags:
+            stack.tags = stack.resource_map.tags = dict(change_set.tags)
         before = {export.name for export in self.exports.values() if export.exporting_stack_id == stack.stack_id}
         if stack.carry_out(change_set.change_set_type, change_set.template, change_set.parameters):
             for name in before:
@@ -104,13 +110,18 @@ class CloudFormation(models.CloudFormationBackend):  # type: ignore[misc]  # mot
         stack: Stack = self.stacks[stack_id]
         return stack
 
-    def delete_stack(self, name_or_stack_id: str) -> None:
+    def delete_stack(self, name_or_stack_id: str, retained: list[str] | None = None) -> None:
         for stack in list(self.stacks.values()):
             if name_or_stack_id in (stack.name, stack.stack_id):
+                if retained and stack.status != "DELETE_FAILED":
+                    raise ValidationError(
+                        message=f"Invalid operation on stack {stack.stack_id}. Resources can be retained only when it "
+                        "is in the DELETE_FAILED state."
+                    )
                 names = [name for name, export in self.exports.items() if export.exporting_stack_id == stack.stack_id]
                 stack.turn("DELETE_IN_PROGRESS", "User Initiated")
                 try:
-                    stack.resource_map.remove_all()
+                    stack.resource_map.remove_all(retained or [])
                 except Exception as error:  # noqa: BLE001  # told in the stack's events, as on AWS
                     stack.turn("DELETE_FAILED", f"The following failed: {error}")
                     return
@@ -169,4 +180,35 @@ def install(account: Account) -> None:
             raise InsufficientCapabilities(message=f"Requires capabilities : [{missing}]")
         return answer(self)
 
+    def delete_stack(self: Any) -> Any:
+        self.cloudformation_backend.delete_stack(self._get_param("StackName"), self._get_param("RetainResources", []))
+        return EmptyResult()
+
+    plain_list = responses.CloudFormationResponse.list_stack_resources
+
+    def list_stack_resources(self: Any) -> Any:
+        """moto says CREATE_COMPLETE of everything."""
+        answer = plain_list(self)
+        events = self.cloudformation_backend.get_stack(self._get_param("StackName")).events
+        latest = {event.logical_resource_id: event for event in events}
+        for resource in answer.result["StackResourceSummaries"]:
+            event = latest[resource["LogicalResourceId"]]
+            resource["ResourceStatus"] = event.resource_status
+            resource["ResourceStatusReason"] = event.resource_status_reason
+        return answer
+
+    plain_sets = responses.CloudFormationResponse.list_change_sets
+
+    def list_change_sets(self: Any) -> Any:
+        """moto lists those of all stacks."""
+        answer = plain_sets(self)
+        wanted, found = self._get_param("StackName"), answer.result["Summaries"]
+        answer.result["Summaries"] = [each for each in found if wanted in (each.stack_name, each.stack_id)]
+        return answer
+
     responses.CloudFormationResponse.create_change_set = create_change_set
+    responses.CloudFormationResponse.list_change_sets = list_change_sets
+    responses.CloudFormationResponse.delete_stack = delete_stack
+    responses.CloudFormationResponse.list_stack_resources = list_stack_resources
+    responses.CloudFormationResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER["DescribeChangeSetOutput.Changes"] = list
+    stack_states.install()

@@ -7,6 +7,7 @@ AWS has no such interface. It lies under /_localcloud/, where no AWS request can
     POST   /_localcloud/faults  one more rule: a JSON object with the fields of Rule
     DELETE /_localcloud/faults  the world is well again
     POST   /_localcloud/clock   {"seconds": 60}: for events that wait, and for metrics, so much time has passed
+    POST   /_localcloud/stack   puts a stack into a state: see `stack_states`
 
 A call is one call of the SDK, however often the SDK tries it; `number` counts them within an invocation.
 """
@@ -25,7 +26,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from localcloud import calls
+from localcloud import calls, stack_states
 
 if TYPE_CHECKING:
     from localcloud.alarms import Alarms
@@ -180,6 +181,8 @@ class Faults:
                 case "POST", "clock":
                     self._lambdas.pass_time(float(said["seconds"]))
                     self._alarms.pass_time(float(said["seconds"]))
+                case "POST", "stack":
+                    stack_states.put(**said)
                 case _:
                     start_response("404 Not Found", [("Content-Type", "application/json")])
                     return [b"{}"]

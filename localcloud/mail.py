@@ -1,7 +1,7 @@
 """SNS e-mail: every mail that a subscriber would receive, as a file.
 
-moto accepts e-mail subscriptions and sends nothing. They count as confirmed here; on AWS nothing arrives until
-the person has followed the link in the confirmation mail.
+moto accepts e-mail subscriptions and sends nothing. They count as confirmed here, except those of `unread@...`, who
+never opens the confirmation mail; on AWS nothing arrives until the person has followed the link in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from moto.sns import models
+from moto.sns import models, responses
 
 DEFAULT_SUBJECT = "AWS Notification Message"
 FOOTER = """
@@ -61,10 +61,23 @@ def written(subscription: Any, subject: str | None, text: str) -> EmailMessage:
     return mail
 
 
+def is_pending(subscription: Any) -> bool:
+    return str(subscription.protocol).startswith("email") and str(subscription.endpoint).startswith("unread@")
+
+
 def install(mailbox: Mailbox) -> None:
     plain = models.Subscription.publish
+    listed = responses.SNSResponse.list_subscriptions_by_topic
+
+    def list_subscriptions_by_topic(self: Any) -> Any:
+        answer = listed(self)
+        found = answer.result["Subscriptions"]
+        answer.result["Subscriptions"] = [_not_confirmed(each) if is_pending(each) else each for each in found]
+        return answer
 
     def publish(self: Any, message: str, message_id: str, **options: Any) -> None:
+        if is_pending(self):
+            return
         if self.attributes.get("RawMessageDelivery") == "false":
             self.attributes["RawMessageDelivery"] = False  # moto takes any text for "true"
         if self.protocol not in ("email", "email-json"):
@@ -84,3 +97,15 @@ def install(mailbox: Mailbox) -> None:
         mailbox.put(written(self, subject, text))
 
     models.Subscription.publish = publish
+    responses.SNSResponse.list_subscriptions_by_topic = list_subscriptions_by_topic
+
+
+def _not_confirmed(subscription: Any) -> dict[str, str]:
+    """As SNS lists it: without an ARN of its own."""
+    return {
+        "SubscriptionArn": "PendingConfirmation",
+        "Owner": subscription.account_id,
+        "Protocol": subscription.protocol,
+        "Endpoint": subscription.endpoint,
+        "TopicArn": subscription.topic.arn,
+    }

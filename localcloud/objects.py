@@ -205,12 +205,24 @@ def _permission(self: Any, action: str, resource: str) -> Any:
     return access_control.IAMPolicy(access_control.json.dumps(policy)).is_action_permitted(action, resource)
 
 
+def _asking_whose(head_bucket: Any) -> Any:
+    """moto overlooks ExpectedBucketOwner, by which a caller makes sure that a bucket is nobody else's."""
+
+    def asked(self: Any) -> Any:
+        expected = self.headers.get("x-amz-expected-bucket-owner")
+        _, owner = models.s3_backends.bucket_accounts.get(self.bucket_name, ("", expected))
+        return head_bucket(self) if expected in (None, owner) else (403, {}, "")
+
+    return asked
+
+
 def install(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     StoredKey.folder = folder
     models.FakeKey = StoredKey
     models.FakeMultipart.complete = complete
     models.FakeBucket.get_permission = _permission
+    responses.S3Response.head_bucket = _asking_whose(responses.S3Response.head_bucket)
     responses.S3Response.get_object = _reading_lazily(responses.S3Response.get_object)
     models.S3Backend.copy_object = _with_checksum_kind(models.S3Backend.copy_object)
     for name in ("copy_object", "upload_part_copy"):

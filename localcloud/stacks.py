@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Collection
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -187,8 +188,10 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class
             raise
         self.stack.event(name, resource.type, resource.physical_resource_id, "DELETE_COMPLETE")
 
-    def remove_all(self) -> None:
+    def remove_all(self, retained: Collection[str] = ()) -> None:
         for name in reversed(list(self.live)):
+            if name in retained:
+                self.live[name].deletion_policy = "Retain"
             self.remove(self.live[name])
             del self.live[name]
 

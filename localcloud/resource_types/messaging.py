@@ -50,7 +50,7 @@ class TopicPolicy(Resource):
 
 
 class Subscription(Resource):
-    """Confirmed at once. On AWS an e-mail subscription waits until the person follows the link in a mail."""
+    """Confirmed at once, but for one address (see `mail`). On AWS each waits until a person follows the link."""
 
     type = "AWS::SNS::Subscription"
     properties = frozenset(
