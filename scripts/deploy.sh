@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Build the function's package and deploy the stack. `scripts/deploy.sh --help` tells the rest.
 #
-# Written for bash 3.2 (macOS) and later, AWS CLI 1.29 and 2.13 and later.
 set -euo pipefail
+. "$(dirname "$0")/shell/session.sh"
+. "$(dirname "$0")/shell/stack.sh"
+. "$(dirname "$0")/shell/artifacts.sh"
 
 usage() {
   cat <<'TEXT'
@@ -15,8 +17,10 @@ Usage: scripts/deploy.sh [options]
   --email-on WHICH        outcomes sent by e-mail: failures or everything
   --architecture NAME     arm64 or x86_64
   --parameter NAME=VALUE  any other parameter of template.yaml; may be repeated
-  --tag NAME=VALUE        a tag for the stack and everything in it; may be repeated
+  --tag NAME=VALUE        a tag for the stack and everything in it; may be repeated. A tag given once stays
   --stack-name NAME       default: video-intake-SUFFIX
+  --plan                  say what would change, and change nothing
+  --yes                   replace and delete resources without asking: for CI
   --region REGION         default: as the AWS CLI is configured
   --profile PROFILE       a profile of the AWS CLI
   --artifact-bucket NAME  private bucket for packages, created if there is none
@@ -26,171 +30,122 @@ Usage: scripts/deploy.sh [options]
 
 What is not given keeps the value it has in the deployed stack, and in a new stack the template's default.
 
-What happens: the package is built (scripts/build_package.py), uploaded by `aws cloudformation package`, and deployed
-by `aws cloudformation deploy`. It needs the AWS CLI, Python 3.10 or newer with pip, and credentials that may manage
-the stack's resources. With AWS_ENDPOINT_URL set, everything goes to that endpoint: so the local cloud is deployed to.
+What happens: the package is built (scripts/build_package.py) and uploaded by `aws cloudformation package`;
+`aws cloudformation deploy` makes a change set of it, which is shown, and executed unless --plan is given. Before
+anything is replaced or deleted you are asked. (A plan uploads as well, and makes the artifact bucket if there is none.)
+
+It needs the AWS CLI, Python 3.10 or newer with pip, and credentials that may manage the stack's resources. With
+AWS_ENDPOINT_URL set, everything goes to that endpoint: so the local cloud is deployed to.
 
 Examples:
   scripts/deploy.sh --env prod --email ops@example.com
+  scripts/deploy.sh --env prod --plan
   scripts/deploy.sh --env prod --parameter LogRetentionInDays=90 --tag CostCenter=4711
 TEXT
 }
 
-say() { printf '%s\n' "$*" >&2; }
-
-fail() {
-  say "deploy: $*"
-  exit 1
-}
-
 # ---------------------------------------------------------------- What is asked for
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 environment=dev
-email=
 architecture=
 stack=
 artifact_bucket=
 wheels=lambda
+plan=
 parameters=()
-tags=(Project=video-intake)
+given_tags=()
 
 while [ $# -gt 0 ]; do
-  value=${2-}
   case $1 in
   --help | -h)
     usage
     exit
     ;;
-  --env) environment=$value ;;
-  --email)
-    email=$value
-    parameters+=("NotificationEmail=$value")
-    ;;
-  --email-on) parameters+=("EmailedOutcomes=$value") ;;
-  --architecture) architecture=$value ;;
-  --parameter) parameters+=("$value") ;;
-  --tag) tags+=("$value") ;;
-  --stack-name) stack=$value ;;
-  --region) AWS_REGION=$value ;;
-  --profile) export AWS_PROFILE="$value" ;;
-  --artifact-bucket) artifact_bucket=$value ;;
-  --wheels) wheels=$value ;;
+  --plan) plan=yes && shift && continue ;;
+  --yes) assume_yes=yes && shift && continue ;;
+  esac
+  [ $# -ge 2 ] || fail "$1 needs a value, or there is no such option. See --help."
+  case $1 in
+  --env) environment=$2 ;;
+  --email) parameters+=("NotificationEmail=$2") ;;
+  --email-on) parameters+=("EmailedOutcomes=$2") ;;
+  --architecture) architecture=$2 ;;
+  --parameter) parameters+=("$2") ;;
+  --tag) given_tags+=("$2") ;;
+  --stack-name) stack=$2 ;;
+  --region) AWS_REGION=$2 ;;
+  --profile) export AWS_PROFILE="$2" ;;
+  --artifact-bucket) artifact_bucket=$2 ;;
+  --wheels) wheels=$2 ;;
   *) fail "there is no option $1. See --help." ;;
   esac
-  [ $# -ge 2 ] || fail "$1 needs a value. See --help."
   shift 2
 done
 stack=${stack:-video-intake-$environment}
 
-# ---------------------------------------------------------------- Where it goes
-
-export AWS_PAGER='' # version 2 of the CLI would stop at a pager
-
-command -v aws >/dev/null ||
-  fail "the AWS CLI is missing. Run \`make setup\` and use \`make deploy\`, or install it: https://aws.amazon.com/cli/"
-command -v python3 >/dev/null || fail "python3 is missing. Install Python 3.10 or newer."
-
-region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
-[ -n "$region" ] || fail "no region is set. Give --region, or run \`aws configure\`."
-export AWS_REGION="$region" AWS_DEFAULT_REGION="$region" # version 1 of the CLI knows only the second
-
-identity=$(aws sts get-caller-identity --query '[Account, Arn]' --output text) ||
-  fail "AWS does not say who you are (the reason is above). Run \`aws configure\` or \`aws sso login\`, or give --profile."
-read -r account arn <<<"$identity"
-partition=$(printf '%s' "$arn" | cut -d: -f2)
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/video-intake.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-
+open_session
 say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_URL}"
 
 # ---------------------------------------------------------------- What is there already
 
-status=
-deployed_environment=
-deployed_architecture=
-query="Stacks[0].[StackStatus, Parameters[?ParameterKey=='EnvironmentSuffix'].ParameterValue | [0],
-  Parameters[?ParameterKey=='Architecture'].ParameterValue | [0]]"
-if answer=$(aws cloudformation describe-stacks --stack-name "$stack" --query "$query" --output text 2>"$work/error"); then
-  read -r status deployed_environment deployed_architecture <<<"$answer"
-elif ! grep -q 'does not exist' "$work/error"; then
-  fail "the stack cannot be looked at: $(cat "$work/error")"
-fi
-
-delete_stack="aws cloudformation delete-stack --region $region --stack-name $stack"
+destroy="scripts/destroy.sh --stack-name $stack --region $region"
+look_at_stack "$stack"
 case $status in
 ROLLBACK_COMPLETE)
   fail "the first deployment of $stack failed and left it in ROLLBACK_COMPLETE, which cannot be updated. Nothing of
-it runs and no video is in it. Delete it, then run this again:
-  $delete_stack && aws cloudformation wait stack-delete-complete --region $region --stack-name $stack"
+it runs and no video is in it. Remove it, then run this again:
+  $destroy"
   ;;
 ROLLBACK_FAILED | DELETE_FAILED)
   fail "$stack is half removed ($status). Finish that, then run this again:
-  $delete_stack
-If it fails once more, the events say what stands in the way: most often a bucket with objects in it, which --retain-resources leaves alone."
+  $destroy"
   ;;
 UPDATE_ROLLBACK_FAILED)
-  fail "an earlier update of $stack failed, and so did undoing it. Undo it now, then run this again:
-  aws cloudformation continue-update-rollback --region $region --stack-name $stack"
+  fail "an earlier update of $stack failed, and so did undoing it. Its events say why; remove the cause, undo the update
+to its end, then run this again:
+  aws cloudformation continue-update-rollback --region $region --stack-name $stack
+  aws cloudformation wait stack-rollback-complete --region $region --stack-name $stack"
   ;;
-REVIEW_IN_PROGRESS) status= ;; # a change set was made and never executed: there is no stack yet
+REVIEW_IN_PROGRESS) ;; # a change set was made and never executed: there is no stack yet
 *_IN_PROGRESS)
   fail "$stack is being changed by somebody else ($status). Run this again when that is done."
   ;;
 esac
+exists=$status
+[ "$status" != REVIEW_IN_PROGRESS ] || exists=
 
-if [ -n "$status" ] && [ "$deployed_environment" != "$environment" ]; then
+if [ -n "$exists" ] && [ "$deployed_environment" != "$environment" ]; then
   fail "$stack is the environment \"$deployed_environment\"; as \"$environment\" it would get another, empty bucket.
 Give --env $deployed_environment, or another --stack-name."
 fi
+if [ "$drifted" = DRIFTED ]; then
+  drift=$(aws cloudformation describe-stack-resource-drifts --stack-name "$stack" --output json \
+    --stack-resource-drift-status-filters MODIFIED DELETED |
+    python3 "$root/scripts/stack_report.py" drift "$drift_time")
+  say "$drift"
+fi
 
 # The package must be built for the processor that the function has, or is about to get.
+[ -n "$exists" ] || deployed_architecture=
 architecture=${architecture:-${deployed_architecture:-arm64}} # arm64 is the template's default
 parameters+=("EnvironmentSuffix=$environment" "Architecture=$architecture")
-tags+=("Environment=$environment")
 
-bucket_exists() { # bucket_exists NAME: 0 yes and ours, 1 no; anything else ends the script
-  local error
-  aws s3api head-bucket --bucket "$1" --expected-bucket-owner "$account" >/dev/null 2>"$work/error" && return 0
-  error=$(cat "$work/error")
-  case $error in
-  *'(404)'*) return 1 ;;
-  *'(403)'*) fail "bucket $1 belongs to another account, or these credentials may not look at it." ;;
-  *) fail "bucket $1 cannot be looked at: $error" ;;
-  esac
-}
+# CloudFormation replaces all tags by those of the change set: what is there goes along, and of two the last one counts.
+tags=(Project=video-intake)
+while IFS=$'\t' read -r name value; do
+  [ -z "$name" ] || tags+=("$name=$value")
+done <"$work/tags"
+tags+=(${given_tags[@]+"${given_tags[@]}"} "Environment=$environment")
 
 video_bucket=video-intake-$environment-$account-$region
-if [ -z "$status" ] && bucket_exists "$video_bucket"; then
+if [ -z "$exists" ] && bucket_exists "$video_bucket"; then
   fail "bucket $video_bucket is there already, left by a stack that was deleted (videos are never deleted with a stack).
-A new stack cannot take it over. Choose another --env, or, if you no longer need what is in it, empty it with all
-versions, delete it, and run this again."
+A new stack cannot create it again. Choose another --env; or import the bucket, as docs/how-it-works.md tells; or, if
+you no longer need what is in it, delete it and run this again:
+  scripts/destroy.sh --env $environment --region $region --delete-videos"
 fi
 
-# ---------------------------------------------------------------- Where packages are kept
-
-if [ -z "$artifact_bucket" ]; then
-  artifact_bucket=video-intake-artifacts-$account-$region
-fi
-if ! bucket_exists "$artifact_bucket"; then
-  say "Creating $artifact_bucket for packages"
-  location=()
-  if [ "$region" != us-east-1 ]; then # the one region whose name S3 does not accept here
-    location=(--create-bucket-configuration "LocationConstraint=$region")
-  fi
-  aws s3api create-bucket --bucket "$artifact_bucket" ${location[@]+"${location[@]}"} >/dev/null
-  aws s3api put-public-access-block --bucket "$artifact_bucket" --public-access-block-configuration \
-    BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
-  aws s3api put-bucket-encryption --bucket "$artifact_bucket" --server-side-encryption-configuration \
-    '{"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}'
-  aws s3api put-bucket-policy --bucket "$artifact_bucket" --policy "{\"Version\": \"2012-10-17\", \"Statement\": [{
-    \"Sid\": \"DenyPlainHttp\", \"Effect\": \"Deny\", \"Principal\": \"*\", \"Action\": \"s3:*\",
-    \"Resource\": [\"arn:$partition:s3:::$artifact_bucket\", \"arn:$partition:s3:::$artifact_bucket/*\"],
-    \"Condition\": {\"Bool\": {\"aws:SecureTransport\": \"false\"}}}]}"
-fi
-
-# ---------------------------------------------------------------- Build, upload, deploy
+# ---------------------------------------------------------------- Build and upload
 
 watched() { # watched COMMAND...: with the CLI's upload progress if somebody watches, else only what it says in the end
   if [ -t 2 ]; then
@@ -203,52 +158,104 @@ watched() { # watched COMMAND...: with the CLI's upload progress if somebody wat
   fi
 }
 
-stack_events() {
-  aws cloudformation describe-stack-events --stack-name "$stack" --max-items 300 --output json 2>/dev/null ||
-    printf '{"StackEvents": []}'
-}
-
-failed_events() { # what failed since the events in $work/before; resources cancelled for it are no causes
-  stack_events | python3 -c '
-import json, sys
-
-known = {event["EventId"] for event in json.load(open(sys.argv[1]))["StackEvents"]}
-for event in reversed(json.load(sys.stdin)["StackEvents"]):  # oldest first
-    reason = event.get("ResourceStatusReason", "")
-    if event["EventId"] not in known and event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
-        print("  {LogicalResourceId} ({ResourceType}): ".format(**event) + reason)
-' "$work/before"
-}
-
+artifacts_are_ours=
+if [ -z "$artifact_bucket" ]; then
+  artifact_bucket=video-intake-artifacts-$account-$region
+  artifacts_are_ours=yes
+fi
+artifact_prefix=video-intake/$stack
+prepare_artifact_bucket "$artifact_bucket" "$artifacts_are_ours"
 python3 "$root/scripts/build_package.py" --architecture "$architecture" --wheels "$wheels" >&2
 
 say "Uploading the package to $artifact_bucket"
 watched aws cloudformation package --template-file "$root/template.yaml" --output-template-file "$work/packaged.yaml" \
-  --s3-bucket "$artifact_bucket" --s3-prefix video-intake ||
+  --s3-bucket "$artifact_bucket" --s3-prefix "$artifact_prefix" ||
   fail "the package could not be uploaded; the reason is above."
 
-say "Deploying $stack"
-stack_events >"$work/before"
-if ! watched aws cloudformation deploy --template-file "$work/packaged.yaml" --stack-name "$stack" \
-  --s3-bucket "$artifact_bucket" --s3-prefix video-intake --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
-  --parameter-overrides "${parameters[@]}" --tags "${tags[@]}"; then
-  events=$(failed_events)
-  if [ -n "$events" ]; then
-    say "What failed:"
-    say "$events"
+# ---------------------------------------------------------------- What would change
+
+change_set=
+discard() { # what was looked at and not executed, so that nothing of it is left
+  [ -z "$change_set" ] || aws cloudformation delete-change-set --change-set-name "$change_set" 2>/dev/null || true
+  if [ -z "$status" ]; then # there was none before; now there may be the empty one that the change set came with
+    look_at_stack "$stack"
+    [ "$status" != REVIEW_IN_PROGRESS ] || aws cloudformation delete-stack --stack-name "$stack"
   fi
-  fail "$stack was not deployed; the reason is above. If it was deployed before, it is as it was."
+}
+trap 'discard; rm -rf "$work"' EXIT
+
+if ! aws cloudformation deploy --template-file "$work/packaged.yaml" --stack-name "$stack" --no-execute-changeset \
+  --s3-bucket "$artifact_bucket" --s3-prefix "$artifact_prefix" --capabilities CAPABILITY_IAM \
+  --no-fail-on-empty-changeset --parameter-overrides "${parameters[@]}" --tags "${tags[@]}" >"$work/change-set" 2>&1; then
+  tr '\r' '\n' <"$work/change-set" | grep -v -e '^Uploading to ' -e '^Waiting for changeset' -e '^$' >&2 || true
+  fail "AWS does not accept this change; the reason is above. Nothing was changed."
+fi
+change_set=$(grep -o 'arn:[^ ]*:changeSet/[^ ]*' "$work/change-set" | head -n 1) || true
+
+if [ -z "$change_set" ]; then
+  say "$stack is up to date: there is nothing to change."
+  # The CLI leaves the change set behind that has turned out to be empty.
+  for empty in $(aws cloudformation list-change-sets --stack-name "$stack" --output text --query \
+    "Summaries[?Status=='FAILED' && starts_with(ChangeSetName, 'awscli-cloudformation-package-deploy-')].ChangeSetId"); do
+    aws cloudformation delete-change-set --change-set-name "$empty"
+  done
+else
+  asks=
+  aws cloudformation describe-change-set --change-set-name "$change_set" --output json >"$work/changes.json"
+  words=$(python3 "$root/scripts/change_set.py" <"$work/changes.json") || asks=$?
+  [ "${asks:-3}" = 3 ] || fail "the change set cannot be read; the reason is above."
+fi
+
+if [ -n "$plan" ]; then
+  [ -z "$change_set" ] || printf 'What would change in %s:\n%s\n' "$stack" "$words"
+  say "This was a plan: nothing was changed."
+  exit
+fi
+
+# ---------------------------------------------------------------- Change it
+
+if [ -n "$change_set" ]; then
+  say "Changing $stack:"
+  say "$words"
+  if [ -n "$asks" ]; then
+    confirmed "Resources are replaced or deleted, or may be (in capitals above). Go on?" || fail "nothing was changed."
+  fi
+  if [ -n "$exists" ]; then stack_events "$stack"; else printf '{"StackEvents": []}'; fi >"$work/before"
+  aws cloudformation execute-change-set --change-set-name "$change_set" ||
+    fail "the change could not be begun; the reason is above."
+  trap 'rm -rf "$work"' EXIT
+  verb=create
+  [ -z "$exists" ] || verb=update
+  if ! aws cloudformation wait "stack-$verb-complete" --stack-name "$stack" 2>"$work/error"; then
+    tell_failures "$stack"
+    look_at_stack "$stack"
+    case $status in
+    UPDATE_ROLLBACK_COMPLETE) fail "$stack was not changed: the update failed, and everything is as it was." ;;
+    ROLLBACK_COMPLETE) fail "$stack was not deployed, and nothing of it is left but its name. Remove that before the next try:
+  $destroy" ;;
+    *_IN_PROGRESS) fail "$stack is still being changed ($status). Watch it: aws cloudformation describe-stack-events --stack-name $stack" ;;
+    *) fail "$stack was not deployed and is in $status. Run this again: it tells what to do then." ;;
+    esac
+  fi
+  [ -z "$exists" ] || retire_artifacts "$artifact_bucket" "$artifact_prefix" "$work/packaged.yaml"
 fi
 
 # ---------------------------------------------------------------- What came of it
 
 say
 say "$stack is deployed:"
-aws cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Outputs[].[OutputKey, OutputValue]' \
-  --output text | sort | while IFS=$'\t' read -r name value; do
-  printf '  %-22s %s\n' "$name" "$value"
-done
+aws cloudformation describe-stacks --stack-name "$stack" --output text --query "Stacks[0].[
+  Outputs[].[OutputKey, OutputValue],
+  Parameters[?ParameterKey=='NotificationEmail'].[ParameterKey, ParameterValue]][]" | sort >"$work/deployed"
+deployed() { awk -v name="$1" '$1 == name {print $2}' "$work/deployed"; }
+awk '$1 != "NotificationEmail" {printf "  %-22s %s\n", $1, $2}' "$work/deployed"
+email=$(deployed NotificationEmail)
 if [ -n "$email" ]; then
+  for topic in OutcomeTopicArn AlarmTopicArn; do
+    aws sns list-subscriptions-by-topic --topic-arn "$(deployed "$topic")" --output json
+  done >"$work/subscriptions"
   say
-  say "AWS sends two mails to $email, unless confirmed before: nothing else arrives until both links are clicked."
+  say "$(python3 "$root/scripts/stack_report.py" emails "$email" <"$work/subscriptions")"
 fi
+say
+say "Watch it: $(deployed DashboardUrl)"

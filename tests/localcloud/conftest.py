@@ -13,6 +13,9 @@ import pytest
 
 import localcloud
 
+from . import quick_aws
+from .scripts import Scripts, project
+
 HERE = Path(__file__).parent
 DEADLINE = 30.0
 
@@ -103,3 +106,10 @@ def deployed(tmp_path_factory):
         [described] = stack.client("cloudformation").describe_stacks(StackName="test")["Stacks"]
         stack.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
         yield stack
+
+
+@pytest.fixture(scope="session")
+def scripts(deployed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scripts")
+    with quick_aws.folder(folder / "bin") as tools:
+        yield Scripts(deployed, project(folder / "a project"), tools)

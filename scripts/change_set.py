@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Say in words what a change set would do: one line for each resource, what is lost by it marked.
+
+Reads the answer of `aws cloudformation describe-change-set` from stdin. Ends with status 3 if something is replaced or
+deleted, or may be: that wants a question. Runs with Python 3.10, as scripts/deploy.sh promises.
+"""
+
+import json
+import sys
+from typing import Any
+
+ASK = 3  # the exit status
+
+# What a person must know before the old one goes. Types that lose nothing are left out.
+CONSEQUENCES = {
+    "AWS::DynamoDB::Table": "a version that is announced again soon gets a second outcome",
+    "AWS::S3::Bucket": "the new one is empty, and nothing watches the old one any more",
+    "AWS::SNS::Topic": "whoever subscribed besides the stack must subscribe again",
+    "AWS::SQS::Queue": "events that wait in the old one stay there",
+}
+ORDER = ("added", "imported", "may change", "changed", "MAY BE REPLACED", "REPLACED", "TAKEN OUT", "DELETED")
+
+
+def main() -> int:
+    changes = [change["ResourceChange"] for change in json.load(sys.stdin)["Changes"] if "ResourceChange" in change]
+    told = sorted((described(change) for change in changes), key=lambda line: ORDER.index(line[0]))
+    for what, text in told:
+        print(f"  {what:<15}  {text}")
+    if not told:
+        print("  no resource: only outputs, conditions or descriptions")
+    return ASK if any(what.isupper() for what, _ in told) else 0
+
+
+def described(change: dict[str, Any]) -> tuple[str, str]:
+    """What happens, in capitals where something is lost; and to what, with the reasons."""
+    kind = str(change["ResourceType"])
+    what, after = fate(change, kind)
+    name = f"{change['LogicalResourceId']} ({kind.removeprefix('AWS::').replace('::', ' ')})"
+    why = "; ".join(filter(None, [reasons(change), after]))
+    return what, f"{name}: {why}" if why else name
+
+
+def fate(change: dict[str, Any], kind: str) -> tuple[str, str]:
+    policy = str(change.get("PolicyAction", ""))
+    if change["Action"] == "Add":
+        return "added", ""
+    if change["Action"] == "Import":
+        return "imported", ""
+    if change["Action"] == "Remove":
+        if "Retain" in policy:
+            return "TAKEN OUT", "it stays as it is, outside of the stack"
+        return "DELETED", ""
+    if change["Action"] == "Dynamic":
+        return "MAY BE REPLACED", "what happens to it cannot be told beforehand"
+    replacement = str(change.get("Replacement", "False"))
+    if replacement == "False":
+        certain = any(detail.get("Evaluation") == "Static" for detail in change.get("Details", []))
+        return ("changed" if certain else "may change"), ""
+    old = "the old one stays, outside of the stack" if "Retain" in policy else "the old one is deleted"
+    after = "; ".join(filter(None, [old, CONSEQUENCES.get(kind, "")]))
+    return ("REPLACED" if replacement == "True" else "MAY BE REPLACED"), after
+
+
+def reasons(change: dict[str, Any]) -> str:
+    """The properties that change, and those that may because what they refer to does."""
+    certain: list[str] = []
+    follows: dict[str, str] = {}
+    for detail in change.get("Details", []):
+        target = detail["Target"]
+        name = str(target.get("Name") or target["Attribute"])
+        if target.get("RequiresRecreation", "Never") != "Never":
+            name += ", which needs a new one"
+        if detail.get("Evaluation") == "Static":
+            if name not in certain:
+                certain.append(name)
+        else:
+            follows[name] = str(detail.get("CausingEntity", "something that changes"))
+    uncertain = [f"{name} (follows {cause})" for name, cause in follows.items() if name not in certain]
+    return ", ".join(certain + uncertain)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # those who source it use what it sets, and set what it uses
+# Sourced after session.sh: the state that a stack is in, and what became of it.
+
+# look_at_stack NAME: sets status ('' if there is no stack), the environment and architecture that it has now, and what
+# the last drift detection found; writes its tags into $work/tags.
+look_at_stack() {
+  local query answer
+  status='' deployed_environment='' deployed_architecture='' drifted='' drift_time=''
+  query="Stacks[0].[[[StackStatus, DriftInformation.StackDriftStatus, DriftInformation.LastCheckTimestamp,
+    Parameters[?ParameterKey=='EnvironmentSuffix'].ParameterValue | [0],
+    Parameters[?ParameterKey=='Architecture'].ParameterValue | [0]]], Tags[].[Key, Value]][]"
+  : >"$work/tags"
+  if answer=$(aws cloudformation describe-stacks --stack-name "$1" --query "$query" --output text 2>"$work/error"); then
+    read -r status drifted drift_time deployed_environment deployed_architecture <<<"$answer"
+    printf '%s\n' "$answer" | sed 1d >"$work/tags"
+    [ "$deployed_environment" != None ] || deployed_environment=''
+    [ "$deployed_architecture" != None ] || deployed_architecture='' # a stack that only holds an imported bucket
+  elif ! grep -q 'does not exist' "$work/error"; then
+    fail "the stack cannot be looked at: $(cat "$work/error")"
+  fi
+}
+
+stack_output() { # stack_output NAME: '' if the stack has no such output
+  local value
+  value=$(aws cloudformation describe-stacks --stack-name "$stack" \
+    --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue | [0]" --output text)
+  [ "$value" = None ] || printf '%s' "$value"
+}
+
+stack_events() {
+  aws cloudformation describe-stack-events --stack-name "$1" --max-items 300 --output json 2>/dev/null ||
+    printf '{"StackEvents": []}'
+}
+
+# tell_failures NAME: what failed since the events in $work/before.
+tell_failures() {
+  local failures
+  failures=$(stack_events "$1" | python3 "$root/scripts/stack_report.py" failures "$work/before")
+  if [ -n "$failures" ]; then
+    say "What failed:"
+    say "$failures"
+  fi
+}

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Say in words what CloudFormation and SNS answer about a stack. Each command reads one answer from stdin, as JSON.
+
+  failures BEFORE   describe-stack-events: what failed since those in the file BEFORE, without what was only cancelled
+  drift WHEN        describe-stack-resource-drifts: what was changed by hand; WHEN is the time of the detection
+  emails ADDRESS    list-subscriptions-by-topic, one answer a topic: what is missing until mails reach ADDRESS
+  fates [NAME ...]  list-stack-resources, "---" and the template: what a removal takes, and what it leaves (NAME too)
+
+Runs with Python 3.10, as scripts/deploy.sh promises.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+PENDING = {"pendingconfirmation", "pending confirmation"}  # what SNS writes in the place of the ARN
+
+
+def main() -> int:
+    command, *arguments = sys.argv[1:]
+    text = sys.stdin.read()
+    match command:
+        case "failures":
+            known = json.loads(Path(arguments[0]).read_text())["StackEvents"]
+            lines = failures(json.loads(text)["StackEvents"], {event["EventId"] for event in known})
+        case "drift":
+            lines = drift(json.loads(text)["StackResourceDrifts"], arguments[0], datetime.now(timezone.utc))  # noqa: UP017  # 3.10
+        case "emails":
+            lines = emails([each["Subscriptions"] for each in several(text)], arguments[0])
+        case "fates":
+            listed, _, template = text.partition("\n---\n")
+            lines = fates(json.loads(listed)["StackResourceSummaries"], template, set(arguments))
+        case _:
+            raise SystemExit(f"stack_report: there is no command {command}")
+    for line in lines:
+        print(line)
+    return 0
+
+
+def several(text: str) -> list[Any]:
+    """JSON documents one after the other, as the AWS CLI prints them."""
+    decoder, documents, text = json.JSONDecoder(), [], text.strip()
+    while text:
+        document, end = decoder.raw_decode(text)
+        documents.append(document)
+        text = text[end:].lstrip()
+    return documents
+
+
+def failures(events: list[dict[str, Any]], known: set[str]) -> Iterable[str]:
+    """The causes, oldest first; resources that were cancelled because of them are none."""
+    for event in reversed(events):
+        reason = event.get("ResourceStatusReason") or ""
+        is_stack = event["PhysicalResourceId"] == event["StackId"]  # it only counts its resources up
+        failed = event["ResourceStatus"].endswith("_FAILED") and not is_stack
+        if failed and event["EventId"] not in known and "cancelled" not in reason:
+            yield f"  {event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
+
+
+def drift(drifts: list[dict[str, Any]], when: str, now: datetime) -> Iterable[str]:
+    age = now - datetime.fromisoformat(re.sub(r"Z$", "+00:00", when))
+    hours = int(age.total_seconds() // 3600)
+    ago = "within the last hour" if hours < 1 else f"{hours} h ago" if hours < 48 else f"{hours // 24} days ago"
+    yield f"Somebody has changed the stack by hand, as of the last drift detection ({ago}):"
+    for found in drifts:
+        paths = [difference["PropertyPath"].lstrip("/") for difference in found.get("PropertyDifferences", [])]
+        what = "was deleted" if found["StackResourceDriftStatus"] == "DELETED" else ", ".join(paths)
+        yield f"  {found['LogicalResourceId']} ({found['ResourceType']}): {what}"
+    yield "A deployment compares templates, not what is there: it sets back only what it changes itself, and fails on"
+    yield "a resource that is gone. Detect again with `aws cloudformation detect-stack-drift`."
+
+
+def emails(topics: list[list[dict[str, Any]]], address: str) -> Iterable[str]:
+    """Nothing to say of an address that is confirmed everywhere but that it is."""
+    found = []
+    for subscriptions in topics:
+        arns = [s["SubscriptionArn"].lower() for s in subscriptions if is_for(s, address)]
+        found.append("none" if not arns else "pending" if set(arns) <= PENDING else "confirmed")
+    waiting, gone = found.count("pending"), found.count("none")
+    if waiting:
+        mails = "the mail" if waiting == 1 else f"the {waiting} mails"
+        yield f"Confirm {mails} that AWS sent to {address}: nothing else arrives until the link in it is clicked."
+        yield "The link holds for two days. After that, deploy with --email '' and then with the address again."
+    if gone:
+        yield f"{address} is not subscribed any more to {gone} of {len(found)} topics: left, or never confirmed."
+        yield "Deploy with --email '' and then with the address again; AWS sends new mails to confirm."
+    if not waiting and not gone:
+        yield f"{address} is confirmed: mails arrive."
+
+
+def is_for(subscription: dict[str, Any], address: str) -> bool:
+    return str(subscription["Protocol"]) == "email" and str(subscription["Endpoint"]).lower() == address.lower()
+
+
+def fates(resources: list[dict[str, Any]], template: str, retained: set[str]) -> Iterable[str]:
+    """What has a policy to be kept comes last. The template is YAML as `aws cloudformation package` writes it, so that
+    no YAML library is needed."""
+    _, _, body = template.partition("\nResources:\n")
+    kept = set(retained)
+    name = ""
+    for line in body.splitlines():
+        if re.match(r"\S", line):
+            break
+        if found := re.fullmatch(r"  (\w+):", line):
+            name = found[1]
+        elif re.match(r"    DeletionPolicy: Retain", line):
+            kept.add(name)
+    there = [resource for resource in resources if resource["ResourceStatus"] != "DELETE_COMPLETE"]
+    for resource in sorted(there, key=lambda each: each["LogicalResourceId"] in kept):
+        name, kind = resource["LogicalResourceId"], resource["ResourceType"].removeprefix("AWS::").replace("::", " ")
+        if name in kept:
+            yield f"  stays  {name} ({kind}): {resource.get('PhysicalResourceId', '')}"
+        else:
+            yield f"  goes   {name} ({kind})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The scripts for deploying, run by the tests as a user runs them: the real AWS CLI, in a folder with a space.
+
+The template is the real one. The package holds a stand-in for the function, which nobody calls here: the real one is
+deployed by the integration tests.
+"""
+
+import json
+import os
+import platform
+import pty
+import shutil
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+FOR_THIS_MACHINE = ["--architecture", ARCHITECTURE, *(["--wheels", "host"] if platform.system() != "Linux" else [])]
+
+
+@dataclass
+class Ended:
+    status: int
+    out: str
+    told: str  # stderr
+
+
+@dataclass
+class Scripts:
+    """Runs a script against the local cloud, and looks at what became of it."""
+
+    deployed: object
+    project: Path
+    tools: Path  # with the AWS CLI
+    environ: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        path = os.pathsep.join([str(self.tools), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        self.environ = clean | self.deployed.cloud.environ | {"PATH": path}
+
+    def run(self, script, *arguments, answer=None, without=(), **environ):
+        """With an `answer` there is a terminal at stdin, and somebody who types it."""
+        environment = {key: value for key, value in (self.environ | environ).items() if key not in without}
+        command = [str(self.project / "scripts" / script), *arguments]
+        terminal, stdin = pty.openpty() if answer is not None else (None, subprocess.DEVNULL)
+        if terminal is not None:
+            os.write(terminal, f"{answer}\n".encode())
+        try:
+            done = subprocess.run(
+                command, cwd="/", env=environment, stdin=stdin, capture_output=True, text=True, check=False
+            )
+        finally:
+            if terminal is not None:
+                os.close(terminal)
+                os.close(stdin)
+        assert "unbound variable" not in done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def deploy(self, *arguments, env="made", **options):
+        return self.run("deploy.sh", "--env", env, *FOR_THIS_MACHINE, *arguments, **options)
+
+    def client(self, service):
+        return self.deployed.client(service)
+
+    def stack(self, name):
+        [found] = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        return found
+
+    def exists(self, name):
+        listed = self.client("cloudformation").list_stacks()["StackSummaries"]
+        return any(each["StackName"] == name and each["StackStatus"] != "DELETE_COMPLETE" for each in listed)
+
+    def parameters(self, name):
+        return {each["ParameterKey"]: each["ParameterValue"] for each in self.stack(name)["Parameters"]}
+
+    def events(self, name):
+        return self.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
+
+    def left(self, name):
+        """Everything that a script which changes nothing must leave as it was."""
+        sets = self.client("cloudformation").list_change_sets(StackName=name)["Summaries"]
+        waiting = [each["ChangeSetId"] for each in sets if each["ExecutionStatus"] != "EXECUTE_COMPLETE"]
+        return self.stack(name), [event["EventId"] for event in self.events(name)], waiting
+
+    def put(self, **state):
+        endpoint = f"{self.deployed.cloud.endpoint}/_localcloud/stack"
+        urllib.request.urlopen(urllib.request.Request(endpoint, json.dumps(state).encode(), method="POST")).close()
+
+
+def project(folder: Path) -> Path:
+    """What the scripts need of this project, in another folder."""
+    folder.mkdir()
+    shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "template.yaml", folder)
+    (folder / "src").mkdir()
+    (folder / "src/handler.py").write_text("def handler(event, context): ...\n")
+    (folder / "src/requirements.txt").write_text("")
+    return folder

@@ -1,0 +1,229 @@
+"""scripts/deploy.sh as a user runs it: what it says, does and leaves alone, whichever way it ends."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from botocore.exceptions import ClientError
+
+STACK = "video-intake-made"
+
+
+@pytest.fixture(scope="session")
+def made(scripts):
+    """The first deployment, which most tests go on with. Each leaves the stack without changes that wait."""
+    return scripts.deploy("--email", "unread@example.com", "--tag", "CostCenter=4711")
+
+
+@pytest.fixture(scope="session")
+def artifacts(scripts, made):
+    return f"video-intake-artifacts-{scripts.stack(STACK)['StackId'].split(':')[4]}-{scripts.environ['AWS_REGION']}"
+
+
+def test_a_first_deployment_asks_nothing_and_tells_what_there_is_now(scripts, made):
+    assert made.status == 0, made.told
+    assert "  added            VideoBucket (S3 Bucket)" in made.told
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in scripts.stack(STACK)["Outputs"]}
+    assert dict(line.split() for line in made.out.splitlines()) == outputs
+    assert f"Watch it: {outputs['DashboardUrl']}" in made.told
+    assert "Confirm the 2 mails that AWS sent to unread@example.com" in made.told
+    tags = {tag["Key"]: tag["Value"] for tag in scripts.stack(STACK)["Tags"]}
+    assert tags == {"Project": "video-intake", "Environment": "made", "CostCenter": "4711"}
+
+
+def test_packages_lie_in_a_private_bucket_that_forgets_only_what_is_no_longer_used(scripts, artifacts):
+    s3, bucket = scripts.client("s3"), {"Bucket": artifacts}
+    assert all(s3.get_public_access_block(**bucket)["PublicAccessBlockConfiguration"].values())
+    assert s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    [statement] = json.loads(s3.get_bucket_policy(**bucket)["Policy"])["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert s3.get_bucket_versioning(**bucket)["Status"] == "Enabled"
+    [rule] = s3.get_bucket_lifecycle_configuration(**bucket)["Rules"]
+    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] > 0
+    assert "Days" not in rule["Expiration"], "a package in use never expires, however old"
+    assert {"Key": "Project", "Value": "video-intake"} in s3.get_bucket_tagging(**bucket)["TagSet"]
+
+
+def test_deployed_again_nothing_changes_as_the_same_inputs_give_the_same_package(scripts, made):
+    (scripts.project / "build/function.zip").unlink()
+    os.utime(scripts.project / "src/handler.py", (0, 0))
+    before = scripts.left(STACK)
+    again = scripts.deploy()
+    assert again.status == 0, again.told
+    assert f"{STACK} is up to date" in again.told
+    assert again.out == made.out
+    assert scripts.left(STACK) == before
+    assert before[2] == []
+
+
+def test_a_plan_tells_what_would_change_and_who_changed_things_by_hand_and_changes_nothing(scripts, made):
+    scripts.put(name=STACK, drift={"VideoBucket": ["/LifecycleConfiguration/Rules/0"], "AlarmTopic": None})
+    before = scripts.left(STACK)
+    plan = scripts.deploy("--plan", "--parameter", "Storyboard=enabled", "--email", "")
+    assert plan.status == 0, plan.told
+    first, *lines = plan.out.splitlines()
+    assert STACK in first
+    assert "  changed          ProcessorFunction (Lambda Function): Environment" in lines
+    assert "  DELETED          AlarmEmailSubscription (SNS Subscription)" in lines
+    assert [line for line in lines if "may change" in line and "(follows ProcessorFunction.Arn)" in line]
+    assert "VideoBucket (AWS::S3::Bucket): LifecycleConfiguration/Rules/0" in plan.told
+    assert "AlarmTopic (AWS::SNS::Topic): was deleted" in plan.told
+    assert "within the last hour" in plan.told
+    assert "nothing was changed" in plan.told
+    assert scripts.left(STACK) == before
+    scripts.put(name=STACK, drift={})
+
+
+def test_a_plan_for_a_stack_that_is_not_there_leaves_none(scripts, made):
+    plan = scripts.deploy("--plan", env="planned")
+    assert plan.status == 0, plan.told
+    assert "  added            ProcessorFunction (Lambda Function)" in plan.out
+    assert not scripts.exists("video-intake-planned")
+
+
+def test_what_a_deployment_announces_is_what_happens_and_old_packages_go(scripts, made, artifacts):
+    s3, prefix = scripts.client("s3"), f"video-intake/{STACK}/"
+    listed = [each["Key"] for each in s3.list_objects_v2(Bucket=artifacts, Prefix=prefix)["Contents"]]
+    (scripts.project / "src/handler.py").write_text("def handler(event, context): return 2\n")
+    s3.put_object(Bucket=artifacts, Key="video-intake/video-intake-other/0ld", Body=b"of another stack")
+    known = {event["EventId"] for event in scripts.events(STACK)}
+    changed = scripts.deploy("--parameter", "LogRetentionInDays=7", "--tag", "Team=Video Intake")
+    assert changed.status == 0, changed.told
+    happened = {
+        event["LogicalResourceId"]
+        for event in scripts.events(STACK)
+        if event["EventId"] not in known and event["ResourceType"] != "AWS::CloudFormation::Stack"
+    }
+    said = {line.split()[1] for line in changed.told.splitlines() if line.startswith("  changed  ")}
+    assert said == happened
+    assert "ProcessorLogGroup (Logs LogGroup): RetentionInDays, Tags" in changed.told
+    assert scripts.parameters(STACK)["LogRetentionInDays"] == "7"
+    assert scripts.parameters(STACK)["NotificationEmail"] == "unread@example.com", "what is not given stays"
+    tags = {tag["Key"]: tag["Value"] for tag in scripts.stack(STACK)["Tags"]}
+    assert (tags["CostCenter"], tags["Team"]) == ("4711", "Video Intake")
+    assert "  changed          ProcessorFunction (Lambda Function): Code" in changed.told
+    kept = [each["Key"] for each in s3.list_objects_v2(Bucket=artifacts)["Contents"]]
+    [code] = [key for key in kept if key.startswith(prefix)]
+    assert code not in listed
+    assert code in str(scripts.client("cloudformation").get_template(StackName=STACK)["TemplateBody"])
+    assert "video-intake/video-intake-other/0ld" in kept
+    versions = s3.list_object_versions(Bucket=artifacts, Prefix=prefix)["Versions"]
+    assert {each["Key"] for each in versions} > set(listed), "restorable until the lifecycle rule takes them"
+
+
+def test_replacements_and_deletions_are_asked_for(scripts, made):
+    before = scripts.left(STACK)
+    alone = scripts.deploy("--email", "other@example.com")
+    assert alone.status == 1
+    assert "REPLACED         AlarmEmailSubscription (SNS Subscription): Endpoint, which needs a new one" in alone.told
+    assert "Nobody is there to answer. Give --yes" in alone.told
+    assert scripts.left(STACK) == before
+    no = scripts.deploy("--email", "other@example.com", answer="n")
+    assert no.status == 1
+    assert "Go on? [y/N]" in no.told
+    assert scripts.left(STACK) == before
+    unattended = scripts.deploy("--email", "other@example.com", "--yes")
+    assert unattended.status == 0, unattended.told
+    assert "other@example.com is confirmed: mails arrive." in unattended.told
+    assert scripts.parameters(STACK)["NotificationEmail"] == "other@example.com"
+
+
+def test_a_failed_update_tells_its_cause_and_leaves_everything_as_it_was(scripts, made):
+    before = scripts.parameters(STACK)
+    failed = scripts.deploy("--parameter", "ReservedConcurrency=5000")
+    assert failed.status == 1
+    _, _, told = failed.told.partition("What failed:\n")
+    assert told.splitlines()[0].startswith("  ProcessorFunction (AWS::Lambda::Function): ")
+    assert "UnreservedConcurrentExecution" in told.splitlines()[0]
+    assert told.splitlines()[1:] == [
+        f"deploy: {STACK} was not changed: the update failed, and everything is as it was."
+    ]
+    assert scripts.stack(STACK)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert scripts.parameters(STACK) == before
+
+
+def test_a_failed_first_deployment_is_explained_and_removed_and_then_it_works(scripts, made):
+    failed = scripts.deploy("--parameter", "ReservedConcurrency=5000", env="broken")
+    assert failed.status == 1
+    assert "ProcessorFunction (AWS::Lambda::Function)" in failed.told
+    again = scripts.deploy(env="broken")
+    assert again.status == 1
+    assert "ROLLBACK_COMPLETE, which cannot be updated" in again.told
+    advice = again.told.splitlines()[-1].split()
+    assert advice[0] == "scripts/destroy.sh"
+    assert scripts.run(*[advice[0].removeprefix("scripts/"), *advice[1:], "--yes"]).status == 0
+    assert not scripts.exists("video-intake-broken")
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        ("UPDATE_IN_PROGRESS", "being changed by somebody else (UPDATE_IN_PROGRESS)"),
+        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+        ("DELETE_FAILED", "half removed (DELETE_FAILED)"),
+        ("ROLLBACK_FAILED", "half removed (ROLLBACK_FAILED)"),
+    ],
+)
+def test_a_stack_that_cannot_be_updated_is_explained_and_left_alone(scripts, made, status, sentence):
+    usual = scripts.stack(STACK)["StackStatus"]
+    scripts.put(name=STACK, status=status)
+    before = scripts.left(STACK)
+    refused = scripts.deploy()
+    assert (refused.status, refused.out) == (1, "")
+    assert sentence in refused.told
+    assert scripts.left(STACK) == before
+    scripts.put(name=STACK, status=usual)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "without", "sentence"),
+    [
+        (["--env", "made"], ["AWS_REGION", "AWS_DEFAULT_REGION"], "no region is set"),
+        (["--env", "made"], ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "AWS does not say who you are"),
+        (["--env", "prod", "--stack-name", STACK], [], f'{STACK} is the environment "made"'),
+        (["--env"], [], "--env needs a value"),
+        (["--enviroment", "prod"], [], "there is no option --enviroment"),
+    ],
+)
+def test_what_is_missing_or_mistaken_is_said_at_once(scripts, made, arguments, without, sentence):
+    refused = scripts.run("deploy.sh", *arguments, without=without)
+    assert (refused.status, refused.out) == (1, "")
+    assert sentence in refused.told
+
+
+def test_what_the_template_refuses_is_said_in_its_words_and_leaves_no_stack(scripts, made):
+    refused = scripts.deploy("--email", "nobody", env="refused")
+    assert refused.status == 1
+    assert "must be one e-mail address such as ops@example.com" in refused.told
+    assert not scripts.exists("video-intake-refused")
+
+
+def test_a_bucket_that_is_not_ours_is_used_as_it_is(scripts, made):
+    s3 = scripts.client("s3")
+    s3.put_object(Bucket="artifacts", Key=f"video-intake/{STACK}/theirs", Body=b"")
+    plan = scripts.deploy("--plan", "--artifact-bucket", "artifacts")
+    assert plan.status == 0, plan.told
+    assert "Packages go to artifacts as it is" in plan.told
+    assert "  changed          ProcessorFunction (Lambda Function): Code" in plan.out
+    with pytest.raises(ClientError, match="NoSuchTagSet"):
+        s3.get_bucket_tagging(Bucket="artifacts")
+    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
+        s3.get_bucket_lifecycle_configuration(Bucket="artifacts")
+
+
+def test_a_bucket_of_another_account_or_region_is_refused(scripts, made):
+    other = scripts.client("sts").assume_role(RoleArn="arn:aws:iam::111122223333:role/other", RoleSessionName="them")
+    keys = other["Credentials"]
+    theirs = {"AWS_ACCESS_KEY_ID": keys["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"]}
+    theirs["AWS_SESSION_TOKEN"] = keys["SessionToken"]
+    make = ["aws", "s3", "mb", "s3://packages-of-somebody-else"]
+    subprocess.run(make, env=scripts.environ | theirs, capture_output=True, check=True)
+    refused = scripts.deploy("--plan", "--artifact-bucket", "packages-of-somebody-else")
+    assert refused.status == 1
+    assert "belongs to another account" in refused.told
+    make = ["aws", "s3", "mb", "s3://packages-far-away", "--region", "eu-west-1"]
+    subprocess.run(make, env=scripts.environ, capture_output=True, check=True)
+    refused = scripts.deploy("--plan", "--artifact-bucket", "packages-far-away")
+    assert refused.status == 1
+    assert "is in eu-west-1" in refused.told

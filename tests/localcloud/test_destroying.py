@@ -1,0 +1,102 @@
+"""scripts/destroy.sh as a user runs it: what it takes, what it leaves, and what it asks before."""
+
+import pytest
+
+STACK = "video-intake-gone"
+
+
+@pytest.fixture(scope="module")
+def bucket(scripts):
+    """Of a stack with videos in it, an event in the queue, and a role that cannot be deleted."""
+    made = scripts.deploy(env="gone")
+    assert made.status == 0, made.told
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in scripts.stack(STACK)["Outputs"]}
+    s3 = scripts.client("s3")
+    for key in ("a.txt", "a.txt", 'Été (1) & "2" <🎬>.txt', "results/a.txt"):
+        s3.put_object(Bucket=outputs["BucketName"], Key=key, Body=b"")
+    s3.delete_object(Bucket=outputs["BucketName"], Key="a.txt")
+    scripts.client("sqs").send_message(QueueUrl=outputs["FailedEventsQueueUrl"], MessageBody="{}")
+    role = outputs["RoleArn"].rpartition("/")[2]
+    policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}'
+    scripts.client("iam").put_role_policy(RoleName=role, PolicyName="ByHand", PolicyDocument=policy)
+    return outputs["BucketName"]
+
+
+def destroy(scripts, *arguments, env="gone", **options):
+    return scripts.run("destroy.sh", "--env", env, *arguments, **options)
+
+
+def versions(scripts, bucket):
+    listed = scripts.client("s3").list_object_versions(Bucket=bucket)
+    return len(listed["Versions"]) + len(listed["DeleteMarkers"])
+
+
+def buckets(scripts):
+    return [bucket["Name"] for bucket in scripts.client("s3").list_buckets()["Buckets"]]
+
+
+def test_it_says_what_goes_and_what_stays_and_does_nothing_without_an_answer(scripts, bucket):
+    before = scripts.left(STACK)
+    alone = destroy(scripts)
+    assert alone.status == 1
+    assert "  goes   ProcessorFunction (Lambda Function)" in alone.told
+    assert f"  stays  VideoBucket (S3 Bucket): {bucket}" in alone.told
+    assert "In the queue of failed events wait 1:" in alone.told
+    assert "Give --yes" in alone.told
+    assert scripts.left(STACK) == before
+    wrong = destroy(scripts, "--delete-videos", answer="video-intake-gene")
+    assert wrong.status == 1
+    assert f"DELETED FOR GOOD: {bucket}" in wrong.told
+    assert scripts.left(STACK) == before
+
+
+def test_a_removal_that_gets_stuck_says_on_what_and_is_taken_up_again(scripts, bucket):
+    stuck = destroy(scripts, answer="y")
+    assert stuck.status == 1
+    assert "What failed:\n  ProcessorRole (AWS::IAM::Role): " in stuck.told
+    assert "DeleteConflict" in stuck.told
+    *_, advice = stuck.told.splitlines()
+    assert scripts.stack(STACK)["StackStatus"] == "DELETE_FAILED"
+    again = scripts.deploy(env="gone")
+    assert "half removed (DELETE_FAILED)" in again.told
+    _, *arguments = advice.split()
+    assert arguments[-2:] == ["--retain", "ProcessorRole"]
+    done = scripts.run("destroy.sh", *arguments, "--yes")
+    assert done.status == 0, done.told
+    assert "An earlier removal got stuck:\n  ProcessorRole" in done.told
+    assert "  stays  ProcessorRole (IAM Role)" in done.told
+    assert not scripts.exists(STACK)
+    assert f"{bucket} stays" in done.told
+    assert versions(scripts, bucket) == 5, "not one of them is lost"
+    packages = scripts.client("s3").list_objects_v2(
+        Bucket=bucket.replace("video-intake-gone", "video-intake-artifacts"), Prefix=f"video-intake/{STACK}/"
+    )
+    assert packages["KeyCount"] == 0
+
+
+def test_the_bucket_that_stayed_is_in_the_way_of_a_new_stack_until_its_videos_are_deleted_too(scripts, bucket):
+    again = scripts.deploy(env="gone")
+    assert again.status == 1
+    assert f"bucket {bucket} is there already" in again.told
+    still = destroy(scripts, "--yes")
+    assert (still.status, bucket in still.told) == (0, True)
+    done = destroy(scripts, "--delete-videos", answer=STACK)
+    assert done.status == 0, done.told
+    assert "5 versions deleted" in done.told
+    assert bucket not in buckets(scripts)
+    nothing = destroy(scripts, "--delete-videos", "--yes")
+    assert (nothing.status, nothing.told.splitlines()[-1]) == (0, "There is no such stack.")
+
+
+def test_a_stack_that_somebody_is_changing_is_left_alone(scripts, deployed):
+    scripts.put(name="test", status="UPDATE_IN_PROGRESS")
+    try:
+        refused = scripts.run("destroy.sh", "--stack-name", "test", "--yes")
+    finally:
+        scripts.put(name="test", status="CREATE_COMPLETE")
+    assert refused.status == 1
+    assert "being changed by somebody else" in refused.told
+    early = scripts.run("destroy.sh", "--stack-name", "test", "--retain", "Role", "--yes")
+    assert early.status == 1
+    assert "only after a removal got stuck on them (DELETE_FAILED); this is CREATE_COMPLETE" in early.told
+    assert scripts.exists("test")
