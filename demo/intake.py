@@ -14,7 +14,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 METRICS: Final = {"VideosProcessed": "Sum", "SuccessfulProcessing": "Average", "ProcessingDuration": "Average"}
-POLL_SECONDS: Final = 0.2
+POLL_SECONDS: Final = 0.2  # at first; whoever waits for minutes asks less often, as CloudWatch bills each question
+MAX_POLL_SECONDS: Final = 5.0
 
 
 class Overdue(Exception):
@@ -139,11 +140,12 @@ class Intake:
 
 def wait_for[T](what: str, ask: Callable[[], T | None], seconds: float = 60) -> T:
     """Asks until there is an answer other than None or False. Raises Overdue after `seconds`."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         answer = ask()
         if answer is not None and answer is not False:
             return answer
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise Overdue(f"{what} did not come within {seconds:g} s")
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(POLL_SECONDS + waited / 10, MAX_POLL_SECONDS))

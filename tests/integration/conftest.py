@@ -1,6 +1,8 @@
 """A deployed stack: on the local cloud by default, a real one with `--stack NAME`. No test knows which."""
 
+import json
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,18 +41,35 @@ def mailbox(cloud) -> Path:
 
 
 @pytest.fixture(scope="session")
+def environment(intake) -> str:
+    """The stack's EnvironmentSuffix: a dimension of its metrics."""
+    [stack] = intake.client("cloudformation").describe_stacks(StackName=intake.stack_name)["Stacks"]
+    return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}["EnvironmentSuffix"]
+
+
+@pytest.fixture(scope="session")
 def inbox(intake) -> Iterator[str]:
-    """The URL of a queue subscribed to the outcomes: the JSON voice, as a program hears it."""
+    """The URL of a queue subscribed to the outcomes: the JSON voice, as a program hears it.
+
+    It is made with its policy: one that is set later may take a minute to hold, and SNS gives up a message that a queue
+    refuses. Its name is new each time: SQS does not take one again within a minute.
+    """
     sqs, sns = intake.client("sqs"), intake.client("sns")
-    url = sqs.create_queue(QueueName="video-intake-test-inbox")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    topic = intake.outputs["OutcomeTopicArn"]
-    policy = (
-        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},'
-        f'"Action":"sqs:SendMessage","Resource":"{arn}","Condition":{{"ArnEquals":{{"aws:SourceArn":"{topic}"}}}}}}]}}'
-    )
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
-    yield url
-    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
-    sqs.delete_queue(QueueUrl=url)
+    topic, name = intake.outputs["OutcomeTopicArn"], f"video-intake-inbox-{uuid.uuid4()}"
+    _, partition, _, region, account, _ = topic.split(":")
+    arn = f"arn:{partition}:sqs:{region}:{account}:{name}"
+    admits_the_topic = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [admits_the_topic]})
+    url = sqs.create_queue(QueueName=name, Attributes={"Policy": policy, "MessageRetentionPeriod": "3600"})["QueueUrl"]
+    try:
+        subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
+        yield url
+        sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    finally:
+        sqs.delete_queue(QueueUrl=url)

@@ -83,8 +83,7 @@ def test_people_hear_of_failures_only(mailbox, messages):
     assert "Upload it again" in cut_off
 
 
-def test_success_and_failure_are_counted(intake, request, outcomes):
-    environment = "test" if not request.config.getoption("--stack") else intake.stack_name.rsplit("-", 1)[-1]
+def test_success_and_failure_are_counted(intake, environment, outcomes):
     good = sum(sample.verdict == "success" for sample in SAMPLES.values())
 
     def values() -> dict | None:

@@ -1,0 +1,69 @@
+"""scripts/verify.sh itself: it believes a healthy stack, and no other; and it leaves nothing behind."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from demo.intake import wait_for
+
+from .test_replay import broken
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def verify(cloud, intake):
+    if cloud is None:
+        pytest.skip("a live stack is verified by scripts/verify.sh itself, and nobody's is broken on purpose")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        command = [str(ROOT / "scripts/verify.sh"), *arguments]
+        done = subprocess.run(command, cwd="/", env=os.environ, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def traces(intake) -> list[str]:
+    """What it makes for itself, and should not leave."""
+    versions = intake.client("s3").list_object_versions(Bucket=intake.bucket)
+    keys = [each["Key"] for kind in ("Versions", "DeleteMarkers") for each in versions.get(kind, [])]
+    subscriptions = intake.client("sns").list_subscriptions_by_topic(TopicArn=intake.outputs["OutcomeTopicArn"])
+    queues = intake.client("sqs").list_queues(QueueNamePrefix="video-intake-inbox").get("QueueUrls", [])
+    return [
+        *(key for key in keys if "verify/" in key),
+        *(each["SubscriptionArn"] for each in subscriptions["Subscriptions"] if each["Protocol"] == "sqs"),
+        *queues,
+    ]
+
+
+def test_a_healthy_stack_passes_and_nothing_is_left_behind(verify, intake):
+    before = traces(intake)
+    status, said = verify("--stack-name", intake.stack_name)
+    assert status == 0, said
+    assert said.count("PASSED") == 6, said
+    assert f"{intake.stack_name} works." in said
+    assert traces(intake) == before
+
+
+def test_a_stack_whose_function_fails_does_not_pass_and_nothing_is_left_behind(verify, intake):
+    before, queue = traces(intake), intake.outputs["FailedEventsQueueUrl"]
+    try:
+        with broken(intake):
+            status, said = verify("--stack-name", intake.stack_name)
+            wait_for("both dead letters", lambda: intake.failed_events() == 2)
+    finally:
+        intake.client("sqs").purge_queue(QueueUrl=queue)
+    assert status == 1
+    assert "PASSED" not in said
+    assert "An event has failed for good" in said
+    assert "dead-letters --stack" in said
+    assert traces(intake) == before
+
+
+def test_a_stack_that_is_not_there_is_said_at_once(verify):
+    status, said = verify("--env", "nowhere")
+    assert status == 1
+    assert "there is no stack video-intake-nowhere" in said
