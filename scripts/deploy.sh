@@ -179,7 +179,7 @@ discard() { # what was looked at and not executed, so that nothing of it is left
   [ -z "$change_set" ] || aws cloudformation delete-change-set --change-set-name "$change_set" 2>/dev/null || true
   if [ -z "$status" ]; then # there was none before; now there may be the empty one that the change set came with
     look_at_stack "$stack"
-    [ "$status" != REVIEW_IN_PROGRESS ] || aws cloudformation delete-stack --stack-name "$stack"
+    [ "$status" != REVIEW_IN_PROGRESS ] || aws cloudformation delete-stack --stack-name "$stack" 2>/dev/null || true
   fi
 }
 trap 'discard; rm -rf "$work"' EXIT
