@@ -85,7 +85,7 @@ in_the_way() {
     "StackResourceSummaries[?ResourceStatus=='DELETE_FAILED'].[LogicalResourceId, ResourceStatusReason]"
 }
 
-if [ -n "$status" ]; then
+if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then # which has neither resources nor a template yet
   if [ "$status" = DELETE_FAILED ]; then
     say "An earlier removal got stuck:"
     in_the_way | sed 's/^/  /' >&2
