@@ -75,6 +75,11 @@ class RunningFunction:
         reserved = self.declared.reserved_concurrency
         return (UNRESERVED_WORKERS, False) if reserved is None else (int(reserved), True)
 
+    def _is_stopped(self) -> bool:
+        """With a reserved concurrency of 0 Lambda gives every new event up at once, without a try.
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
+        return self._limit() == (0, True)
+
     # Invocations
 
     def run_now(self, payload: bytes) -> Outcome:
@@ -162,7 +167,7 @@ class RunningFunction:
                 return None
             limit, reserved = self._limit()
             expired = self._queue[0].received + self._event_age() < self.lambdas.now()
-            if self._busy >= limit and not expired:
+            if self._busy >= limit and not expired and not self._is_stopped():
                 if reserved:
                     self._throttle()
                 self._changed.wait(0.5)
@@ -211,10 +216,11 @@ class RunningFunction:
     def _try(self, event: QueuedEvent) -> bool:
         """Run the event once more; whether that was the last time."""
         age = self.lambdas.now() - event.received
-        if age > self._event_age():
+        if age > self._event_age() or self._is_stopped():
             with self._changed:
                 self._busy -= 1
-            self._give_up(event, "EventAgeExceeded", None)
+            condition = "EventAgeExceeded" if age > self._event_age() else "RetriesExhausted"  # AWS documents no other
+            self._give_up(event, condition, None)
             return True
         self.output.metric(AsyncEventAge=age * 1000)
         event.attempts += 1

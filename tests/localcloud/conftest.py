@@ -1,5 +1,6 @@
 """One local cloud and one stack for all of these tests, deployed by the real AWS CLI."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -60,6 +61,18 @@ class Deployed:
         return self.aws("cloudformation", "deploy", "--template-file", str(packaged), "--stack-name", stack,
                         "--s3-bucket", "artifacts", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides",
                         *parameters)  # fmt: skip
+
+    @contextlib.contextmanager
+    def busy(self, seconds):
+        """All the concurrency that the function has is taken, for so long."""
+        functions, name = self.client("lambda"), self.outputs["Function"]
+        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+        payload = json.dumps({"busy": seconds})
+        functions.invoke(FunctionName=name, InvocationType="Event", Payload=payload)
+        try:
+            yield
+        finally:
+            functions.delete_function_concurrency(FunctionName=name)
 
     def upload(self, key, body=b"12345678"):
         return self.client("s3").put_object(Bucket=self.outputs["Bucket"], Key=key, Body=body)["VersionId"]

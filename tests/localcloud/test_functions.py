@@ -57,6 +57,16 @@ def test_an_upload_is_processed_with_its_version_tags_mail_log_and_metric(deploy
     assert wait_for(lambda: f"REPORT RequestId: {result['request']}" in deployed.log())
 
 
+def test_a_reserved_concurrency_of_0_makes_dead_letters_at_once(deployed):
+    limits, name = deployed.client("lambda"), deployed.outputs["Function"]
+    limits.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        deployed.upload("while stopped.mp4")
+        assert deployed.dead_letter("while+stopped.mp4")["requestContext"]["approximateInvokeCount"] == 0
+    finally:
+        limits.delete_function_concurrency(FunctionName=name)
+
+
 def test_a_filter_policy_keeps_mails_away(deployed):
     deployed.upload("fine.mp4")
     deployed.result("fine.mp4")
@@ -108,13 +118,13 @@ def test_a_dead_letter_rings(deployed):
 def test_beyond_the_reserved_concurrency_calls_are_throttled_and_events_wait(deployed):
     functions, name = deployed.client("lambda"), deployed.outputs["Function"]
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    try:
-        with pytest.raises(functions.exceptions.TooManyRequestsException):
-            invoke(deployed, {})
+    with pytest.raises(functions.exceptions.TooManyRequestsException):
+        invoke(deployed, {})
+    before = metric(deployed, "AWS/Lambda", "Throttles", {"FunctionName": name})
+    assert before >= 1
+    with deployed.busy(2):
         deployed.upload("patient.mp4")
-        wait_for(lambda: metric(deployed, "AWS/Lambda", "Throttles", {"FunctionName": name}) >= 2)
-    finally:
-        functions.delete_function_concurrency(FunctionName=name)
+        wait_for(lambda: metric(deployed, "AWS/Lambda", "Throttles", {"FunctionName": name}) > before)
     began = time.monotonic()
     deployed.result("patient.mp4")
     assert time.monotonic() - began < 10

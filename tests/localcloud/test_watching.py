@@ -84,13 +84,10 @@ def test_an_alarm_over_an_expression_tells_of_its_metrics(deployed):
 
 
 def test_what_was_throttled_is_tried_ever_later_and_tells_its_age(deployed):
-    functions, name = deployed.client("lambda"), deployed.outputs["Function"]
-    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    try:
+    name = deployed.outputs["Function"]
+    with deployed.busy(4):
         deployed.upload("tried later.mp4")
         ages = wait_for(lambda: len(found := _values(deployed, "AsyncEventAge", name)) >= 2 and found)
-    finally:
-        functions.delete_function_concurrency(FunctionName=name)
     deployed.result("tried later.mp4")
     assert max(ages) >= 1000, "the second try comes a second after the first"
 

@@ -15,6 +15,7 @@ blocks = []
 
 def handler(event, context):
     if "Records" not in event:
+        time.sleep(event.get("busy", 0))
         return {"event": event, "environment": sorted(os.environ), "modules": _foreign_modules()}
     for record in event["Records"]:
         stored = record["s3"]["object"]
