@@ -50,6 +50,11 @@ cloud: $(READY) ## Deploy to a cloud on this machine and leave it running until 
 test: $(READY) ## Run the tests; some of them: TESTS="tests/unit -k email"
 	@python -m pytest -q $(TESTS)
 
+.PHONY: coverage
+coverage: $(READY) ## Run the tests and list the lines and branches of src/ that they leave out; fails under 95 %
+	@mkdir -p build && coverage run -m pytest -q $(TESTS)
+	@coverage report
+
 # s3fs wants an older botocore than the one that is deployed, so what only the benchmarks need lies beside .venv
 BENCH_READY := build/bench/packages/.ready
 

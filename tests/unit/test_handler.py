@@ -1,0 +1,158 @@
+"""The function's own code in this process, on moto's services: what no single upload shows."""
+
+import hashlib
+import importlib
+import json
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+
+import once
+import publisher
+from events import parse
+from tests.reliability.test_any_order import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
+
+BROKEN = b"no video, whatever its name says"
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """A bucket, a table, a topic with a queue on it, and the handler after a cold start."""
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        s3, sns, sqs = boto3.client("s3"), boto3.client("sns"), boto3.client("sqs")
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        sns.create_topic(Name=TOPIC)
+        inbox = sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        arn = f"arn:aws:sqs:{REGION}:{DEFAULT_ACCOUNT_ID}:inbox"
+        sns.subscribe(TopicArn=TOPIC_ARN, Protocol="sqs", Endpoint=arn)
+        boto3.client("dynamodb").create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        handler = importlib.reload(importlib.import_module("handler"))
+
+        def heard() -> list[str]:
+            answer = sqs.receive_message(QueueUrl=inbox, MaxNumberOfMessages=10)
+            messages = [json.loads(json.loads(one["Body"])["Message"]) for one in answer.get("Messages", [])]
+            return [message["source"]["key"] for message in messages]
+
+        yield SimpleNamespace(s3=s3, sns=sns, handler=lambda event: handler.handler(event, CONTEXT), heard=heard)
+
+
+def uploaded(world, key: str, content: bytes = BROKEN) -> dict:
+    """The record that announces it."""
+    version = world.s3.put_object(Bucket=BUCKET, Key=key, Body=content)["VersionId"]
+    etag = hashlib.md5(content).hexdigest()
+    return {
+        "eventName": "ObjectCreated:Put",
+        "eventTime": "2026-07-01T10:00:00.000Z",
+        "s3": {
+            "bucket": {"name": BUCKET},
+            "object": {"key": key, "versionId": version, "size": len(content), "eTag": etag},
+        },
+    }
+
+
+def test_each_record_of_an_event_has_its_outcome(world):
+    outcomes = world.handler({"Records": [uploaded(world, "a.mp4"), uploaded(world, "b.mp4")]})
+    assert [(one["key"], one["reason"]) for one in outcomes] == [("a.mp4", "not-a-video"), ("b.mp4", "not-a-video")]
+    assert sorted(world.heard()) == ["a.mp4", "b.mp4"]
+
+
+def test_the_fault_of_one_record_is_raised_and_stops_no_other(world):
+    elsewhere = uploaded(world, "a.mp4")
+    elsewhere["s3"]["bucket"]["name"] = "not-ours"
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        world.handler({"Records": [elsewhere, uploaded(world, "b.mp4")]})
+    assert world.heard() == ["b.mp4"]
+
+
+def test_the_faults_of_several_records_are_raised_together(world):
+    records = [uploaded(world, "a.mp4"), uploaded(world, "b.mp4"), uploaded(world, "c.mp4")]
+    for record in records[:2]:
+        record["s3"]["bucket"]["name"] = "not-ours"
+    with pytest.RaisesGroup(ClientError, ClientError):
+        world.handler({"Records": records})
+    assert world.heard() == ["c.mp4"]
+
+
+def test_a_task_of_batch_operations_is_answered_in_its_schema(world):
+    [there, gone] = [uploaded(world, key)["s3"]["object"] for key in ("a b.mp4", "gone.mp4")]
+    world.s3.delete_object(Bucket=BUCKET, Key=gone["key"], VersionId=gone["versionId"])
+    tasks = [
+        {
+            "taskId": name,
+            "s3Key": quote(described["key"]),
+            "s3VersionId": described["versionId"],
+            "s3BucketArn": f"arn:aws:s3:::{BUCKET}",
+        }
+        for name, described in (("one", there), ("two", gone))
+    ]
+    answer = world.handler({"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {"id": "j"}, "tasks": tasks})
+    assert {one["taskId"]: one["resultCode"] for one in answer["results"]} == {"one": "Succeeded", "two": "Succeeded"}
+    assert world.heard() == ["a b.mp4"]
+
+
+def test_a_version_is_done_when_it_has_its_outcome_and_not_before(world):
+    event = {"Records": [uploaded(world, "a.mp4")]}
+    [upload] = parse(event)
+    dynamodb = boto3.client("dynamodb")
+    assert not once.is_done(TABLE, dynamodb, upload)
+    world.handler(event)
+    assert once.is_done(TABLE, dynamodb, upload)
+    assert world.handler(event)[0]["key"] == "a.mp4"
+    assert len(world.heard()) == 1, "a duplicate is answered, and tells nobody"
+
+
+def test_a_locked_version_is_not_done(world):
+    event = {"Records": [uploaded(world, "a.mp4")]}
+    [upload] = parse(event)
+    seen = []
+    looking = once.once(
+        lambda upload: seen.append(once.is_done(TABLE, boto3.client("dynamodb"), upload)) or {},
+        TABLE,
+        importlib.import_module("handler").CLIENT,
+        lambda: None,
+    )
+    looking(upload=upload)
+    assert seen == [False]
+    assert once.is_done(TABLE, boto3.client("dynamodb"), upload)
+
+
+# What is merged into the tags
+
+
+@pytest.mark.parametrize("theirs", [0, 8, 9, 10])
+def test_the_tags_of_users_stay_and_ours_take_the_room_that_is_left(theirs):
+    before = {f"tag{number}": str(number) for number in range(theirs)} | {"video-intake:status": "success"}
+    after = publisher.merged(before, {"status": "failure", "failure": {"reason": "empty"}})
+    assert {key: value for key, value in after.items() if key.startswith("tag")} == {
+        key: value for key, value in before.items() if key.startswith("tag")
+    }
+    ours = [("video-intake:status", "failure"), ("video-intake:reason", "empty")]
+    assert [pair for pair in after.items() if pair[0].startswith("video-intake:")] == ours[: 10 - theirs]
+
+
+def test_a_success_leaves_no_reason_behind():
+    before = {"video-intake:status": "failure", "video-intake:reason": "empty"}
+    assert publisher.merged(before, {"status": "success"}) == {"video-intake:status": "success"}
+
+
+def test_a_tag_that_may_not_be_set_is_a_fault_of_the_world():
+    client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+    result = {"status": "success", "source": {"bucket": "b", "key": "a.mp4", "versionId": "v"}}
+    stubber = Stubber(client)
+    stubber.add_client_error("get_object_tagging", "AccessDenied")
+    with stubber, pytest.raises(ClientError, match="AccessDenied"):
+        publisher.Publisher(client, None, "topic", "test")._tag(result)
