@@ -55,6 +55,18 @@ coverage: $(READY) ## Run the tests and list the lines and branches of src/ that
 	@mkdir -p build && coverage run -m pytest -q $(TESTS)
 	@coverage report
 
+MUTATE_READY := build/mutate/packages/.ready
+
+$(MUTATE_READY): requirements-mutate.txt $(READY)
+	@rm -rf $(@D) && python -m pip install --quiet --target $(@D) --requirement $<
+	@touch $@
+
+.PHONY: mutate
+mutate: $(MUTATE_READY) ## Change the pure modules in every small way and list what no test noticed; one of them: MODULE=events
+	@rm -rf mutants
+	@export PYTHONPATH=$(CURDIR)/build/mutate/packages; \
+	  python -m mutmut run --max-children 1 $(if $(MODULE),"$(MODULE).*") && python -m mutmut results
+
 # s3fs wants an older botocore than the one that is deployed, so what only the benchmarks need lies beside .venv
 BENCH_READY := build/bench/packages/.ready
 
@@ -118,5 +130,5 @@ cost: $(READY) ## Dollars a month: ARGS="--videos-a-day 20000 --mb 900" (ARGS=--
 
 .PHONY: clean
 clean: ## Remove what was made here: .venv, packages, caches
-	rm -rf .venv build demo-output .localcloud .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build mutants demo-output .localcloud .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,329 @@
+"""Pure modules to the letter: what other tests ask of them in general. `make mutate` looks here for its survivors."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
+
+import pytest
+
+import batch
+import events
+import messages
+import results
+import signatures
+from demo.samples import video
+from events import Upload
+from inspector import Limits
+from judge import judge
+from storyboard import Storyboard
+from tests.unit.conftest import File
+from tests.unit.test_results import COST, UPLOAD
+from verdicts import Rejected
+
+ANNOUNCED = {
+    "eventName": "ObjectCreated:CompleteMultipartUpload",
+    "eventTime": "2026-07-01T10:00:00.000Z",
+    "s3": {
+        "bucket": {"name": "the-bucket"},
+        "object": {"key": "a.mp4", "versionId": "v1", "size": 5, "eTag": "e1", "sequencer": "0A"},
+    },
+}
+
+# What a person reads
+
+
+def a_success(**video_facts) -> dict:
+    facts = {
+        "codec": "hevc",
+        "profile": "Main 10",
+        "displayWidth": 3840,
+        "displayHeight": 2160,
+        "frameRate": "30000/1001",
+        "hdr": "HLG",
+        "bitDepth": 10,
+    }
+    english = {"codec": "aac", "channelLayout": "stereo", "sampleRate": 48000, "language": "eng"}
+    return {
+        "source": {"bucket": "b", "key": "a/b.mov", "versionId": "v1", "size": 12_345_678, "uploadedAt": "then"},
+        "container": {"format": "mov", "duration": 3661.0, "bitRate": 12_345_678},
+        "video": facts | video_facts,
+        "audio": [english, {"codec": "opus", "channelLayout": None, "sampleRate": None, "language": None}],
+        "poster": {"key": "results/a/b.mov/v1/poster.jpg"},
+        "resultKey": "results/a/b.mov/v1/result.json",
+        "warnings": ["It is odd."],
+    }
+
+
+def test_the_mail_of_a_success():
+    assert messages.email(a_success()) == (
+        "a/b.mov is a playable video.\n"
+        "\n"
+        "Picture  3840 x 2160, HEVC Main 10, 29.97 frames/s, HDR (HLG, 10 bit)\n"
+        "Length   1:01:01\n"
+        "Sound    AAC stereo 48000 Hz eng; OPUS\n"
+        "File     MOV, 12.3 MB, 12.3 Mbit/s\n"
+        "Note     It is odd.\n"
+        "\n"
+        "Video    s3://b/a/b.mov\n"
+        "         version v1\n"
+        "Poster   s3://b/results/a/b.mov/v1/poster.jpg\n"
+        "Result   s3://b/results/a/b.mov/v1/result.json\n"
+        "Uploaded then\n"
+    )
+
+
+def test_the_mail_of_a_success_of_which_little_is_known():
+    little = a_success(codec="cinepak", profile=None, frameRate=None, hdr=None) | {"audio": [], "warnings": []}
+    little["container"] = {"format": "mov", "duration": None, "bitRate": None}
+    del little["poster"]
+    assert messages.email(little).splitlines()[2:8] == [
+        "Picture  3840 x 2160, cinepak",
+        "Length   not said by the file",
+        "Sound    none",
+        "File     MOV, 12.3 MB",
+        "",
+        "Video    s3://b/a/b.mov",
+    ]
+
+
+def test_the_mail_of_a_failure():
+    failure = results.document(replace(UPLOAD, key="a.mp4"), Rejected("truncated", lastSampleEnd=99, fileEnd=50), COST)
+    assert messages.email(failure) == (
+        "a.mp4 is not a playable video.\n"
+        "\n"
+        "Why      The file ends too early: the upload or the recording was cut off.\n"
+        "Advice   Upload it again; if it does not play to its end at its source either, the recording was cut off.\n"
+        "Size     1.23 kB\n"
+        "Seen     lastSampleEnd: 99, fileEnd: 50\n"
+        "\n"
+        "Video    s3://videos/a.mp4\n"
+        "         version 3HL4kqtJlcpXrof3\n"
+        "Result   s3://videos/results/a.mp4/3HL4kqtJlcpXrof3/result.json\n"
+        "Uploaded 2026-07-01T10:00:00.000Z\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_000, "999 kB"), (1_000_000, "1 MB"),
+     (1e9, "1 GB"), (25e9, "25 GB"), (2.5e12, "2.5e+03 GB")],
+)  # fmt: skip
+def test_sizes_read_well(size, text):
+    empty = results.document(replace(UPLOAD, size=size), Rejected("empty"), COST)
+    assert f"\nSize     {text}\n" in messages.email(empty)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(60, "0:01:00"), (60.4, "0:01:00"), (3599, "0:59:59"), (3600 * 61 + 60, "61:01:00")]
+)
+def test_lengths_read_well(seconds, text):
+    result = a_success()
+    result["container"]["duration"] = seconds
+    assert f"\nLength   {text}\n" in messages.email(result)
+
+
+def test_attributes_are_such_as_sns_takes():
+    for result in (a_success() | {"status": "success"}, {"status": "failure", "failure": {"reason": "empty"}}):
+        given = messages.attributes(result, "dev")
+        assert {(one["DataType"], len(one)) for one in given.values()} == {("String", 2)}
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_subject_that_just_fits_is_not_cut(over):
+    key = "~" * (messages.MAX_SUBJECT - len("Video ready: ") + over - 4) + ".mp4"
+    subject = messages.subject({"source": {"key": key}})
+    assert len(subject) == messages.MAX_SUBJECT
+    assert subject == "Video ready: " + ("..." + key[4:] if over else key)
+
+
+# What S3 announces, and what a job asks for
+
+
+def test_every_field_of_an_upload_is_what_was_announced():
+    assert events.parse({"Records": [ANNOUNCED | {events.ATTEMPT: 7}]}) == [
+        Upload("the-bucket", "a.mp4", "v1", 5, "e1", "0A", "2026-07-01T10:00:00.000Z", "7")
+    ]
+
+
+def test_what_need_not_be_announced():
+    entity = {name: value for name, value in ANNOUNCED["s3"]["object"].items() if name != "sequencer"}
+    record = ANNOUNCED | {"s3": ANNOUNCED["s3"] | {"object": entity}}
+    [upload] = events.parse({"Records": [record]})
+    assert (upload.sequencer, upload.attempt) == ("", "")
+
+
+def test_a_wrong_event_is_named():
+    with pytest.raises(ValueError, match=r"^not an upload: ObjectRemoved:Delete$"):
+        events.parse({"Records": [ANNOUNCED | {"eventName": "ObjectRemoved:Delete"}]})
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """A machine that does not keep UTC."""
+    monkeypatch.setenv("TZ", "XXX-5")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_moments_are_written_as_s3_writes_them():
+    summer = timezone(timedelta(hours=2))
+    assert events.timestamp(datetime(2026, 7, 1, 12, 0, 0, 123_999, summer)) == "2026-07-01T10:00:00.123Z"
+    assert events.timestamp(datetime(2026, 7, 1, tzinfo=UTC)) == "2026-07-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("event", [{"tasks": []}, {"invocationSchemaVersion": "1.0"}, {"Records": []}])
+def test_other_events_are_no_job(event):
+    assert not batch.recognises(event)
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        ({"s3Key": "a.mp4"}, "The task names no bucket or no key."),
+        ({"s3Bucket": "b"}, "The task names no bucket or no key."),
+        (
+            {"s3Bucket": "b", "s3Key": "a.mp4"},
+            "The manifest names no version. Make it of bucket, key and version id (scripts/replay.py batch).",
+        ),
+    ],
+)
+def test_a_job_hears_in_a_sentence_what_is_wrong_with_its_task(task, told):
+    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task | {"taskId": "t"}]}
+    [answer] = batch.answer(event, lambda _: pytest.fail("it is not to be tried"))["results"]
+    assert answer == {"taskId": "t", "resultCode": "PermanentFailure", "resultString": told}
+
+
+# Where results lie, and what they name
+
+
+def test_the_names_of_a_videos_files(inspection):
+    sheet = Storyboard(b"jpeg", "vtt", columns=1, rows=2, tile_width=3, tile_height=4, frames=5)
+    found = replace(inspection, storyboard=sheet)
+    result = results.document(replace(UPLOAD, key="a.mp4"), found, COST)
+    folder = "results/a.mp4/3HL4kqtJlcpXrof3/"
+    assert result["resultKey"] == folder + "result.json"
+    assert result["storyboard"] == {
+        "key": folder + "storyboard.jpg",
+        "vttKey": folder + "storyboard.vtt",
+        "columns": 1,
+        "rows": 2,
+        "tileWidth": 3,
+        "tileHeight": 4,
+        "frames": 5,
+    }
+    assert results.pictures(result, found) == {
+        folder + "poster.jpg": inspection.poster.jpeg,
+        folder + "storyboard.jpg": b"jpeg",
+        folder + "storyboard.vtt": b"vtt",
+    }
+    assert results.pictures(result, replace(found, poster=None)).keys() == {
+        folder + "storyboard.jpg",
+        folder + "storyboard.vtt",
+    }
+    assert results.pictures(result, Rejected("empty")) == {}
+
+
+def test_a_key_that_just_fits_is_not_cut():
+    room = 1024 - len("results/") - len(f"/{UPLOAD.version_id}/") - len("storyboard.jpg")
+    fits, longer = "x" * room, "x" * (room + 1)
+    assert results.folder(replace(UPLOAD, key=fits)) == f"results/{fits}/{UPLOAD.version_id}/"
+    cut = results.folder(replace(UPLOAD, key=longer))
+    assert len(cut) == len(results.folder(replace(UPLOAD, key=fits)))
+    assert cut.split("/")[1][-65] == "~"
+
+
+def test_a_wrong_name_is_told(inspection):
+    result = results.document(replace(UPLOAD, key="a.MOV"), inspection, COST)
+    assert result["warnings"][0] == "The name ends in .mov, but the file is MP4."
+
+
+def test_a_rejection_says_its_reason_and_its_sentence():
+    assert str(Rejected("unsupported-codec", codec="zzz9")) == (
+        "unsupported-codec: The video is encoded as zzz9, for which there is no decoder."
+    )
+
+
+# What a file is, by its first bytes
+
+
+@pytest.mark.parametrize("magic", [b"RIFF", b"RIFX", b"ON2 "])
+@pytest.mark.parametrize("form", [b"AVI ", b"AVIX", b"AVI\x19", b"AVIF"])
+def test_the_forms_of_avi(magic, form):
+    assert signatures.container(magic + b"\x10\x20\x30\x40" + form + bytes(500)) == signatures.AVI
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"RIFF\x10\x20\x30\x40WAVE", b"RIFF\x10\x20\x30\x40avi ", b"XXXX\x10\x20\x30\x40AVI ", b"RIFF", b"", b"xxxxftyX"],
+)
+def test_no_container_of_ours(head):
+    assert signatures.container(head + bytes(500)) is None
+
+
+@pytest.mark.parametrize("box", sorted(signatures.FIRST_BOXES))
+def test_every_first_box(box):
+    assert signatures.container(b"\0\0\0\x20" + box) == signatures.ISOBMFF
+
+
+@pytest.mark.parametrize(("offset", "signature", "name"), signatures.OTHERS)
+def test_what_is_none_of_ours_is_told_by_name(offset, signature, name):
+    assert signatures.describe(bytes(offset) + signature + bytes(512)) == name
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"G" + bytes(187) + b"G" + bytes(400), "an MPEG transport stream"),
+        (b"G" + bytes(600), "an unknown kind of file"),
+        (bytes(188) + b"G" + bytes(400), "an unknown kind of file"),
+        ("Ein kurzer Brief an die Größten,\n\tmit Zeilen.".encode(), "text"),
+        (b"cut within a letter: \xc3", "text"),
+        (b"latin letters: \xe9 and more", "an unknown kind of file"),
+        (b"a bell: \x07", "an unknown kind of file"),
+    ],
+)
+def test_what_has_no_signature(head, name):
+    assert signatures.describe(head) == name
+
+
+# One video from its ranges to its result
+
+
+def judged(content: bytes, **limits) -> SimpleNamespace:
+    file = File(content)
+    result, pictures = judge(replace(UPLOAD, size=len(content)), file.fetch, Limits(**limits), seconds=20)
+    return SimpleNamespace(result=result, pictures=pictures, ranges=file.ranges)
+
+
+def test_a_playable_video_is_judged_with_what_that_took():
+    began = time.monotonic()
+    good = judged(video(seconds=0.2))
+    took = (time.monotonic() - began) * 1000
+    assert good.result["status"] == "success"
+    assert good.pictures[good.result["poster"]["key"]].startswith(b"\xff\xd8")
+    inspection = good.result["inspection"]
+    assert inspection["requests"] == len(good.ranges)
+    assert inspection["bytesRead"] == sum(end - start for start, end in good.ranges)
+    assert 1 <= inspection["roundTrips"] <= inspection["requests"]
+    assert 0 < inspection["durationMs"] <= took
+
+
+def test_a_rejected_video_is_judged_too():
+    bad = judged(b"no video, whatever its name says")
+    assert (bad.result["status"], bad.result["failure"]["reason"]) == ("failure", "not-a-video")
+    assert bad.pictures == {}
+
+
+def test_the_limits_are_those_that_are_given():
+    assert judged(video(seconds=0.2), max_bytes=64).result["failure"]["reason"] == "too-large-to-decode"
+    assert judged(video(seconds=0.2), max_pixels=64).result["failure"]["reason"] == "too-large-to-decode"
+
+
+def test_there_is_no_time_beyond_what_is_given():
+    content = video(seconds=0.2)
+    result, _ = judge(replace(UPLOAD, size=len(content)), File(content).fetch, Limits(), seconds=-1)
+    assert result["failure"]["reason"] == "too-slow"
