@@ -130,6 +130,15 @@ def test_a_locked_version_is_not_done(world):
     assert once.is_done(TABLE, boto3.client("dynamodb"), upload)
 
 
+@pytest.mark.parametrize("content", [BROKEN, b""])
+def test_of_what_was_deleted_before_its_turn_there_is_no_outcome(world, content):
+    record = uploaded(world, "a.mp4", content)
+    described = record["s3"]["object"]
+    world.s3.delete_object(Bucket=BUCKET, Key="a.mp4", VersionId=described["versionId"])
+    assert world.handler({"Records": [record]}) == [{"key": "a.mp4", "status": "gone"}]
+    assert world.heard() == []
+
+
 # What is merged into the tags
 
 
@@ -156,3 +165,23 @@ def test_a_tag_that_may_not_be_set_is_a_fault_of_the_world():
     stubber.add_client_error("get_object_tagging", "AccessDenied")
     with stubber, pytest.raises(ClientError, match="AccessDenied"):
         publisher.Publisher(client, None, "topic", "test")._tag(result)
+
+
+def test_a_version_that_went_while_it_was_processed_is_not_tagged():
+    client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+    result = {"status": "success", "source": {"bucket": "b", "key": "a.mp4", "versionId": "v"}}
+    stubber = Stubber(client)
+    stubber.add_client_error("get_object_tagging", "NoSuchVersion")
+    with stubber:
+        publisher.Publisher(client, None, "topic", "test")._tag(result)
+    stubber.assert_no_pending_responses()
+
+
+def test_tags_that_stand_already_are_not_written_again():
+    client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+    result = {"status": "success", "source": {"bucket": "b", "key": "a.mp4", "versionId": "v"}}
+    stubber = Stubber(client)
+    stubber.add_response("get_object_tagging", {"TagSet": [{"Key": "video-intake:status", "Value": "success"}]})
+    with stubber:  # which fails at any other call
+        publisher.Publisher(client, None, "topic", "test")._tag(result)
+    stubber.assert_no_pending_responses()
