@@ -51,8 +51,8 @@ test: $(READY) ## Run the tests; some of them: TESTS="tests/unit -k email"
 	@python -m pytest -q $(TESTS)
 
 .PHONY: coverage
-coverage: $(READY) ## Run the tests and list the lines and branches of src/ that they leave out; fails under 95 %
-	@mkdir -p build && coverage run -m pytest -q $(TESTS)
+coverage: $(READY) ## Run the unit tests and list the lines and branches of src/ that they leave out; fails under 95 %
+	@mkdir -p build && coverage run -m pytest -q $(or $(TESTS),tests/unit)
 	@coverage report
 
 MUTATE_READY := build/mutate/packages/.ready
