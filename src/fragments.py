@@ -70,7 +70,7 @@ def choose(
     Where `starts` is empty they are looked for. Raises Rejected("truncated") where the last one is cut off.
     """
     if starts:
-        wanted = {starts[int(place * (len(starts) - 1))] for place in places} | {starts[-1]}
+        wanted = {starts[round(place * (len(starts) - 1))] for place in places} | {starts[-1]}
     else:
         wanted, at_end = _look(reader, layout, first, places)
         if not at_end:  # the first one is no measure of the others: a black beginning, say
@@ -172,25 +172,23 @@ def _between(reader: RangeReader, start: int, end: int) -> Iterable[Box]:
 
 
 def _look(reader: RangeReader, layout: Layout, first: Fragment, places: Sequence[float]) -> tuple[set[int], bool]:
-    """Fragments with pictures, found by their headers in windows as large as the first and a quarter more.
+    """Fragments with pictures: the last that begin in windows, a quarter larger than the first, before each place.
 
     And whether there was one in the window at the end.
     """
     begin = first[0].start
     window = min(max((first[1].end - begin) * 5 // 4, READ_AHEAD), MAX_WINDOW, reader.size - begin)
-    spots = [begin + int((reader.size - begin) * place) for place in places]
-    spots.append(reader.size - window)
-    spots = sorted({min(max(spot, begin), reader.size - window) for spot in spots})
+    ends = [begin + int((reader.size - begin) * place) for place in (*places, 1)]
+    spots = sorted({max(end - window, begin) for end in ends})
     reader.load((spot, spot + window) for spot in spots)
     found, at = set(), -1
     for spot in spots:
         content = reader.peek(spot, window)
-        last = spot == spots[-1]
-        at = content.rfind(b"moof") if last else content.find(b"moof")
+        at = content.rfind(b"moof")
         while at >= 0:
             fragment = _fragment(reader, spot + at - 4) if at >= 4 else None
             if fragment and _has_video(reader, layout, fragment[0]):
                 found.add(spot + at - 4)
                 break
-            at = content.rfind(b"moof", 0, at) if last else content.find(b"moof", at + 1)
+            at = content.rfind(b"moof", 0, at)
     return found, at >= 0

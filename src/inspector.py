@@ -1,5 +1,6 @@
 """What a file is and what it looks like: technical facts and a poster, or the reason why there is none."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -72,7 +73,7 @@ def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
     demuxer = signatures.container(head)
     if demuxer is None:
         raise Rejected("not-a-video", found=signatures.describe(head), firstBytes=head[:16].hex(" "))
-    layout, chosen, early = None, [], None
+    layout, first, starts, early = None, None, [], None
     if demuxer == signatures.AVI:
         riff.check(reader)
     else:
@@ -80,14 +81,21 @@ def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
         if fourcc := layout.encrypted():
             raise Rejected("encrypted", codec=fourcc.decode("latin-1"))
         first = fragments.first(reader, layout) if layout.fragmented else None
-        if first:
-            starts = fragments.indexed(reader, layout, first)
-            if not starts and fragments.estimate(reader, first) <= fragments.WALKED:
-                starts, early = _walk(reader, layout, first, limits)
-            places = POSTER_AT + STORYBOARD_AT if limits.storyboard else POSTER_AT
-            chosen = fragments.choose(reader, layout, first, starts, places)
-    with opened(reader, demuxer, layout, chosen, limits.max_pixels) as video:
-        return _look(video, layout, early, limits)
+    if layout and first:
+        starts = fragments.indexed(reader, layout, first)
+        if not starts and fragments.estimate(reader, first) <= fragments.WALKED:
+            starts, early = _walk(reader, layout, first, limits)
+    # Of fragments the other places are read only where the first one is blank
+    for places in (POSTER_AT[:1], POSTER_AT) if first else (POSTER_AT,):
+        chosen = []
+        if layout and first:
+            wanted = places + STORYBOARD_AT if limits.storyboard else places
+            chosen = fragments.choose(reader, layout, first, starts, wanted)
+        with opened(reader, demuxer, layout, chosen, limits.max_pixels) as video:
+            frame = early or _best_frame(video, places)
+            if places is POSTER_AT or not poster.blank(frame):
+                return _look(video, layout, frame, limits)
+    raise AssertionError("not reached: with all places the loop returns")
 
 
 def _walk(
@@ -114,10 +122,9 @@ def _early_frame(reader: RangeReader, layout: isobmff.Layout, first: Fragment, l
     return None if poster.blank(frame) else frame
 
 
-def _look(video: Opened, layout: isobmff.Layout | None, early: av.VideoFrame | None, limits: Limits) -> Inspection:
+def _look(video: Opened, layout: isobmff.Layout | None, frame: av.VideoFrame, limits: Limits) -> Inspection:
     container, stream = video.container, video.stream
     turn = poster.orientation(stream.codec_context.coded_side_data.get("display_matrix"))
-    frame = early or _best_frame(video)
     seen = facts.of_video(stream, frame, turn, bool(layout and layout.fragmented))
     picture, warnings = None, []
     try:
@@ -141,10 +148,10 @@ def _look(video: Opened, layout: isobmff.Layout | None, early: av.VideoFrame | N
     )
 
 
-def _best_frame(video: Opened) -> av.VideoFrame:
-    """The first frame with something to see, or the first of all where there is none."""
+def _best_frame(video: Opened, places: Sequence[float]) -> av.VideoFrame:
+    """The first frame near `places` with something to see, or the first of all where there is none."""
     best = None
-    for frame in key_frames.near(video, POSTER_AT):
+    for frame in key_frames.near(video, places):
         if not poster.blank(frame):
             return frame
         best = best or frame

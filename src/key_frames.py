@@ -94,12 +94,15 @@ def _inside_group(stream: VideoStream, place: float) -> int:
 
 
 def _group(stream: VideoStream, place: float) -> tuple[int, int]:
-    """The index entries of the key frame at or before `place`, and of the next one (or the last of all)."""
+    """The index entries of the key frame near `place`, and of the next one (or the last of all).
+
+    It is the one before, unless the one behind is much nearer: of fragments not all are there.
+    """
     entries = stream.index_entries
     first, last = entries[0].timestamp, entries[-1].timestamp
     target = first + round((last - first) * place)
-    key = entries.search_timestamp(target, backward=True)
-    if key < 0:
-        key = max(entries.search_timestamp(target, backward=False), 0)
+    key, behind = (entries.search_timestamp(target, backward=backward) for backward in (True, False))
+    if key < 0 or (behind >= 0 and 2 * (entries[behind].timestamp - target) < target - entries[key].timestamp):
+        key = max(behind, 0)
     following = entries.search_timestamp(entries[key].timestamp + 1, backward=False)
     return key, following if following >= 0 else len(entries) - 1
