@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import boto3
 import pytest
 
 import localcloud
+from tests import warm_aws
 
-from . import quick_aws
 from .scripts import Scripts, project
 
 HERE = Path(__file__).parent
@@ -79,15 +80,18 @@ class Deployed:
 
     def result(self, key):
         """What the function wrote about an upload, once it has."""
-        s3 = self.client("s3")
-
-        def stored():
-            listed = s3.list_objects_v2(Bucket=self.outputs["Bucket"], Prefix=f"results/{key}.json")
-            return listed.get("KeyCount")
-
-        wait_for(stored)
-        body = s3.get_object(Bucket=self.outputs["Bucket"], Key=f"results/{key}.json")["Body"].read()
+        wait_for(lambda: self.has_result(key))
+        body = self.client("s3").get_object(Bucket=self.outputs["Bucket"], Key=f"results/{key}.json")["Body"].read()
         return json.loads(body)
+
+    def has_result(self, key):
+        listed = self.client("s3").list_objects_v2(Bucket=self.outputs["Bucket"], Prefix=f"results/{key}.json")
+        return bool(listed["KeyCount"])
+
+    def settled(self):
+        """Whether every event has come to its end."""
+        with urllib.request.urlopen(f"{self.cloud.endpoint}/_localcloud/events") as answer:
+            return not json.load(answer)["unfinished"]
 
     def dead_letter(self, key):
         """The record that the on-failure destination holds about an upload."""
@@ -124,5 +128,5 @@ def deployed(tmp_path_factory):
 @pytest.fixture(scope="session")
 def scripts(deployed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scripts")
-    with quick_aws.folder(folder / "bin") as tools:
+    with warm_aws.at(folder / "bin") as tools:
         yield Scripts(deployed, project(folder / "a project"), tools)
