@@ -25,6 +25,11 @@ from localcloud.account import Account, role_access_key
 from localcloud.running_function import RunningFunction
 from localcloud.runtime_api import Worker, runtime_folder
 
+# In AWS's words
+NO_PACKAGE = (
+    "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist."
+)
+
 
 class Lambdas:
     """All functions of the account."""
@@ -142,6 +147,8 @@ class Lambdas:
 
         def init(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
             plain_init(self, account_id, spec, *args, **kwargs)
+            if not self.code_bytes:
+                raise models.InvalidParameterValueException(NO_PACKAGE)
             self.logging_config = spec.get("LoggingConfig", {})
 
         def get_configuration(self: Any, on_create: bool = False) -> dict[str, Any]:
@@ -161,8 +168,13 @@ class Lambdas:
             return plain_update(self, updates)
 
         def update_function_code(self: Any, updates: dict[str, Any]) -> Any:
+            before = vars(self) | {"code": dict(self.code)}
             self.architectures = updates.get("Architectures", self.architectures)
-            return plain_code(self, updates)
+            told = plain_code(self, updates)
+            if not self.code_bytes:  # moto takes a package that was deleted for an empty one
+                vars(self).update(before)
+                raise models.InvalidParameterValueException(NO_PACKAGE)
+            return told
 
         def invoke(
             self: Any,

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .conftest import wait_for
 
@@ -128,3 +129,14 @@ def test_beyond_the_reserved_concurrency_calls_are_throttled_and_events_wait(dep
     began = time.monotonic()
     deployed.result("patient.mp4")
     assert time.monotonic() - began < 10
+
+
+def test_a_package_that_was_deleted_is_refused_and_the_function_stays_as_it_was(deployed):
+    s3, functions, name = deployed.client("s3"), deployed.client("lambda"), deployed.outputs["Function"]
+    deleted = {"Bucket": deployed.outputs["Bucket"], "Key": "deleted.zip"}  # it keeps versions
+    s3.put_object(**deleted, Body=b"")
+    s3.delete_object(**deleted)
+    before = functions.get_function_configuration(FunctionName=name)["CodeSha256"]
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        functions.update_function_code(FunctionName=name, S3Bucket=deleted["Bucket"], S3Key=deleted["Key"])
+    assert functions.get_function_configuration(FunctionName=name)["CodeSha256"] == before

@@ -15,8 +15,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 import localcloud
 from demo.deployment import deploy
@@ -25,11 +27,16 @@ from demo.samples import cut, video
 from localcloud.account import ACCOUNT_ID, DEFAULT_REGION
 from tests import warm_aws
 
+from .scripts import FOR_THIS_MACHINE, project
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text()
 NEVER_RUN = "Not run by the test: "
 SECONDS = 30
 KEY = "holiday/beach.mp4"
+PACKAGES = f"video-intake-artifacts-{ACCOUNT_ID}-{DEFAULT_REGION}"
+DESCRIPTION = "Inspects one uploaded video"  # of the function
+OLDER = "Inspects what was uploaded long ago"
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,8 @@ class Shell:
 
     END = "--- end of box ---"
 
-    def __init__(self, environ: dict[str, str], errors: Path):
-        self.environ, self._errors = environ, errors
+    def __init__(self, environ: dict[str, str], folder: Path):
+        self.environ, self.folder, self._errors = environ, folder, folder / "errors"
         self.beginning: list[Box] = []
         self._bash: subprocess.Popen[str] | None = None
 
@@ -154,9 +161,19 @@ class Stage:
         listed = self.intake.client("sns").list_subscriptions_by_topic(TopicArn=self.intake.outputs[topic])
         return {one["Endpoint"] for one in listed["Subscriptions"] if one["Protocol"] == "email"}
 
+    def stack(self) -> dict[str, Any]:
+        [described] = self.intake.client("cloudformation").describe_stacks(StackName=self.intake.stack_name)["Stacks"]
+        return dict(described)
+
     def parameters(self) -> dict[str, str]:
-        described = self.intake.client("cloudformation").describe_stacks(StackName=self.intake.stack_name)
-        return {one["ParameterKey"]: one["ParameterValue"] for one in described["Stacks"][0]["Parameters"]}
+        return {one["ParameterKey"]: one["ParameterValue"] for one in self.stack()["Parameters"]}
+
+    def tags(self) -> set[str]:
+        return {f"{one['Key']}={one['Value']}" for one in self.stack()["Tags"]}
+
+    def function(self) -> dict[str, Any]:
+        name = self.intake.outputs["FunctionName"]
+        return dict(self.intake.client("lambda").get_function_configuration(FunctionName=name))
 
 
 FILM = video("mp4", seconds=0.5, size=(160, 90), audio=None)
@@ -184,7 +201,7 @@ def stage(tmp_path_factory) -> Iterator[Stage]:
         set_by_the_page = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PAGER")
         environ = {name: value for name, value in cloud.environ.items() if name not in set_by_the_page}
         environ |= {name: before[name] for name in ("PATH", "TMPDIR") if name in before} | {"HOME": str(folder)}
-        shell = Shell(environ, folder / "errors")
+        shell = Shell(environ, folder)
         with warm_aws.at(folder / "bin") as quick:
             shell.beginning = [*CHAPTERS[BEGINNING], Box(f"PATH={quick}:$PATH", 0)]
             yield Stage(intake, cloud, shell)
@@ -206,7 +223,7 @@ def _nothing_special(_: Stage) -> Iterator[int | None]:
 
 
 def test_a_box_in_which_anything_fails_is_noticed(tmp_path):
-    shell = Shell({"PATH": os.environ["PATH"]}, tmp_path / "errors")
+    shell = Shell({"PATH": os.environ["PATH"]}, tmp_path)
     for command in ("false\ntrue", "false | true", "echo $unheard_of", "true; exit 3"):
         with pytest.raises(AssertionError):
             shell.run(Box(command, 0))
@@ -312,40 +329,41 @@ def what_became_of_a_video(stage: Stage) -> Iterator[int | None]:
 
 @scene("Upgrade")
 def upgrade(stage: Stage) -> Iterator[int | None]:
-    before = stage.parameters()
+    older = stage.shell.folder / "older.yaml"
+    text = stage.shell.run(
+        Box('aws cloudformation get-template --stack-name "$STACK" --query TemplateBody --output text', 0)
+    )
+    older.write_text(text.replace(DESCRIPTION, OLDER))
+    prefix = f"--s3-bucket {PACKAGES} --s3-prefix video-intake/{stage.intake.stack_name}"
+    stage.shell.run(
+        Box(f'aws cloudformation deploy --stack-name "$STACK" --template-file {older} {prefix} '
+            f"--capabilities CAPABILITY_IAM --tags {' '.join(sorted(stage.tags()))}", 0)
+    )  # fmt: skip
+    assert not stage.function()["Description"].startswith(DESCRIPTION)
+    before = stage.parameters(), stage.tags()
+    yield 1
+    assert "ProcessorFunction (Lambda Function): Description" in stage.printed[0]
+    assert not stage.function()["Description"].startswith(DESCRIPTION), "a plan"
     yield
-    assert stage.parameters() == before
-    template = Path(stage.shell.run(Box('echo ~/"$STACK-before.yaml"', 0)).strip())
-    assert "ProcessorFunction" in template.read_text()
+    assert f"{stage.intake.stack_name} works" in stage.printed[1]
+    assert stage.function()["Description"].startswith(DESCRIPTION)
+    assert (stage.parameters(), stage.tags()) == before
 
 
 @scene("Roll back")
 def roll_back(stage: Stage) -> Iterator[int | None]:
-    functions, name = stage.intake.client("lambda"), stage.intake.outputs["FunctionName"]
-    kept = functions.get_function_configuration(FunctionName=name)["CodeSha256"]
-    template = Path(stage.shell.run(Box('echo ~/"$STACK-before.yaml"', 0)).strip())
-    good = template.read_text()
-    bad = template.with_name("bad.yaml")
-    bad.write_text(good.replace("Description: Inspects one uploaded video", "Description: Does something bad"))
-    assert bad.read_text() != good
-    tags = "Project=video-intake Environment=prod"
-    bucket = f"video-intake-artifacts-{ACCOUNT_ID}-{DEFAULT_REGION}"
+    good, parameters = stage.function()["CodeSha256"], stage.parameters()
+    bad = project(stage.shell.folder / "a bad version")
     stage.shell.run(
-        Box(f"aws cloudformation deploy --stack-name $STACK --template-file {bad} --capabilities CAPABILITY_IAM "
-            f"--s3-bucket {bucket} --tags {tags}", 0)
-    )  # fmt: skip
-    parameters = stage.parameters()
-
-    def says() -> str:
-        return functions.get_function_configuration(FunctionName=name)["Description"]
-
-    assert says().startswith("Does something bad")
+        Box(f"'{bad}/scripts/deploy.sh' --env prod --tag 'Team=Video Intake' {' '.join(FOR_THIS_MACHINE)}", 0)
+    )
+    tags = stage.tags()
+    assert "Team=Video Intake" in tags
+    assert stage.function()["CodeSha256"] != good
     yield
-    assert says().startswith("Inspects one uploaded video")
-    assert functions.get_function_configuration(FunctionName=name)["CodeSha256"] == kept
-    assert stage.parameters() == parameters
-    [described] = stage.intake.client("cloudformation").describe_stacks(StackName=stage.intake.stack_name)["Stacks"]
-    assert {f"{tag['Key']}={tag['Value']}" for tag in described["Tags"]} == set(tags.split())
+    assert stage.function()["CodeSha256"] == good
+    assert stage.function()["Description"].startswith(OLDER)
+    assert (stage.parameters(), stage.tags()) == (parameters, tags)
 
 
 @scene("Another e-mail address")
@@ -489,3 +507,46 @@ def what_is_kept(stage: Stage) -> Iterator[int | None]:
     assert '"Status": "Enabled"' in stage.printed[0]
     [days] = re.findall(r"DeleteNoncurrentVersions\t(\d+)", stage.printed[0])
     assert f"| Overwritten and deleted versions | {days} days |" in PAGE
+
+
+@scene("Remove it")
+def remove(stage: Stage) -> Iterator[int | None]:
+    uploaded, bucket = stage.upload("kept.mp4"), stage.intake.bucket
+    late, s3 = stage.dead_letter("late.mp4"), stage.intake.client("s3")
+    yield 1
+    assert stage.intake.outcome(late)
+    yield 1
+    assert "  stays  VideoBucket" in stage.printed[1]
+    with pytest.raises(ClientError, match="does not exist"):
+        stage.stack()
+    stored = {"Bucket": bucket, "Key": uploaded.key, "VersionId": uploaded.version_id}
+    assert s3.get_object(**stored)["Body"].read() == FILM
+
+    stage.shell.run(Box("ENVIRONMENT=half", 0))
+    half_removed(stage, "video-intake-half")
+    yield 1
+    assert "An earlier removal got stuck:\n  ProcessorRole" in stage.printed[2]
+    assert "video-intake-half is removed" in stage.printed[2]
+
+    stage.shell.run(Box("ENVIRONMENT=prod", 0))
+    yield
+    assert bucket not in {one["Name"] for one in s3.list_buckets()["Buckets"]}
+
+
+def half_removed(stage: Stage, name: str) -> None:
+    """A stack of a role alone, which cannot be removed because somebody added a policy."""
+    formation, iam = stage.intake.client("cloudformation"), stage.intake.client("iam")
+    who = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [who]}}}
+    template = json.dumps({"Resources": {"ProcessorRole": role}})
+    formation.create_stack(StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
+    [made] = formation.list_stack_resources(StackName=name)["StackResourceSummaries"]
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    iam.put_role_policy(
+        RoleName=made["PhysicalResourceId"],
+        PolicyName="ByHand",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [deny]}),
+    )
+    formation.delete_stack(StackName=name)
+    [stuck] = formation.describe_stacks(StackName=name)["Stacks"]
+    assert stuck["StackStatus"] == "DELETE_FAILED"
