@@ -12,21 +12,22 @@ from demo.intake import Intake
 from localcloud import LocalCloud
 
 ROOT = Path(__file__).parents[1]
+TOOLS = Path(sys.executable).parent  # this virtual environment's, whoever started us
 
 
 class DeploymentFailed(Exception):
     """The script ended with an error; the message is the end of what it printed."""
 
 
-def deploy(cloud: LocalCloud, environment: str, *options: str) -> Intake:
+def deploy(cloud: LocalCloud, environment: str, *options: str, tools: Path = TOOLS) -> Intake:
     """Deploys for the processor of this machine, which is to run the package.
 
-    From here on this process speaks to the local cloud: its environment variables go into os.environ.
+    From here on this process speaks to the local cloud: its environment variables go into os.environ. `tools` is the
+    folder of the command `aws`.
     """
     os.environ.update(cloud.environ)
     os.environ.pop("AWS_PROFILE", None)
-    tools = Path(sys.executable).parent  # the AWS CLI of this virtual environment, whoever started us
-    os.environ["PATH"] = os.pathsep.join([str(tools), os.environ.get("PATH", os.defpath)])
+    os.environ["PATH"] = os.pathsep.join([str(tools), str(TOOLS), os.environ.get("PATH", os.defpath)])
     architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
     command = ["scripts/deploy.sh", "--env", environment, "--architecture", architecture, *options]
     if platform.system() != "Linux":  # Lambda's wheels are Linux's

@@ -1,6 +1,10 @@
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 import inspector
+from tests import warm_aws
 
 
 def pytest_addoption(parser):
@@ -14,3 +18,10 @@ def room():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inspector, "MAX_MEMORY", 8 << 30)
         yield
+
+
+@pytest.fixture(scope="session")
+def warm_cli() -> Iterator[Path]:
+    """A folder with the AWS CLI, for those who call it often."""
+    with warm_aws.folder() as folder:
+        yield folder

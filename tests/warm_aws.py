@@ -1,6 +1,6 @@
 """The AWS CLI without the half second that it takes to import itself: a process that has done it forks for each call.
 
-`at(folder)` leaves a command `aws` in a folder, to be put first in PATH. What it runs is the CLI of this virtual
+`folder()` makes a folder with a command `aws`, to be put first in PATH. What it runs is the CLI of this virtual
 environment, with the caller's arguments, environment, working directory, input and output.
 
     python -m tests.warm_aws SOCKET
@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,9 +36,13 @@ os._exit(status[0] if status else 1)
 
 
 @contextlib.contextmanager
-def at(folder: Path) -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """The folder with the command, until the end of the context."""
-    folder.mkdir()
+    with tempfile.TemporaryDirectory(prefix="aws-", dir="/tmp") as made:  # a socket's path must be short
+        yield from _served(Path(made))
+
+
+def _served(folder: Path) -> Iterator[Path]:
     address = folder / "warm"
     command = folder / "aws"
     command.write_text(CLIENT.format(python=sys.executable, address=str(address)))

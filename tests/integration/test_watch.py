@@ -51,14 +51,14 @@ THRESHOLDS: list[tuple[str, dict[str, list[float]], dict[str, list[float]]]] = [
 
 
 @pytest.fixture(scope="module")
-def world(request, tmp_path_factory) -> Iterator[World]:
+def world(request, warm_cli, tmp_path_factory) -> Iterator[World]:
     """A stack on a local cloud of its own: its clock must not make anybody else's metrics older."""
     if request.config.getoption("--stack"):
         pytest.skip("nobody can put values into Lambda's own metrics of a real account, or let an hour pass there")
     before = dict(os.environ)
     try:
         with localcloud.running(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
-            yield World(cloud, deploy(cloud, "watch", *EMAIL))
+            yield World(cloud, deploy(cloud, "watch", *EMAIL, tools=warm_cli))
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import boto3
 import pytest
 
 import localcloud
-from tests import warm_aws
 
 from .scripts import Scripts, project
 
@@ -36,6 +34,7 @@ def wait_for(what, deadline=DEADLINE):
 class Deployed:
     cloud: localcloud.LocalCloud
     folder: Path
+    tools: Path  # with the AWS CLI
     outputs: dict
 
     def client(self, service):
@@ -49,9 +48,9 @@ class Deployed:
         )
 
     def aws(self, *arguments):
-        # The CLI that stands beside this Python, and nothing of the developer's own AWS settings.
+        # Nothing of the developer's own AWS settings.
         environ = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        command = [str(Path(sys.executable).parent / "aws"), *arguments]
+        command = [str(self.tools / "aws"), *arguments]
         return subprocess.run(command, env=environ | self.cloud.environ, capture_output=True, text=True, check=False)
 
     def deploy(self, template, stack, *parameters):
@@ -110,10 +109,10 @@ class Deployed:
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory):
+def deployed(warm_cli, tmp_path_factory):
     folder = tmp_path_factory.mktemp("localcloud")
     with localcloud.running(folder / "state", retry_delay=0.1) as cloud:
-        stack = Deployed(cloud, folder, {})
+        stack = Deployed(cloud, folder, warm_cli, {})
         stack.client("s3").create_bucket(
             Bucket="artifacts",
             CreateBucketConfiguration={"LocationConstraint": cloud.environ["AWS_REGION"]},
@@ -126,7 +125,6 @@ def deployed(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def scripts(deployed, tmp_path_factory):
+def scripts(deployed, warm_cli, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scripts")
-    with warm_aws.at(folder / "bin") as tools:
-        yield Scripts(deployed, project(folder / "a project"), tools)
+    return Scripts(deployed, project(folder / "a project"), warm_cli)

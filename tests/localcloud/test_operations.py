@@ -25,7 +25,6 @@ from demo.deployment import deploy
 from demo.intake import Intake, Uploaded, wait_for
 from demo.samples import cut, video
 from localcloud.account import ACCOUNT_ID, DEFAULT_REGION
-from tests import warm_aws
 
 from .scripts import FOR_THIS_MACHINE, project
 
@@ -194,18 +193,17 @@ def scene(title: str) -> Callable[[Scene], Scene]:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory) -> Iterator[Stage]:
+def stage(warm_cli, tmp_path_factory) -> Iterator[Stage]:
     folder, before = tmp_path_factory.mktemp("operations"), dict(os.environ)
     with localcloud.running(folder / "cloud", retry_delay=0.1) as cloud:
-        intake = deploy(cloud, "prod", "--email", "ops@example.com")
+        intake = deploy(cloud, "prod", "--email", "ops@example.com", tools=warm_cli)
         set_by_the_page = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PAGER")
         environ = {name: value for name, value in cloud.environ.items() if name not in set_by_the_page}
         environ |= {name: before[name] for name in ("PATH", "TMPDIR") if name in before} | {"HOME": str(folder)}
         shell = Shell(environ, folder)
-        with warm_aws.at(folder / "bin") as quick:
-            shell.beginning = [*CHAPTERS[BEGINNING], Box(f"PATH={quick}:$PATH", 0)]
-            yield Stage(intake, cloud, shell)
-            shell.close()
+        shell.beginning = [*CHAPTERS[BEGINNING], Box(f"PATH={warm_cli}:$PATH", 0)]
+        yield Stage(intake, cloud, shell)
+        shell.close()
     os.environ.clear()
     os.environ.update(before)
 

@@ -19,14 +19,14 @@ def soak(request) -> bool:
 
 
 @pytest.fixture(scope="session")
-def stack(request, soak, tmp_path_factory) -> Iterator[World]:
+def stack(request, soak, warm_cli, tmp_path_factory) -> Iterator[World]:
     if request.config.getoption("--stack"):
         pytest.skip("nobody can make the faults of a real account")
     before = dict(os.environ)
     with localcloud.running(tmp_path_factory.mktemp("world"), retry_delay=MINUTE) as cloud:
         options = ["--parameter", "ReservedConcurrency=10", "--parameter", "LogRetentionInDays=1"]
         options += ["--parameter", f"Storyboard={'enabled' if soak else 'disabled'}"]  # more calls to fail
-        yield World(cloud, deploy(cloud, "world", "--email", "you@example.com", *options))
+        yield World(cloud, deploy(cloud, "world", "--email", "you@example.com", *options, tools=warm_cli))
         os.environ.clear()
         os.environ.update(before)
 

@@ -91,12 +91,12 @@ class Secured(World):
 
 
 @pytest.fixture(scope="session")
-def stack(request, tmp_path_factory) -> Iterator[Secured]:
+def stack(request, warm_cli, tmp_path_factory) -> Iterator[Secured]:
     if request.config.getoption("--stack"):
         pytest.skip("these tests change the parameters of their stack")
     before = dict(os.environ)
     with localcloud.running(tmp_path_factory.mktemp("secured"), retry_delay=MINUTE) as cloud:
-        yield Secured(cloud, deploy(cloud, "secured"))
+        yield Secured(cloud, deploy(cloud, "secured", tools=warm_cli))
         os.environ.clear()
         os.environ.update(before)
 
