@@ -70,21 +70,21 @@ def build(architecture: str, wheels: str, output: Path, source: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     dependencies = dependencies_zip(source / "requirements.txt", architecture, wheels, output.parent)
 
-    temporary = output.with_suffix(".part")
-    shutil.copyfile(dependencies, temporary)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        modules, unfinished = Path(folder, "modules"), Path(folder, output.name)
+        modules.mkdir()
         for path in source.glob("*.py"):
-            shutil.copyfile(path, Path(folder, path.name))
-        compile_ahead(Path(folder), wheels)
-        add_to_zip(temporary, files_to_ship(Path(folder)))
-    unzipped = unzipped_size(temporary)
-    if unzipped > UNZIPPED_LIMIT:
-        temporary.unlink()
-        raise PackageError(
-            f"the package would be {megabytes(unzipped)} unzipped, more than the {megabytes(UNZIPPED_LIMIT)} that"
-            " Lambda takes. Remove a dependency from src/requirements.txt."
-        )
-    temporary.replace(output)
+            shutil.copyfile(path, modules / path.name)
+        compile_ahead(modules, wheels)
+        shutil.copyfile(dependencies, unfinished)
+        add_to_zip(unfinished, files_to_ship(modules))
+        unzipped = unzipped_size(unfinished)
+        if unzipped > UNZIPPED_LIMIT:
+            raise PackageError(
+                f"the package would be {megabytes(unzipped)} unzipped, more than the {megabytes(UNZIPPED_LIMIT)} that"
+                " Lambda takes. Remove a dependency from src/requirements.txt."
+            )
+        unfinished.replace(output)
     made_for = architecture if wheels == "lambda" else f"this machine ({sysconfig.get_platform()})"
     print(f"{shown(output)}: {megabytes(output.stat().st_size)} zipped, {megabytes(unzipped)} unzipped, for {made_for}")
 
