@@ -5,12 +5,15 @@ comes as far as the damage. Where a size must not fit, that is a mutation too.
 """
 
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Self
 
 HEADER: Final = 8  # bytes of size and type, of boxes and of chunks
+sys.setrecursionlimit(10_000)  # a file may be nested a few times over, two hundred deep each
+
 EXTREME: Final = (0, 1, 2, 7, 8, 16, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 MOST_BYTES: Final = 200_000  # that one mutation adds, or copies of copies would fill the memory
 WIDTHS: Final = (1, 2, 2, 4, 4, 4, 4, 8)
