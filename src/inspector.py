@@ -85,14 +85,19 @@ def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
         starts = fragments.indexed(reader, layout, first)
         if not starts and fragments.estimate(reader, first) <= fragments.WALKED:
             starts, early = _walk(reader, layout, first, limits)
-    # Of fragments the other places are read only where the first one is blank
+    # Of fragments the other places are read only where the first one is blank or damaged
     for places in (POSTER_AT[:1], POSTER_AT) if first else (POSTER_AT,):
         chosen = []
         if layout and first:
             wanted = places + STORYBOARD_AT if limits.storyboard else places
             chosen = fragments.choose(reader, layout, first, starts, wanted)
         with opened(reader, demuxer, layout, chosen, limits.max_pixels) as video:
-            frame = early or _best_frame(video, places)
+            try:
+                frame = early or _best_frame(video, places)
+            except Rejected:
+                if places is POSTER_AT:
+                    raise
+                continue
             if places is POSTER_AT or not poster.blank(frame):
                 return _look(video, layout, frame, limits)
     raise AssertionError("not reached: with all places the loop returns")

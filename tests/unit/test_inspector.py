@@ -7,6 +7,7 @@ import av
 import pytest
 
 import inspector
+from boxes import boxes
 from demo.samples import cut, video
 from inspector import Limits, inspect
 from tests.unit.conftest import File
@@ -256,6 +257,16 @@ def test_a_few_large_fragments(flags):
     assert len(file.ranges) <= 8
     assert found.container.duration == pytest.approx(10, abs=0.1)
     assert found.poster.time < 2, "near a tenth of the duration"
+
+
+@pytest.mark.parametrize("flags", ["frag_keyframe+empty_moov", "frag_keyframe+empty_moov+skip_trailer"])
+def test_where_the_fragments_near_the_wanted_place_are_damaged_others_are_looked_at(flags):
+    options = {"preset": "ultrafast", "x264-params": "keyint=6:min-keyint=6:bframes=0"}
+    content = bytearray(video(seconds=20, audio=None, options={"movflags": flags}, codec_options=options))
+    for mdat in [mdat for mdat in boxes(memoryview(bytes(content)), 0, len(content)) if mdat.type == b"mdat"]:
+        if 0.05 < mdat.start / len(content) < 0.15:
+            content[mdat.body : mdat.end] = bytes(mdat.end - mdat.body)
+    assert inspect(File(bytes(content)).reader(), LIMITS).poster
 
 
 def test_where_the_first_of_a_few_fragments_is_black_another_is_looked_at():
