@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 
 @contextmanager
@@ -31,13 +32,26 @@ def ceiling(most: int) -> Iterator[None]:
 
 @contextmanager
 def lifted() -> Iterator[None]:
-    """Within it there is no ceiling: for what is bounded otherwise, and starts threads.
+    """Within it there is no ceiling, for the whole process: as short as it takes to start threads.
 
-    A thread that finds no memory to begin with leaves others waiting for it, for ever.
+    A thread that finds no memory to begin with leaves others waiting for it, for ever. Several threads may be within
+    it at once; the last one to leave brings the ceiling back.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    global _lifts, _soft
+    with _lock:
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if not _lifts:
+            _soft = soft
+            resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+        _lifts += 1
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        with _lock:
+            _lifts -= 1
+            if not _lifts:
+                resource.setrlimit(resource.RLIMIT_DATA, (_soft, hard))
+
+
+_lock = Lock()
+_lifts, _soft = 0, resource.RLIM_INFINITY  # how many are within lifted(), and what was in force before the first

@@ -80,8 +80,10 @@ class RangeReader:
         if len(missing) == 1:
             chunks = [self._fetch(*missing[0])]
         else:
-            with memory.lifted(), ThreadPoolExecutor(min(len(missing), CONNECTIONS)) as pool:
-                chunks = list(pool.map(lambda part: self._fetch(*part), missing))
+            with ThreadPoolExecutor(min(len(missing), CONNECTIONS)) as pool:
+                with memory.lifted():  # while the threads are started
+                    fetched = pool.map(lambda part: self._fetch(*part), missing)
+                chunks = list(fetched)
         with self._lock:
             for (start, _), chunk in zip(missing, chunks, strict=True):
                 self._keep(start, chunk)

@@ -38,3 +38,16 @@ def test_threads_start_where_it_is_lifted():
         with pytest.raises(MemoryError):
             bytearray(MORE)
     assert sorted(started) == list(range(8))
+
+
+def test_the_ceiling_is_back_when_the_last_thread_has_left():
+    """One lifts it while another does, and leaves first: what it found was no ceiling, and must not be brought back."""
+    with memory.ceiling(64 * MORE):
+        ceiling = resource.getrlimit(resource.RLIMIT_DATA)
+        first, second = memory.lifted(), memory.lifted()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert resource.getrlimit(resource.RLIMIT_DATA) != ceiling, "one is still within"
+        second.__exit__(None, None, None)
+        assert resource.getrlimit(resource.RLIMIT_DATA) == ceiling
