@@ -16,7 +16,7 @@ LARGE: Final = 1 << 20  # half an hour of film
 SLOW: Final = 2 << 20  # what is fetched in the time that another round trip or two take
 LOOK: Final = 64 << 10  # at a track: what it is, and where its tables begin
 MAX_TRACKS: Final = 8  # so many are looked at, each for a round trip; the rest is fetched
-MAX_BOXES: Final = 4  # behind `moov`: `free` and the media data are usual
+MAX_BOXES: Final = 4  # behind `moov`, and between two of its tracks: `free` and the media data, `mvhd`, `udta`, `iods`
 SAMPLE_TABLES: Final = frozenset({b"stts", b"ctts", b"stsc", b"stsz", b"stz2", b"stco", b"co64"})
 
 type Hole = tuple[int, int]  # (start, end) in the file, at least as large as a box's header
@@ -75,7 +75,10 @@ def _is_whole(reader: RangeReader, at: int) -> bool:
 
 
 def _next_track(reader: RangeReader, at: int, end: int) -> Box | None:
-    while at < end and (box := box_at(reader, at)) and box.end <= end:
+    for _ in range(MAX_BOXES):
+        box = box_at(reader, at) if at < end else None
+        if box is None or box.end > end:
+            return None
         if box.type == b"trak":
             return box
         at = box.end
