@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Build the function's package and deploy the stack. `scripts/deploy.sh --help` tells the rest.
-#
 set -euo pipefail
 . "$(dirname "$0")/shell/session.sh"
 . "$(dirname "$0")/shell/stack.sh"

@@ -19,7 +19,7 @@ class Box:
 
 def box_at(reader: RangeReader, at: int) -> Box | None:
     """The box that begins at `at`, None where there can be none; it may end behind the end of the file."""
-    return parse(reader.peek(at, 16), 0, at, reader.size) if 0 <= at <= reader.size - 8 else None
+    return parse(reader.peek(at, 16), at, reader.size) if 0 <= at <= reader.size - 8 else None
 
 
 def boxes(data: memoryview, start: int, end: int) -> Iterator[Box]:
@@ -27,16 +27,17 @@ def boxes(data: memoryview, start: int, end: int) -> Iterator[Box]:
 
     `end` may lie behind `data`, which is then what is known of them.
     """
-    while start + 8 <= min(end, len(data)) and (box := parse(data[start : start + 16], 0, start, end)):
+    while start + 8 <= min(end, len(data)) and (box := parse(data[start : start + 16], start, end)):
         yield replace(box, end=min(box.end, end))
         start = box.end
 
 
-def parse(header: bytes | memoryview, at: int, start: int, end: int) -> Box | None:
-    size, kind = struct.unpack_from(">I4s", header, at)
+def parse(header: bytes | memoryview, start: int, end: int) -> Box | None:
+    """The box at `start` with the first 8 to 16 bytes `header`, in what ends at `end`; None where none can be."""
+    size, kind = struct.unpack_from(">I4s", header)
     body = start + 8
     if size == 1 and len(header) >= 16:  # the size is in 64 bits behind the type
-        size, body = struct.unpack_from(">Q", header, at + 8)[0], start + 16
+        size, body = struct.unpack_from(">Q", header, 8)[0], start + 16
     elif size == 0:  # to the end of the file
         size = end - start
     if size < body - start:
@@ -50,5 +51,6 @@ def free(size: int) -> bytes:
 
 
 def unpack(layout: str, data: memoryview | bytes) -> tuple[int, ...]:
+    """The numbers of `layout` (as struct takes it) at the beginning of `data`; where it ends too early, zeros."""
     size = struct.calcsize(layout)
     return struct.unpack(layout, bytes(data[:size]).ljust(size, b"\0"))

@@ -172,7 +172,7 @@ def _decompressed(moov: memoryview) -> memoryview:
         movie = memoryview(zlib.decompressobj().decompress(moov[packed.body + 4 : packed.end], MAX_INDEX_BYTES))
     except zlib.error as error:
         raise Rejected("undecodable", detail=f"the compressed index is damaged: {error}") from error
-    inner = parse(movie[:16], 0, 0, len(movie)) if len(movie) >= 8 else None
+    inner = parse(movie[:16], 0, len(movie)) if len(movie) >= 8 else None
     return movie[inner.body : inner.end] if inner else movie
 
 
