@@ -3,6 +3,7 @@
 Everything is wired here; nothing is decided here.
 """
 
+import gc
 import os
 from typing import Any
 
@@ -14,6 +15,7 @@ from botocore.config import Config
 
 import batch
 import events
+import memory
 import s3_object
 from inspector import Limits
 from judge import judge
@@ -126,4 +128,9 @@ def _measure(result: dict[str, Any], context: LambdaContext) -> None:
     metrics.add_metadata("function_request_id", context.aws_request_id)
     metrics.flush_metrics()  # now: what is flushed at the end is lost with a time-out
     verdict = {"status": result["status"], "reason": result.get("failure", {}).get("reason")}
-    logger.info("Processed", **verdict, size=result["source"]["size"], **result["inspection"])
+    logger.info(
+        "Processed", **verdict, size=result["source"]["size"], **result["inspection"], **memory.footprint()
+    )  # threads and memory that grow from video to video would be a leak
+
+
+gc.freeze()  # what was imported stays; so the collection after each video looks at that video alone, in a millisecond

@@ -1,19 +1,20 @@
-"""From high dynamic range to what a JPEG can show: a small colour cube for FFmpeg's lut3d filter.
+"""From high dynamic range to what a JPEG can show: a small color table for FFmpeg's haldclut filter.
 
-The FFmpeg in the wheel has no zscale, and swscale's own conversion takes some two seconds for a frame; a cube
-takes 35 ms. Light of up to 1,000 cd/m2 is mapped to a display whose white is HDR's reference white (203 cd/m2,
-ITU-R BT.2408) along the curve of ITU-R BT.2390, which leaves shadows and skin alone and keeps clouds from
-burning out.
+The FFmpeg in the wheel has no zscale, and swscale's own conversion takes some two seconds for a frame; a table
+takes 35 ms. It is a picture, not a file as lut3d would need, so nothing is left on disk. Light of up to 1,000 cd/m2
+is mapped to a display whose white is HDR's reference white (203 cd/m2, ITU-R BT.2408) along the curve of ITU-R
+BT.2390, which leaves shadows and skin alone and keeps clouds from burning out.
 """
 
 import math
-import tempfile
+import struct
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Final
 
-SIDE: Final = 17  # points along an edge; with tetrahedral interpolation more cannot be seen in a JPEG
+from av.video.frame import VideoFrame
+
+LEVEL: Final = 4  # 16 points along an edge: with tetrahedral interpolation more cannot be seen in a JPEG
 WHITE: Final = 203.0  # cd/m2, of the picture
 PEAK: Final = 1000.0  # cd/m2, of the video: what cameras and masters are graded for; brighter light is white
 TO_BT709: Final = (  # linear BT.2020 to BT.709 primaries, ITU-R BT.2087
@@ -22,16 +23,16 @@ TO_BT709: Final = (  # linear BT.2020 to BT.709 primaries, ITU-R BT.2087
     (-0.0182, -0.1006, 1.1187),
 )
 
-type Colour = tuple[float, float, float]
+type Color = tuple[float, float, float]
 
 
-def _pq(signals: Colour) -> Colour:
+def _pq(signals: Color) -> Color:
     """Light (cd/m2) of a PQ signal."""
     red, green, blue = (_pq_light(signal) for signal in signals)
     return red, green, blue
 
 
-def _hlg(signals: Colour) -> Colour:
+def _hlg(signals: Color) -> Color:
     """Light (cd/m2) of an HLG signal on a display of 1,000 cd/m2 (ITU-R BT.2100)."""
 
     def scene(signal: float) -> float:
@@ -44,26 +45,31 @@ def _hlg(signals: Colour) -> Colour:
     return gain * red, gain * green, gain * blue
 
 
-LIGHT: Final[dict[str, Callable[[Colour], Colour]]] = {"PQ": _pq, "HLG": _hlg}
+LIGHT: Final[dict[str, Callable[[Color], Color]]] = {"PQ": _pq, "HLG": _hlg}
 
 
 @cache
-def cube(kind: str) -> str:
-    """The path of a .cube file for "PQ" or "HLG" video in BT.2020, made on first use."""
-    steps = [index / (SIDE - 1) for index in range(SIDE)]
-    lines = [f"LUT_3D_SIZE {SIDE}"]  # red runs fastest (Adobe Cube LUT specification 1.0)
-    for blue in steps:
+def table(kind: str) -> VideoFrame:
+    """The colors for "PQ" or "HLG" video in BT.2020 as a Hald CLUT, made on first use (0.1 s).
+
+    rgb48le, because haldclut takes the planes of planar formats in the wrong order.
+    """
+    steps = [step / (LEVEL**2 - 1) for step in range(LEVEL**2)]
+    colors: list[int] = []
+    for blue in steps:  # red runs fastest
         for green in steps:
             for red in steps:
-                lines.append("{:.5f} {:.5f} {:.5f}".format(*_display(LIGHT[kind]((red, green, blue)))))
-    with tempfile.NamedTemporaryFile("w", prefix="hdr-", suffix=".cube", delete=False) as file:
-        file.write("\n".join(lines))
-    return str(Path(file.name))
+                colors.extend(round(65535 * channel) for channel in _display(LIGHT[kind]((red, green, blue))))
+    frame = VideoFrame(LEVEL**3, LEVEL**3, "rgb48le")
+    plane, rows = frame.planes[0], memoryview(struct.pack(f"<{len(colors)}H", *colors))
+    row = len(rows) // LEVEL**3
+    plane.update(b"".join(bytes(rows[at : at + row]).ljust(plane.line_size, b"\0") for at in range(0, len(rows), row)))
+    return frame
 
 
-def _display(light: Colour) -> Colour:
-    # Each channel by itself: bright colours fade towards white, as on film, where scaling all three alike
-    # leaves clouds tinted and colours glaring.
+def _display(light: Color) -> Color:
+    # Each channel by itself: bright colors fade towards white, as on film, where scaling all three alike
+    # leaves clouds tinted and colors glaring.
     toned = [_mapped(channel) / WHITE for channel in light]
     red, green, blue = (_encoded(sum(a * b for a, b in zip(row, toned, strict=True))) for row in TO_BT709)
     return red, green, blue

@@ -1,5 +1,6 @@
 """What a file is and what it looks like: technical facts and a poster, or the reason why there is none."""
 
+import gc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ def inspect(reader: RangeReader, limits: Limits) -> Inspection:
         pass  # and let go of the error, whose traceback holds what took the memory
     finally:
         reader.forget()
+        gc.collect()  # filter graphs refer to themselves (see filters.py), and stay until somebody looks
     raise Rejected("too-large-to-decode", limit=f"{MAX_MEMORY >> 20} MB of memory")
 
 

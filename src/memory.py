@@ -4,11 +4,14 @@ Counts and sizes are checked where a file claims them. What the three hundred de
 (JPEG 2000 five times its picture, for one) is nothing that a table of ours could keep up with: the kernel counts.
 """
 
+import os
 import resource
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
 
 
 @contextmanager
@@ -51,6 +54,14 @@ def lifted() -> Iterator[None]:
             _lifts -= 1
             if not _lifts:
                 resource.setrlimit(resource.RLIMIT_DATA, (_soft, hard))
+
+
+def footprint() -> dict[str, Any]:
+    """What this process has: its threads, FFmpeg's among them, and the most memory that it ever took, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KB on Linux, bytes on macOS
+    if sys.platform != "linux":
+        return {"threads": threading.active_count(), "peakMemoryMB": peak >> 20}
+    return {"threads": len(os.listdir("/proc/self/task")), "peakMemoryMB": peak >> 10}
 
 
 _lock = Lock()

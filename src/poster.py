@@ -6,10 +6,10 @@ from fractions import Fraction
 from typing import Final
 
 import av
-from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from hdr import cube
+import filters
+import hdr
 
 QUALITY: Final = 3  # FFmpeg's -q:v, 2 (best) to 31: at 1280 px about 100 KB, and no blocks to be seen
 BLANK_SPREAD: Final = 6.0  # standard deviation of 8-bit luma: noise in a dark room has more, a fade less
@@ -82,40 +82,29 @@ def blank(frame: VideoFrame) -> bool:
     return sum((value - mean) ** 2 for value in values) / len(values) < BLANK_SPREAD**2
 
 
-def make(frame: VideoFrame, aspect: Fraction, turn: Orientation, hdr: str | None, longest: int) -> Poster:
+def make(frame: VideoFrame, aspect: Fraction, turn: Orientation, transfer: str | None, longest: int) -> Poster:
     """The frame as a JPEG: square pixels, upright, SDR, and no edge longer than `longest` pixels."""
-    picture = upright(frame, aspect, turn, hdr, longest)
-    return Poster(jpeg(picture), picture.width, picture.height, frame.time)
+    time = frame.time  # before it is filtered or encoded, which gives it another
+    picture = upright(frame, aspect, turn, transfer, longest)
+    return Poster(jpeg(picture), picture.width, picture.height, time)
 
 
-def upright(frame: VideoFrame, aspect: Fraction, turn: Orientation, hdr: str | None, longest: int) -> VideoFrame:
-    """The frame as it is to be seen, in what a JPEG is by definition: BT.601 at full range."""
+def upright(frame: VideoFrame, aspect: Fraction, turn: Orientation, transfer: str | None, longest: int) -> VideoFrame:
+    """The frame as it is to be seen, in what a JPEG is by definition: BT.601 at full range.
+
+    `transfer` is "PQ" or "HLG" for high dynamic range, else None.
+    """
     width, height = square(frame.width, frame.height, aspect)
     scale = min(1.0, longest / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    if hdr:
-        small = frame.reformat(*size, "gbrp10le", interpolation="AREA", src_colorspace="BT2020")
-        small = _filtered(small, *UPRIGHT[turn.signs], ("lut3d", f"file={cube(hdr)}:interp=tetrahedral"))
+    if transfer:
+        small = frame.reformat(*size, "rgb48le", interpolation="AREA", src_colorspace="BT2020")
+        steps = (*UPRIGHT[turn.signs], ("haldclut", "interp=tetrahedral:clut=first"))
+        small = filters.picture([small], steps, hdr.table(transfer))
         return small.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
     # One pass scales (averaging areas) and converts.
     small = frame.reformat(*size, "yuvj420p", interpolation="AREA", dst_colorspace="ITU601", dst_color_range="JPEG")
-    return _filtered(small, *UPRIGHT[turn.signs])
-
-
-def _filtered(frame: VideoFrame, *filters: tuple[str, str]) -> VideoFrame:
-    if not filters:
-        return frame
-    graph = Graph()
-    frame.time_base = frame.time_base or Fraction(1, 1000)
-    graph.link_nodes(
-        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base),
-        *(graph.add(name, arguments) for name, arguments in filters),
-        graph.add("buffersink"),
-    ).configure()
-    graph.push(frame)
-    filtered = graph.pull()
-    assert isinstance(filtered, VideoFrame)
-    return filtered
+    return filters.picture([small], UPRIGHT[turn.signs]) if UPRIGHT[turn.signs] else small
 
 
 def jpeg(frame: VideoFrame) -> bytes:

@@ -6,12 +6,11 @@ https://www.w3.org/TR/webvtt1/ with media fragments (`#xywh=`), as JW Player, Vi
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 
-from av.filter import Graph
 from av.video.frame import VideoFrame
 
+import filters
 import poster
 
 FRAMES: Final = 25  # at most; five by five
@@ -41,7 +40,7 @@ def make(pictures: Iterable[tuple[float, VideoFrame]], duration: float) -> Story
     width, height = shown[0][1].width, shown[0][1].height
     columns = math.ceil(math.sqrt(len(shown)))
     rows = math.ceil(len(shown) / columns)
-    sheet = _tiled([frame for _, frame in shown], columns, rows)
+    sheet = filters.picture([frame for _, frame in shown], [("tile", f"{columns}x{rows}")])
     starts = [0.0, *(time for time, _ in shown[1:])]
     ends = [*starts[1:], max(duration, starts[-1] + 0.001)]
     cues = [
@@ -51,23 +50,6 @@ def make(pictures: Iterable[tuple[float, VideoFrame]], duration: float) -> Story
     ]
     vtt = "\n".join(["WEBVTT\n", *cues])
     return Storyboard(poster.jpeg(sheet), vtt, columns, rows, width, height, len(shown))
-
-
-def _tiled(frames: list[VideoFrame], columns: int, rows: int) -> VideoFrame:
-    first = frames[0]
-    graph = Graph()
-    graph.link_nodes(
-        graph.add_buffer(width=first.width, height=first.height, format=first.format.name, time_base=Fraction(1, 1000)),
-        graph.add("tile", f"{columns}x{rows}"),
-        graph.add("buffersink"),
-    ).configure()
-    for number, frame in enumerate(frames):
-        frame.pts, frame.time_base = number, Fraction(1, 1000)
-        graph.push(frame)
-    graph.push(None)  # the last row may not be full
-    sheet = graph.pull()
-    assert isinstance(sheet, VideoFrame)
-    return sheet
 
 
 def _clock(seconds: float) -> str:

@@ -15,9 +15,12 @@ import tempfile
 import time
 import traceback
 from dataclasses import dataclass
+from functools import cache
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Self
+
+from cfn_flip import to_json
 
 PROJECT = Path(__file__).parents[1]
 MAX_SECONDS = 30  # no file takes more
@@ -34,6 +37,7 @@ class Answer:
     seconds: float
     peak: float  # MB
     pictures: dict[str, int]  # sizes of poster and storyboard, by their keys
+    left: dict[str, int]  # what the process still has afterwards: see _left
 
     @property
     def verdict(self) -> str:
@@ -81,7 +85,9 @@ class Watched:
     def _start(self) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join([str(PROJECT / "src"), str(PROJECT)])
         command = [sys.executable, "-m", "tests.watched"]
-        environment = {**os.environ, "PYTHONPATH": paths}
+        scratch = Path(self._folder.name, "tmp")
+        scratch.mkdir(exist_ok=True)
+        environment = {**os.environ, **_allocator(), "PYTHONPATH": paths, "TMPDIR": str(scratch)}
         return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def _line(self, child: subprocess.Popen[bytes]) -> bytes:
@@ -106,6 +112,14 @@ class Watched:
             self._child.kill()
             self._child.communicate()
             self._child = None
+
+
+@cache
+def _allocator() -> dict[str, str]:
+    """What the template tells the C library of the function."""
+    function = json.loads(to_json((PROJECT / "template.yaml").read_text()))["Resources"]["ProcessorFunction"]
+    variables = function["Properties"]["Environment"]["Variables"]
+    return {name: value for name, value in variables.items() if name.startswith("MALLOC_")}
 
 
 def _ending(status: int) -> str:
@@ -155,7 +169,17 @@ def _inspected(file: FileIO, asked: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
     result, pictures = judge(upload, lambda start, end: os.pread(file.fileno(), end - start, start), limits, DEADLINE)
     seconds, sizes = time.monotonic() - started, {key: len(picture) for key, picture in pictures.items()}
-    return {"result": result, "seconds": seconds, "peak": _peak(), "pictures": sizes}
+    return {"result": result, "seconds": seconds, "peak": _peak(), "pictures": sizes, "left": _left()}
+
+
+def _left() -> dict[str, int]:
+    """What accumulates where something is not given back."""
+    return {
+        "threads": len(os.listdir("/proc/self/task")),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "temporary files": len(os.listdir(tempfile.gettempdir())),
+        "MB": round(_memory("self", "VmRSS")),
+    }
 
 
 if __name__ == "__main__":

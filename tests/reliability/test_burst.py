@@ -1,7 +1,8 @@
 """A day's uploads at once, with duplicates and poison; then an outage, and what brings back the rest."""
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -13,6 +14,7 @@ from .world import Version, World, key_of
 
 DUPLICATES: Final = 5  # every fifth upload is announced twice
 POISON: Final = 20  # every twentieth is poison; every fifth of these kills the process
+HLG: Final = {"preset": "ultrafast", "x265-params": "log-level=none:colorprim=bt2020:transfer=arib-std-b67"}
 SERVICES: Final = {"s3": "s3:*", "sns": "sns:*", "dynamodb": "dynamodb:*", "all": "*"}
 
 
@@ -22,7 +24,8 @@ def contents() -> list[tuple[str, bytes, str]]:
     short = {"seconds": 0.2, "size": (320, 180)}
     return [
         (".mp4", video(**short), "success"),
-        (".MOV", video("mov", **short), "success"),
+        (".MOV", video("mov", **short, rotation=-90), "success"),  # what phones send
+        (".mp4", video(codec="libx265", **short, codec_options=HLG), "success"),
         (".avi", video("avi", "mpeg4", **short, audio="mp3"), "success"),
         (".mp4", video(**short, options={"movflags": "frag_keyframe+empty_moov"}), "success"),
     ]
@@ -63,6 +66,34 @@ def burst(world, contents, poison) -> Callable[[str, int], dict[Version, str]]:
     return upload
 
 
+def test_one_environment_processes_a_hundred_portrait_videos(world):
+    """Each needs filters to turn it; what they leave behind used to fill the environment after thirty."""
+    reserve(world, 1)
+    content = video("mov", seconds=0.1, size=(320, 180), rotation=-90, audio=None)
+    versions = [world.upload(f"portrait/{number:03d}.mov", content) for number in range(100)]
+    world.settle(600)
+    for version in versions:
+        result = world.intake.result(version)
+        assert result["poster"]["height"] > result["poster"]["width"]
+        assert result["warnings"] == []
+    lines = [line for line in processed(world) if line["key"].startswith("portrait/")]
+    assert len({line["stream"] for line in lines}) == 1, "one environment"
+    assert {line["threads"] for line in lines[1:]} == {lines[1]["threads"]}
+    assert lines[-1]["peakMemoryMB"] <= lines[29]["peakMemoryMB"] + 8
+
+
+@pytest.fixture
+def storyboards(world) -> Iterator[None]:
+    """While they are on, as a parameter would have it."""
+    function = {"FunctionName": world.intake.outputs["FunctionName"]}
+    client = world.intake.client("lambda")
+    before = client.get_function_configuration(**function)["Environment"]["Variables"]
+    client.update_function_configuration(**function, Environment={"Variables": before | {"STORYBOARD": "enabled"}})
+    yield
+    client.update_function_configuration(**function, Environment={"Variables": before})
+
+
+@pytest.mark.usefixtures("storyboards")
 @pytest.mark.parametrize("concurrency", [2, 10])
 def test_a_burst_leaves_each_version_with_its_outcome(world, burst, report, soak, concurrency):
     many = 1500 if soak else 60 if concurrency == 10 else 40
@@ -83,6 +114,9 @@ def test_a_burst_leaves_each_version_with_its_outcome(world, burst, report, soak
     outcomes = {version.folder + "result.json" for version in survivors}
     assert results.keys() == outcomes
     assert {key: heard[key] for key in outcomes} == dict.fromkeys(outcomes, 1), "one message for each outcome"
+    playable = [document for document in world.messages() if document["resultKey"] in outcomes and "video" in document]
+    assert playable
+    assert all(document["poster"] and document["storyboard"] for document in playable)
     dead = {key_of(letter) for letter in world.letters(take="")}
     assert dead == {version.key for version in expected.keys() - survivors.keys()}
 
@@ -133,6 +167,16 @@ def reserve(world: World, concurrency: int) -> None:
     world.intake.client("lambda").put_function_concurrency(
         FunctionName=world.intake.outputs["FunctionName"], ReservedConcurrentExecutions=concurrency
     )
+
+
+def processed(world: World) -> list[dict]:
+    """The function's own lines about its results, each with the log stream of its environment."""
+    pages = world.intake.client("logs").get_paginator("filter_log_events")
+    found = pages.paginate(logGroupName=world.intake.outputs["LogGroupName"], filterPattern='"Processed"')
+    lines = [
+        json.loads(event["message"]) | {"stream": event["logStreamName"]} for page in found for event in page["events"]
+    ]
+    return [line for line in lines if line.get("message") == "Processed"]
 
 
 def memory(world: World) -> str:

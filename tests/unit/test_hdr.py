@@ -1,21 +1,26 @@
+import struct
+from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorTrc
 
 import hdr
+import poster
 
 RED, GREEN, BLUE = (1, 0, 0), (0, 1, 0), (0, 0, 1)
 FROM_BT709 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))  # ITU-R BT.2087
 
 
 def entries(kind):
-    """(signal, output) for each point of the cube."""
-    size, *lines = Path(hdr.cube(kind)).read_text().splitlines()
-    side = int(size.split()[1])
-    for number, line in enumerate(lines):
+    """(signal, output) for each point of the table, red fastest."""
+    side, plane = hdr.LEVEL**2, hdr.table(kind).planes[0]
+    row = plane.line_size
+    content = b"".join(bytes(plane)[at : at + 6 * hdr.LEVEL**3] for at in range(0, row * hdr.LEVEL**3, row))
+    for number, output in enumerate(struct.iter_unpack("<3H", content)):
         signal = (number % side, number // side % side, number // side**2)
-        yield tuple(step / (side - 1) for step in signal), tuple(map(float, line.split()))
+        yield tuple(step / (side - 1) for step in signal), tuple(channel / 65535 for channel in output)
 
 
 @pytest.mark.parametrize("kind", ["PQ", "HLG"])
@@ -29,17 +34,30 @@ def test_grey_stays_grey_and_brighter_stays_brighter(kind):
 
 
 @pytest.mark.parametrize("kind", ["PQ", "HLG"])
-def test_every_colour_is_one_that_a_jpeg_can_show(kind):
+def test_every_color_is_one_that_a_jpeg_can_show(kind):
     assert all(0 <= channel <= 1 for _, output in entries(kind) for channel in output)
 
 
-@pytest.mark.parametrize("colour", [RED, GREEN, BLUE, (1, 0.5, 0.25), (0.2, 0.2, 0.2)])
-def test_a_colour_that_needs_no_hdr_comes_out_as_itself(colour):
+@pytest.mark.parametrize("color", [RED, GREEN, BLUE, (1, 0.5, 0.25), (0.2, 0.2, 0.2)])
+def test_a_color_that_needs_no_hdr_comes_out_as_itself(color):
     """60 cd/m2 is under the knee of the curve: only primaries and transfer change."""
-    wide = [60 * sum(a * b for a, b in zip(row, colour, strict=True)) for row in FROM_BT709]
+    wide = [60 * sum(a * b for a, b in zip(row, color, strict=True)) for row in FROM_BT709]
     shown = hdr._display(hdr.LIGHT["PQ"](tuple(hdr._pq_signal(light) for light in wide)))
-    expected = [hdr._encoded(60 / hdr.WHITE * channel) for channel in colour]
+    expected = [hdr._encoded(60 / hdr.WHITE * channel) for channel in color]
     assert shown == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("wanted", [RED, GREEN, BLUE])
+@pytest.mark.parametrize("kind", ["PQ", "HLG"])
+def test_red_stays_red(kind, wanted):
+    """A table whose axes are swapped is a table all the same: the picture knows."""
+    frame = VideoFrame(64, 48, "rgb48le")
+    frame.planes[0].update(struct.pack("<3H", *(round(0.7 * 65535 * channel) for channel in wanted)) * 64 * 48)
+    frame.color_trc, frame.pts, frame.time_base = ColorTrc.SMPTE2084, 0, Fraction(1, 25)
+    shown = poster.upright(frame, Fraction(1), poster.Orientation(), kind, 64).reformat(format="rgb24")
+    pixel = bytes(shown.planes[0])[:3]
+    assert pixel[wanted.index(1)] > 150
+    assert all(channel < 60 for channel, share in zip(pixel, wanted, strict=True) if not share), pixel
 
 
 def test_clouds_do_not_burn_out():

@@ -14,7 +14,6 @@ PURE = [
     "large_index",
     "fragments",
     "riff",
-    "hdr",
     "range_reader",
     "virtual_file",
     "memory",
@@ -23,7 +22,7 @@ PURE = [
     "messages",
 ]
 AWS = {"boto3", "botocore", "aws_lambda_powertools"}
-INSPECTION = ["inspector", "opening", "facts", "key_frames", "poster", "storyboard"]
+INSPECTION = ["inspector", "opening", "facts", "key_frames", "poster", "storyboard", "filters", "hdr"]
 
 
 def imports(path) -> set[str]:

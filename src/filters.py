@@ -1,0 +1,55 @@
+"""FFmpeg's filters, applied to single pictures.
+
+PyAV's graph and its filters refer to each other, so a graph outlives its picture until garbage is collected;
+`inspector.inspect` collects after each video. One thread is enough for one picture, and leaves no stack behind.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Final
+
+from av.filter import Graph
+from av.filter.context import FilterContext
+from av.video.frame import VideoFrame
+
+TIME_BASE: Final = Fraction(1, 1000)  # pictures here are in order, and have no time besides
+
+type Step = tuple[str, str]  # a filter's name and its arguments
+
+
+def picture(frames: Sequence[VideoFrame], steps: Sequence[Step], table: VideoFrame | None = None) -> VideoFrame:
+    """The one picture that `steps` make of `frames`, which have the same size and format.
+
+    `table` is the second input of the last step (a Hald CLUT). Raises av.FFmpegError.
+    """
+    graph = Graph()
+    graph.threads = 1
+    source = _source(graph, frames[0])
+    last = source
+    for name, arguments in steps:
+        step = graph.add(name, arguments)
+        last.link_to(step)
+        last = step
+    if table:
+        second = _source(graph, table)
+        second.link_to(last, input_idx=1)
+    sink = graph.add("buffersink")
+    last.link_to(sink)
+    graph.configure()
+    if table:
+        _push(second, [table])
+    _push(source, frames)
+    made = sink.pull()
+    assert isinstance(made, VideoFrame)
+    return made
+
+
+def _source(graph: Graph, like: VideoFrame) -> FilterContext:
+    return graph.add_buffer(width=like.width, height=like.height, format=like.format.name, time_base=TIME_BASE)
+
+
+def _push(source: FilterContext, frames: Sequence[VideoFrame]) -> None:
+    for number, frame in enumerate(frames):
+        frame.pts, frame.time_base = number, TIME_BASE
+        source.push(frame)
+    source.push(None)

@@ -1,0 +1,82 @@
+"""One warm process after hundreds of videos: nothing is left of any of them.
+
+The children of `tests.watched` have the ceiling that the function has, so what stays would also show as posters that
+cannot be made.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pytest
+
+from demo.samples import cut, video
+from tests.boxes import movie, picture_entry
+from tests.watched import Answer, Watched
+
+SMALL = {"size": (320, 180), "seconds": 0.4}
+HDR = {"codec": "libx265", "size": (320, 180), "seconds": 0.2, "audio": None}
+
+
+def mirrored(content: bytes) -> bytes:
+    """The display matrix of its track, but for a mirror instead."""
+    at = content.index(b"tkhd") + 44
+    return content[:at] + (0xFFFF0000).to_bytes(4) + content[at + 4 :]
+
+
+def hdr(transfer: str) -> dict:
+    """Options for a picture in BT.2020."""
+    params = f"log-level=none:keyint=30:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"
+    return HDR | {"codec_options": {"preset": "ultrafast", "x265-params": params}}
+
+
+# name → the file, whether it gets a storyboard, and its verdict
+KINDS: dict[str, tuple[Callable[[], bytes], bool, str]] = {
+    "plain": (lambda: video(**SMALL), False, "success"),
+    "portrait": (lambda: video("mov", **SMALL, rotation=-90), False, "success"),
+    "upside down": (lambda: video(**SMALL, rotation=180), False, "success"),
+    "mirrored": (lambda: mirrored(video(**SMALL)), False, "success"),
+    "HDR, PQ": (lambda: video(**hdr("smpte2084")), False, "success"),
+    "HDR, HLG, portrait, storyboard": (lambda: video(**hdr("arib-std-b67"), rotation=-90), True, "success"),
+    "storyboard": (lambda: video(**SMALL, codec_options={"x264-params": "keyint=2"}), True, "success"),
+    "fragmented": (lambda: video(**SMALL, options={"movflags": "frag_keyframe+empty_moov"}), False, "success"),
+    "AVI": (lambda: video("avi", "mpeg4", **SMALL, audio="mp3"), False, "success"),
+    "cut off": (lambda: cut(video(**SMALL, options={"movflags": "faststart"})), False, "truncated"),
+    "sound": (lambda: video(codec=None, seconds=0.2), False, "audio-only"),
+    "text": (lambda: b"Dear all", False, "not-a-video"),
+    "damaged": (lambda: movie(picture_entry(b"avc1", 64, 48), [bytes(500)] * 3), False, "undecodable"),
+    "hostile": (lambda: movie(picture_entry(b"raw ", 8192, 4320), [bytes(250 << 20)]), False, "too-large-to-decode"),
+}
+
+
+@pytest.fixture(scope="module")
+def answers() -> Iterator[list[tuple[str, Answer]]]:
+    """Of 300 videos, every kind in turn; the hostile one only now and then, for it takes half a second."""
+    made = {name: (make(), storyboard) for name, (make, storyboard, _) in KINDS.items()}
+
+    def turns() -> Iterator[str]:
+        rounds = 0
+        while True:
+            yield from (name for name in made if name != "hostile" or rounds % 10 == 0)
+            rounds += 1
+
+    with Watched() as child:
+        yield [(name, child.inspect(made[name][0], storyboard=made[name][1])) for name in islice(turns(), 300)]
+
+
+def test_every_outcome_is_right_from_the_first_to_the_last(answers):
+    for number, (name, answer) in enumerate(answers):
+        assert answer.verdict == KINDS[name][2], f"number {number}, {name}"
+        if answer.verdict == "success":
+            assert answer.result["poster"], f"number {number}, {name}: {answer.result['warnings']}"
+            assert bool(answer.result["storyboard"]) == KINDS[name][1]
+
+
+@pytest.mark.parametrize("what", ["threads", "descriptors", "temporary files"])
+def test_nothing_accumulates(answers, what):
+    assert answers[-1][1].left[what] == answers[29][1].left[what]
+
+
+def test_memory_does_not_accumulate(answers):
+    """Compared after the same kind of video; the allocator's own habits are some megabytes."""
+    plain = [answer.left["MB"] for name, answer in answers if name == "plain"]
+    assert plain[-1] < plain[2] + 12
