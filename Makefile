@@ -71,13 +71,13 @@ mutate: $(MUTATE_READY) ## Change the pure modules in every small way and list w
 # s3fs wants an older botocore than the one that is deployed, so what only the benchmarks need lies beside .venv
 BENCH_READY := build/bench/packages/.ready
 
-$(BENCH_READY): benchmarks/requirements.txt $(READY)
+$(BENCH_READY): tools/benchmarks/requirements.txt $(READY)
 	@rm -rf $(@D) && python -m pip install --quiet --target $(@D) --requirement $< 2> >(grep -v -e resolver -e boto3 >&2)
 	@touch $@
 
 .PHONY: bench
 bench: $(BENCH_READY) ## Measure it beside what people use instead; some of it: RUNS=1 FILES="20s-720p 1gb-mov"
-	@python -m benchmarks $(if $(RUNS),--runs $(RUNS)) $(FILES)
+	@python -m tools.benchmarks $(if $(RUNS),--runs $(RUNS)) $(FILES)
 
 .PHONY: soak
 soak: $(READY) ## Break thousands of videos and see what the inspector says: CASES=5000 (default), FIRST=0
@@ -97,7 +97,7 @@ actionlint: $(READY) ## Check the workflows once more; fetches its program from 
 
 AUDIT_READY := build/audit/.ready
 
-$(AUDIT_READY): $(wildcard scripts/audit/*.*)
+$(AUDIT_READY): $(wildcard tools/audit/*.*)
 	@command -v npm >/dev/null || { echo 'make audit needs Node.js 20 or newer with npm: https://nodejs.org' >&2; exit 1; }
 	@mkdir -p $(@D) && cp $^ $(@D) && cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@

@@ -11,18 +11,19 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import localcloud
-from demo import report
-from demo.deployment import ROOT, DeploymentFailed, deploy
-from demo.intake import Intake, Overdue, Uploaded, wait_for
-from demo.samples import samples
+from scripts import terminal
+from scripts.stack import Overdue, Stack, Uploaded, wait_for
+from tools import localcloud
+from tools.localcloud import letters
+from tools.localcloud.deployment import ROOT, DeploymentFailed, deploy
+from tools.videos import samples
+from video_intake.document import Result
+from video_intake.uploads import SUFFIXES
 
 STATE = ROOT / ".localcloud"
 OUTPUT = ROOT / "demo-output"
 ENVIRONMENT = "demo"
-SUFFIXES = (".mp4", ".MP4", ".mov", ".MOV", ".avi", ".AVI")  # S3 compares case
 OUTCOME_SECONDS = 120  # far more than any video takes here: three tries, one after another
 
 
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
         if not name.endswith(SUFFIXES):
             print(f"demo: {name}: S3 only announces names that end in {' '.join(SUFFIXES)}", file=sys.stderr)
             return 2
-    progress = report.Progress()
+    progress = terminal.Progress()
     started = time.monotonic()
     try:
         with localcloud.running(STATE) as cloud:
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def upload(intake: Intake, files: list[str], progress: report.Progress) -> dict[Uploaded, str | None]:
+def upload(intake: Stack, files: list[str], progress: terminal.Progress) -> dict[Uploaded, str | None]:
     """Uploads the files, or else the samples; returns the verdict each must come to, None where it is not known."""
     if files:
         uploaded: dict[Uploaded, str | None] = {}
@@ -78,9 +79,9 @@ def upload(intake: Intake, files: list[str], progress: report.Progress) -> dict[
     return expected
 
 
-def outcomes(intake: Intake, uploaded: list[Uploaded], progress: report.Progress) -> list[dict[str, Any]]:
+def outcomes(intake: Stack, uploaded: list[Uploaded], progress: terminal.Progress) -> list[Result]:
     """Waits until every upload has its result, or is known to have failed."""
-    results: dict[Uploaded, dict[str, Any]] = {}
+    results: dict[Uploaded, Result] = {}
 
     def complete() -> bool:
         for one in uploaded:
@@ -97,17 +98,18 @@ def outcomes(intake: Intake, uploaded: list[Uploaded], progress: report.Progress
     return [results[one] for one in uploaded]
 
 
-def show(intake: Intake, results: list[dict[str, Any]], mailbox: Path) -> None:
+def show(intake: Stack, results: list[Result], mailbox: Path) -> None:
     """Prints everything that AWS would show, and saves results and posters."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
     for result in results:
-        for key in filter(None, [result["resultKey"], (result.get("poster") or {}).get("key")]):
+        poster = result.get("poster")
+        for key in [result["resultKey"], *([poster["key"]] if poster else [])]:
             target = OUTPUT / Path(key).relative_to("results")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(intake.read(key) or b"")
-    print(report.table(report.HEADINGS, [report.row(result) for result in results]))
+    print(terminal.table(terminal.HEADINGS, [terminal.row(result) for result in results]))
     print("\nE-mails to the subscriber (failures only, the default):\n")
-    print("\n\n".join(report.letter(message) for message in report.letters(mailbox)) or "  none")
+    print("\n\n".join(letters.letter(message) for message in letters.letters(mailbox)) or "  none")
     print("\nMetrics (CloudWatch, namespace VideoIntake):\n")
     for name, statistic, value in intake.metrics(ENVIRONMENT):
         print(f"  {name:22}{statistic:9}{'none' if value is None else f'{value:.4g}'}")
@@ -118,15 +120,15 @@ def show(intake: Intake, results: list[dict[str, Any]], mailbox: Path) -> None:
     print(f"\n{len(results)} results and {posters} posters lie under {OUTPUT.relative_to(ROOT)}/")
 
 
-def check(results: list[dict[str, Any]], expected: dict[Uploaded, str | None]) -> None:
+def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:
     """Holds every sample against the verdict it must come to."""
     for result, verdict in zip(results, expected.values(), strict=True):
-        actual = result.get("failure", {}).get("reason", "success")
+        actual = result["failure"]["reason"] if "failure" in result else "success"
         if verdict not in (None, actual):
             raise Trouble(f"{result['source']['key']} was judged {json.dumps(actual)} instead of {json.dumps(verdict)}")
 
 
-def _counted(intake: Intake) -> float | None:
+def _counted(intake: Stack) -> float | None:
     return next(value for name, _, value in intake.metrics(ENVIRONMENT) if name == "VideosProcessed")
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from demo.intake import Intake
-    from localcloud import LocalCloud
+    from scripts.stack import Stack
+    from tools.localcloud import LocalCloud
 
 ENVIRONMENT = "local"
 PORT = 4566  # where people who have used a local cloud before look for one
@@ -35,12 +35,14 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, _interrupt)
     try:
         given = _parser().parse_args(arguments)
-        import localcloud
-        from demo import report  # boto3 takes a second to import, and Ctrl-C must be heard from the first moment on
-        from demo.deployment import ROOT, DeploymentFailed, deploy
+        from scripts import (
+            terminal,  # boto3 takes a second to import, and Ctrl-C must be heard from the first moment on
+        )
+        from tools import localcloud
+        from tools.localcloud.deployment import ROOT, DeploymentFailed, deploy
 
         state = given.state or ROOT / ".localcloud" / f"cloud-{given.port}"
-        progress = report.Progress()
+        progress = terminal.Progress()
         try:
             progress("Starting the local cloud ...")
             with localcloud.running(state, given.port) as cloud:
@@ -94,12 +96,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def welcome(cloud: "LocalCloud", intake: "Intake", root: Path) -> str:
+def welcome(cloud: "LocalCloud", intake: "Stack", root: Path) -> str:
     """What a person copies into another terminal."""
     names = intake.outputs
     exports = "\n".join(f"  export {name}={value}" for name, value in cloud.environ.items())
     return f"""\
-{intake.stack_name} is deployed at {cloud.endpoint}. In another terminal, first:
+{intake.name} is deployed at {cloud.endpoint}. In another terminal, first:
 
 {exports}
   unset AWS_PROFILE AWS_SESSION_TOKEN
@@ -119,33 +121,33 @@ The function's log and the e-mails to {_subscribers(intake)} follow. Ctrl-C ends
 """
 
 
-def _subscribers(intake: "Intake") -> str:
+def _subscribers(intake: "Stack") -> str:
     listed = intake.client("sns").list_subscriptions()["Subscriptions"]
     return " and ".join(sorted({one["Endpoint"] for one in listed if one["Protocol"] == "email"})) or "nobody"
 
 
-def follow(cloud: "LocalCloud", intake: "Intake") -> None:
+def follow(cloud: "LocalCloud", intake: "Stack") -> None:
     """Prints what happens until somebody interrupts it. Raises LocalCloudError where the cloud ends by itself."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from demo import report
+    from tools.localcloud import letters
 
-    lines, letters = LogLines(intake), 0
+    lines, read = LogLines(intake), 0
     while True:
         cloud.check()
         with contextlib.suppress(BotoCoreError, ClientError):  # it is going down, and the next check says so
             for line in lines.new():
                 print(line, flush=True)
-        for letter in report.letters(cloud.mailbox, letters):
-            letters += 1
-            print(f"\n{report.letter(letter)}\n", flush=True)
+        for letter in letters.letters(cloud.mailbox, read):
+            read += 1
+            print(f"\n{letters.letter(letter)}\n", flush=True)
         time.sleep(TICK_SECONDS)
 
 
 class LogLines:
     """The lines of every log group in the account, each once, as they come."""
 
-    def __init__(self, intake: "Intake"):
+    def __init__(self, intake: "Stack"):
         self._logs = intake.client("logs")
         self._seen: dict[str, set[str]] = {}  # log group → events of the last answer
         self._since: dict[str, int] = {}

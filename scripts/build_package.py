@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Build build/function.zip, the deployment package of the Lambda function.
 
-The package is src/*.py and the wheels pinned in src/requirements.txt, made for Lambda: Python 3.13 on Amazon Linux
-2023, arm64 or x86_64, whatever this machine is. The same inputs give the same bytes, so an unchanged function is not
-deployed again. Wheels are fetched once and kept in build/; a second build needs no network.
+The package is the modules in src/ and the wheels pinned in src/requirements.txt, made for Lambda: Python 3.13 on
+Amazon Linux 2023, arm64 or x86_64, whatever this machine is. The same inputs give the same bytes, so an unchanged
+function is not deployed again. Wheels are fetched once and kept in build/; a second build needs no network.
 """
 
 import argparse
@@ -73,8 +73,8 @@ def build(architecture: str, wheels: str, output: Path, source: Path) -> None:
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         modules, unfinished = Path(folder, "modules"), Path(folder, output.name)
         modules.mkdir()
-        for path in source.glob("*.py"):
-            shutil.copyfile(path, modules / path.name)
+        copy_modules(source, modules)
+        check_names(modules, dependencies)
         compile_ahead(modules, wheels)
         shutil.copyfile(dependencies, unfinished)
         add_to_zip(unfinished, files_to_ship(modules))
@@ -87,6 +87,24 @@ def build(architecture: str, wheels: str, output: Path, source: Path) -> None:
         unfinished.replace(output)
     made_for = architecture if wheels == "lambda" else f"this machine ({sysconfig.get_platform()})"
     print(f"{shown(output)}: {megabytes(output.stat().st_size)} zipped, {megabytes(unzipped)} unzipped, for {made_for}")
+
+
+def copy_modules(source: Path, target: Path) -> None:
+    for path in source.rglob("*.py"):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
+def check_names(modules: Path, dependencies: Path) -> None:
+    """A package of a dependency would win over a module of ours with its name, and fail every invocation on import."""
+    ours = {path.stem for path in modules.iterdir()}
+    with zipfile.ZipFile(dependencies) as installed:
+        theirs = {name.partition("/")[0].partition(".")[0] for name in installed.namelist()}
+    if both := sorted(ours & theirs):
+        raise PackageError(
+            f"{', '.join(both)} is the name of one of our modules and of one in a dependency. Rename ours."
+        )
 
 
 def dependencies_zip(requirements: Path, architecture: str, wheels: str, folder: Path) -> Path:

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
@@ -22,15 +21,15 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-import s3_object
-from demo import report
-from events import Upload
-from inspector import Limits
-from judge import judge
-from range_reader import Fetch
-from verdicts import Gone
+from scripts import terminal
+from video_intake import s3_object, uploads
+from video_intake.document import Result
+from video_intake.inspection import judge
+from video_intake.media.inspector import Limits
+from video_intake.media.range_reader import Fetch
+from video_intake.media.verdicts import Gone
+from video_intake.uploads import SUFFIXES, Upload, Version
 
-SUFFIXES = (".mp4", ".mov", ".avi")
 SECONDS = 30  # as in the function
 
 
@@ -56,9 +55,9 @@ def main() -> int:
         if arguments.json:
             print(json.dumps(result, ensure_ascii=False), flush=True)
         else:
-            rows.append(report.row(result))
+            rows.append(terminal.row(result))
     if rows:
-        print(report.table(report.HEADINGS, rows))
+        print(terminal.table(terminal.HEADINGS, rows))
     if not seen:
         print("There is no .mp4, .mov or .avi in there.", file=sys.stderr)
     return status if seen else 1
@@ -79,7 +78,7 @@ def named(arguments: list[str]) -> Iterator[str]:
             yield argument
 
 
-def judged(name: str, limits: Limits, out: Path | None) -> dict[str, Any]:
+def judged(name: str, limits: Limits, out: Path | None) -> Result:
     """The result document of one video; its pictures are written below `out`."""
     upload, fetch = in_s3(name) if name.startswith("s3://") else on_disk(name)
     result, files = judge(upload, fetch, limits, SECONDS)
@@ -96,9 +95,9 @@ def judged(name: str, limits: Limits, out: Path | None) -> dict[str, Any]:
 def on_disk(name: str) -> tuple[Upload, Fetch]:
     """A local file as if it had been uploaded under its name."""
     facts = Path(name).stat()
-    modified = datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="milliseconds")
+    modified = uploads.timestamp(datetime.fromtimestamp(facts.st_mtime, UTC))
     key = os.fsencode(name).decode(errors="replace")  # names on disk may be in any encoding
-    upload = Upload("", key, "null", facts.st_size, "", "", modified.replace("+00:00", "Z"))
+    upload = Upload("", key, "null", facts.st_size, "", "", modified)
 
     def fetch(start: int, end: int) -> bytes:
         with open(name, "rb") as file:
@@ -111,10 +110,7 @@ def in_s3(name: str) -> tuple[Upload, Fetch]:
     """The newest version of an object."""
     bucket, _, key = name.removeprefix("s3://").partition("/")
     client = boto3.client("s3")
-    head = client.head_object(Bucket=bucket, Key=key)
-    modified = head["LastModified"].astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    version, size = head.get("VersionId", "null"), head["ContentLength"]
-    upload = Upload(bucket, key, version, size, head["ETag"].strip('"'), "", modified)
+    upload = uploads.stored(Version(bucket, key, ""), client.head_object(Bucket=bucket, Key=key))
     return upload, s3_object.fetcher(client, upload)
 
 

@@ -25,14 +25,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src")]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, ProfileNotFound
 
-from replaying import batch_job, command_line, dead_letters, missing, reprocess
-from replaying.stack import Stack, WrongUse
-from replaying.versions import Bookmark, Selection
+from scripts.replaying import batch_job, command_line, dead_letters, missing, reprocess
+from scripts.replaying.versions import Bookmark, Selection
+from scripts.stack import Stack, WrongUse
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -82,15 +82,15 @@ def run_reprocess(stack: Stack, given: argparse.Namespace) -> int:
         work.append(reprocess.listed(lines))
     if not given.key and len(work) == 1:
         raise WrongUse("Say which videos: --key, --prefix or --keys-from.")
-    attempt = given.attempt or named("reprocess")
-    return reprocess.run(stack, itertools.chain.from_iterable(work), attempt, apply=given.yes, workers=given.workers)
+    rerun = given.rerun or named("reprocess")
+    return reprocess.run(stack, itertools.chain.from_iterable(work), rerun, apply=given.yes, workers=given.workers)
 
 
 def run_batch(stack: Stack, given: argparse.Namespace) -> int:
     name = named("batch")
-    attempt = given.attempt or (name if given.all else "")
+    rerun = given.rerun or (name if given.all else "")
     return batch_job.run(
-        stack, selection(given), name, attempt, apply=given.yes, everything=given.all, workers=given.workers
+        stack, selection(given), name, rerun, apply=given.yes, everything=given.all, workers=given.workers
     )
 
 

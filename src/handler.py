@@ -13,15 +13,15 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-import batch
-import events
-import memory
-import s3_object
-from inspector import Limits
-from judge import judge
-from once import once
-from publisher import Publisher
-from verdicts import Gone
+from video_intake import batch, s3_object, uploads
+from video_intake.document import Result
+from video_intake.idempotency import once
+from video_intake.inspection import judge
+from video_intake.media import memory
+from video_intake.media.inspector import Limits
+from video_intake.media.verdicts import Gone
+from video_intake.publisher import Publisher
+from video_intake.uploads import Upload
 
 type Outcome = dict[str, str]
 
@@ -57,13 +57,13 @@ publisher = Publisher(s3, sns, os.environ["OUTCOME_TOPIC_ARN"], os.environ["ENVI
 def handler(event: dict[str, Any], context: LambdaContext) -> list[Outcome] | dict[str, Any]:
     """Processes every record of an S3 event notification, whatever becomes of the others.
 
-    Returns where each result lies. Raises the fault of the world that kept a record from its outcome,
+    Returns where each result lies. Raises the infrastructure failure that kept a record from its outcome,
     an ExceptionGroup where there are several: Lambda then sends the whole event again.
     S3 Batch Operations is answered in its own schema, and tries again what it is told to.
     """
-    if batch.recognises(event):
+    if batch.recognizes(event):
         return batch.answer(event, lambda task: attempt(task, context))
-    ends = [attempt(upload, context) for upload in events.parse(event)]
+    ends = [attempt(upload, context) for upload in uploads.parse(event)]
     faults = [end for end in ends if isinstance(end, Exception)]
     if len(faults) == 1:
         raise faults[0]
@@ -72,25 +72,25 @@ def handler(event: dict[str, Any], context: LambdaContext) -> list[Outcome] | di
     return [end for end in ends if not isinstance(end, Exception)]
 
 
-def attempt(asked: events.Upload | batch.Task, context: LambdaContext) -> Outcome | Exception:
-    """The outcome of what was asked for, or the fault of the world that kept it from one."""
+def attempt(asked: Upload | batch.Task, context: LambdaContext) -> Outcome | Exception:
+    """The outcome of what was asked for, or the infrastructure failure that kept it from one."""
     with logger.append_context_keys(bucket=asked.bucket, key=asked.key, versionId=asked.version_id):
         try:
-            upload = s3_object.announced(s3, asked) if isinstance(asked, batch.Task) else asked
+            upload = s3_object.described(s3, asked, asked.rerun) if isinstance(asked, batch.Task) else asked
             return process_once(upload=upload, context=context)
         except Gone as gone:
             return _gone(asked.key, gone)
-        except Exception as fault:  # sorted by consequence: what is no verdict is retried
+        except Exception as fault:  # sorted by consequence: what is not a verdict is retried
             logger.exception("Not processed; it will be tried again")
             return fault
 
 
-def process(upload: events.Upload, context: LambdaContext) -> Outcome:
+def process(upload: Upload, context: LambdaContext) -> Outcome:
     """Inspects one upload and publishes its outcome; of one that was deleted before its turn there is none."""
     seconds = min(MAX_INSPECTION_SECONDS, context.get_remaining_time_in_millis() / 1000 - PUBLISHING_SECONDS)
     try:
         if not upload.size:
-            s3_object.require(s3, upload)  # nothing is read of it that would tell whether it is still there
+            s3_object.described(s3, upload)  # nothing is read of it that would tell whether it is still there
         result, pictures = judge(upload, s3_object.fetcher(s3, upload), limits, seconds)
     except Gone as gone:
         return _gone(upload.key, gone)
@@ -114,7 +114,7 @@ def _duplicate() -> None:
 process_once = once(process, os.environ["IDEMPOTENCY_TABLE"], CLIENT, _duplicate)
 
 
-def _measure(result: dict[str, Any], context: LambdaContext) -> None:
+def _measure(result: Result, context: LambdaContext) -> None:
     """One line by embedded metric format: the metrics, and beside them what the log queries ask for."""
     metrics.add_metric("VideosProcessed", MetricUnit.Count, 1)
     metrics.add_metric("SuccessfulProcessing", MetricUnit.Count, int(result["status"] == "success"))
@@ -123,14 +123,17 @@ def _measure(result: dict[str, Any], context: LambdaContext) -> None:
     metrics.add_metric("BytesRead", MetricUnit.Bytes, result["inspection"]["bytesRead"])
     metrics.add_metric("BytesStored", MetricUnit.Bytes, result["source"]["size"])
     metrics.add_metadata("roundTrips", result["inspection"]["roundTrips"])
-    for name in ("bucket", "key", "versionId"):
-        metrics.add_metadata(name, result["source"][name])
+    source = result["source"]
+    for name, value in (("bucket", source["bucket"]), ("key", source["key"]), ("versionId", source["versionId"])):
+        metrics.add_metadata(name, value)
     metrics.add_metadata("function_request_id", context.aws_request_id)
     metrics.flush_metrics()  # now: what is flushed at the end is lost with a time-out
-    verdict = {"status": result["status"], "reason": result.get("failure", {}).get("reason")}
+    reason = result["failure"]["reason"] if "failure" in result else None
+    # threads and memory grow from line to line where something leaks
+    told: dict[str, Any] = {"status": result["status"], "reason": reason, "size": source["size"]}
     logger.info(
-        "Processed", **verdict, size=result["source"]["size"], **result["inspection"], **memory.footprint()
-    )  # threads and memory that grow from video to video would be a leak
+        "Processed", **told, **result["inspection"], **memory.footprint()
+    )  # these two grow where there is a leak
 
 
 gc.freeze()  # what was imported stays; so the collection after each video looks at that video alone, in a millisecond

@@ -1,10 +1,12 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-import inspector
-from tests import warm_aws
+from tests.support import warm_aws
+from video_intake.media import inspector
 
 
 def pytest_addoption(parser):
@@ -25,3 +27,15 @@ def warm_cli() -> Iterator[Path]:
     """A folder with the AWS CLI, for those who call it often."""
     with warm_aws.folder() as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def valid(project):
+    schema = json.loads((project / "docs/result.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema).validate

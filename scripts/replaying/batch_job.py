@@ -10,17 +10,17 @@ from functools import partial
 from typing import IO, Any, Final
 from urllib.parse import quote
 
-from events import ATTEMPT, Upload
-from replaying import versions
-from replaying.progress import Progress
-from replaying.stack import Stack
+from scripts.replaying import versions
+from scripts.replaying.progress import Progress
+from scripts.stack import Stack
+from video_intake.uploads import RERUN, Upload
 
 FOLDER: Final = "batch/"  # in the bucket of the videos; BatchRole may read and write there
 PRIORITY: Final = 10  # among the account's own jobs
 
 
 def run(
-    stack: Stack, selection: versions.Selection, name: str, attempt: str, *, apply: bool, everything: bool, workers: int
+    stack: Stack, selection: versions.Selection, name: str, rerun: str, *, apply: bool, everything: bool, workers: int
 ) -> int:
     """Returns the exit status. Without `apply` the job waits until somebody confirms it: its own kind of dry run."""
     progress = Progress()
@@ -33,7 +33,7 @@ def run(
         manifest.flush()
         key = f"{FOLDER}{name}/manifest.csv"
         stack.client("s3").upload_file(manifest.name, stack.bucket, key)
-    job = stack.client("s3control").create_job(**_job(stack, key, name, role, attempt, apply))["JobId"]
+    job = stack.client("s3control").create_job(**_job(stack, key, name, role, rerun, apply))["JobId"]
     progress.found(job)
     account = _account(stack)
     if apply:
@@ -64,7 +64,7 @@ def line(upload: Upload) -> str:
     return f"{upload.bucket},{quote(upload.key)},{upload.version_id}\n"
 
 
-def _job(stack: Stack, key: str, name: str, role: str, attempt: str, apply: bool) -> dict[str, Any]:
+def _job(stack: Stack, key: str, name: str, role: str, rerun: str, apply: bool) -> dict[str, Any]:
     stored = stack.client("s3").head_object(Bucket=stack.bucket, Key=key)
     bucket = stack.output("BucketArn")
     return {
@@ -79,7 +79,7 @@ def _job(stack: Stack, key: str, name: str, role: str, attempt: str, apply: bool
                 "FunctionArn": stack.output("FunctionArn"),
                 "InvocationSchemaVersion": "2.0",
             }
-            | ({"UserArguments": {ATTEMPT: attempt}} if attempt else {})
+            | ({"UserArguments": {RERUN: rerun}} if rerun else {})
         },
         "Manifest": {
             "Spec": {"Format": "S3BatchOperations_CSV_20180820", "Fields": ["Bucket", "Key", "VersionId"]},

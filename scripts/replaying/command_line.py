@@ -90,7 +90,7 @@ def _reprocess(command: argparse.ArgumentParser) -> None:
         help="lines of a key, or of key, tab and version id as the other commands print them; - for stdin",
     )
     command.add_argument(
-        "--attempt", metavar="NAME", help="go on with an earlier run: what it has done is not done again"
+        "--rerun", metavar="NAME", help="go on with an earlier run: what it has done is not done again"
     )
 
 
@@ -98,7 +98,7 @@ def _batch(command: argparse.ArgumentParser) -> None:
     _walk(command)
     command.add_argument("--all", action="store_true", help="also those that have a result: they get new ones")
     command.add_argument(
-        "--attempt", metavar="NAME", help="as for reprocess; needed where results were deleted within 15 days"
+        "--rerun", metavar="NAME", help="as for reprocess; needed where results were deleted within 15 days"
     )
 
 

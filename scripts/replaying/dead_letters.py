@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-import events
-from events import Upload
-from replaying.progress import Progress
-from replaying.stack import Stack
+from scripts.replaying.progress import Progress
+from scripts.stack import Stack
+from video_intake import uploads
+from video_intake.uploads import Upload
 
 # While we look at them, messages are hidden from others, and given back in the end. If we are killed, SQS does it.
 HIDDEN_SECONDS: Final = 120
@@ -42,7 +42,7 @@ class DeadLetter:
     def uploads(self) -> list[Upload]:
         """None where the event is nothing that S3 sends."""
         try:
-            return events.parse(self.event)
+            return uploads.parse(self.event)
         except (ValueError, AttributeError):
             return []
 
@@ -64,7 +64,7 @@ def parse(message: dict[str, Any]) -> DeadLetter:
         message["MessageId"],
         message["ReceiptHandle"],
         record.get("requestPayload") if record else body,
-        str(record.get("timestamp") or events.timestamp(sent)),
+        str(record.get("timestamp") or uploads.timestamp(sent)),
         str(context.get("condition") or attributes.get("ErrorCode", "unknown")),
         str(context.get("approximateInvokeCount", "?")),
         str(told or attributes.get("ErrorMessage", "")),

@@ -8,11 +8,11 @@ from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-import once
-from events import Upload
-from replaying import versions
-from replaying.progress import Progress
-from replaying.stack import Stack
+from scripts.replaying import versions
+from scripts.replaying.progress import Progress
+from scripts.stack import Stack
+from video_intake import idempotency
+from video_intake.uploads import Upload
 
 type End = tuple[Upload, str | Exception]
 
@@ -57,10 +57,10 @@ def _examine(stack: Stack, apply: bool, permits: threading.Semaphore, upload: Up
         # Under its own name, so that S3's own event for it, however late, and a dead letter of it are duplicates. Only
         # where the record says done and the result is gone all the same (deleted by somebody; looked for once more,
         # because it is written before the record) it needs another name. Of a day, so that a repetition is none.
-        if once.is_done(stack.output("IdempotencyTableName"), stack.client("dynamodb"), upload):
+        if idempotency.is_done(stack.output("IdempotencyTableName"), stack.client("dynamodb"), upload):
             if versions.has_result(s3, upload):
                 return upload, "with a result"
-            upload = replace(upload, attempt=f"missing-{datetime.now(UTC):%Y-%m-%d}")
+            upload = replace(upload, rerun=f"missing-{datetime.now(UTC):%Y-%m-%d}")
         stack.submit(versions.event(upload))
     except (ClientError, BotoCoreError, RuntimeError) as fault:
         return upload, fault

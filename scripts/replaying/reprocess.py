@@ -8,28 +8,28 @@ from itertools import batched
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from events import SUFFIXES, Upload
-from replaying import versions
-from replaying.progress import Progress
-from replaying.stack import Stack, WrongUse
+from scripts.replaying import versions
+from scripts.replaying.progress import Progress
+from scripts.stack import Stack, WrongUse
+from video_intake.uploads import SUFFIXES, Upload
 
 type Chosen = tuple[str, str]  # key, and version id or "" for the newest
 type Work = Upload | Chosen
 CHUNK = 1000  # keys in memory at once
 
 
-def run(stack: Stack, work: Iterable[Work], attempt: str, *, apply: bool, workers: int) -> int:
-    """Returns the exit status. All carry the same `attempt`, so that Lambda's retries of each stay duplicates."""
+def run(stack: Stack, work: Iterable[Work], rerun: str, *, apply: bool, workers: int) -> int:
+    """Returns the exit status. All carry the same `rerun`, so that Lambda's retries of each stay duplicates."""
     progress = Progress()
     with ThreadPoolExecutor(workers) as pool:
         for chunk in batched(work, CHUNK, strict=False):
-            for each, end in zip(chunk, pool.map(partial(_submit, stack, attempt, apply), chunk), strict=True):
+            for each, end in zip(chunk, pool.map(partial(_submit, stack, rerun, apply), chunk), strict=True):
                 if isinstance(end, Exception):
                     progress.failed(each.key if isinstance(each, Upload) else " ".join(each).strip(), end)
                 else:
                     progress.count("submitted" if apply else "to be processed again")
                     progress.found(end.key, end.version_id)
-    progress.summary(f"Attempt {attempt}." if apply else "Nothing was submitted: give --yes to do it.")
+    progress.summary(f"Rerun {rerun}." if apply else "Nothing was submitted: give --yes to do it.")
     return int(not apply or bool(progress.counts["failed"]) or not progress.counts["submitted"])
 
 
@@ -48,13 +48,13 @@ def listed(lines: Iterable[str]) -> Iterator[Chosen]:
             yield key, version_id
 
 
-def _submit(stack: Stack, attempt: str, apply: bool, work: Work) -> Upload | Exception:
+def _submit(stack: Stack, rerun: str, apply: bool, work: Work) -> Upload | Exception:
     try:
         upload = work if isinstance(work, Upload) else versions.find(stack.client("s3"), stack.bucket, *work)
         if not upload.key.endswith(SUFFIXES):
             raise WrongUse(f"its name ends in none of {' '.join(SUFFIXES)}, so the function may not read it")
         if apply:
-            stack.submit(versions.event(replace(upload, attempt=attempt)))
+            stack.submit(versions.event(replace(upload, rerun=rerun)))
     except (ClientError, BotoCoreError, RuntimeError, WrongUse) as fault:
         return fault
     return upload

@@ -16,9 +16,8 @@ from urllib.parse import quote_plus
 
 from botocore.exceptions import ClientError
 
-import results
-from events import ATTEMPT, SUFFIXES, Upload, timestamp
-from replaying.stack import WrongUse
+from scripts.stack import WrongUse
+from video_intake.uploads import RERUN, SUFFIXES, Upload, Version, folder, stored
 
 type Marker = dict[str, str]  # the arguments of ListObjectVersions that go on where a page ended
 
@@ -48,25 +47,21 @@ def pages(s3: Any, bucket: str, selection: Selection, start: Marker) -> Iterator
     while True:
         page = s3.list_object_versions(Bucket=bucket, Prefix=selection.prefix, **marker)
         marker = {"KeyMarker": page.get("NextKeyMarker", ""), "VersionIdMarker": page.get("NextVersionIdMarker", "")}
-        yield [_upload(bucket, version) for version in page.get("Versions", []) if version in selection], marker
+        chosen = [version for version in page.get("Versions", []) if version in selection]
+        yield [stored(Version(bucket, version["Key"], version["VersionId"]), version) for version in chosen], marker
         if not page["IsTruncated"]:
             return
-
-
-def _upload(bucket: str, version: dict[str, Any]) -> Upload:
-    etag, modified = version["ETag"].strip('"'), timestamp(version["LastModified"])
-    return Upload(bucket, version["Key"], version["VersionId"], version["Size"], etag, "", modified)
 
 
 def find(s3: Any, bucket: str, key: str, version_id: str) -> Upload:
     """One version of an object, the newest where none is named. Raises botocore's errors, also where there is none."""
     head = s3.head_object(Bucket=bucket, Key=key, **({"VersionId": version_id} if version_id else {}))
-    return _upload(bucket, {"Key": key, "Size": head["ContentLength"]} | head)
+    return stored(Version(bucket, key, version_id), head)
 
 
 def has_result(s3: Any, upload: Upload) -> bool:
     try:
-        s3.head_object(Bucket=upload.bucket, Key=results.folder(upload) + "result.json")
+        s3.head_object(Bucket=upload.bucket, Key=folder(upload) + "result.json")
     except ClientError as error:
         if error.response["Error"]["Code"] == "404":
             return False
@@ -75,7 +70,7 @@ def has_result(s3: Any, upload: Upload) -> bool:
 
 
 def event(upload: Upload) -> dict[str, Any]:
-    """What S3 sends of an upload, and what events.parse makes the upload of."""
+    """What S3 sends of an upload, and what uploads.parse makes the upload of."""
     entity = {
         "key": quote_plus(upload.key, safe="/"),
         "size": upload.size,
@@ -87,7 +82,7 @@ def event(upload: Upload) -> dict[str, Any]:
         "eventTime": upload.event_time,
         "s3": {"bucket": {"name": upload.bucket}, "object": entity},
     }
-    return {"Records": [record | ({ATTEMPT: upload.attempt} if upload.attempt else {})]}
+    return {"Records": [record | ({RERUN: upload.rerun} if upload.rerun else {})]}
 
 
 class Bookmark:

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 
 from tests.fuzz.cases import case, run
-from tests.watched import PROJECT, Answer
+from tests.support.watched import PROJECT, Answer
 
 
 def main() -> int:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-import messages
 from tests.fuzz.mutations import mutate
 from tests.fuzz.seeds import SEEDS, seed
-from tests.watched import MAX_MB, Answer, Fell, Watched
-from verdicts import REASONS
+from tests.support.watched import MAX_MB, Answer, Fell, Watched
+from video_intake import messages
+from video_intake.media.verdicts import Reason
 
 WATCHED_AT_ONCE: Final = 2
 EXTENSIONS: Final = (".mp4", ".MOV", ".avi", "")
@@ -67,7 +67,7 @@ def run(numbers: Iterable[int], valid: Callable[[Any], None]) -> Iterator[tuple[
 def check(answer: Answer, valid: Callable[[Any], None]) -> None:
     """Whatever the file: a result by its schema, in words and in JSON, with the pictures it names."""
     result = answer.result
-    assert answer.verdict in {"success", *REASONS}
+    assert answer.verdict in {"success", *Reason}
     valid(result)
     json.dumps(result, ensure_ascii=False).encode()
     assert len(messages.message(result).encode()) < 256 << 10, "longer than SNS takes"

@@ -6,7 +6,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, Final
 
-from demo.samples import video
+from tools.videos import video
 
 os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder tells its life on the way; errors alone, please
 

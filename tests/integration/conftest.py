@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import localcloud
-from demo.deployment import deploy
-from demo.intake import Intake
+from scripts.stack import Stack
+from tools import localcloud
+from tools.localcloud.deployment import deploy
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +26,10 @@ def cloud(request, tmp_path_factory) -> Iterator[localcloud.LocalCloud | None]:
 
 
 @pytest.fixture(scope="session")
-def intake(request, cloud) -> Intake:
+def intake(request, cloud) -> Stack:
     """The stack under test."""
     if cloud is None:
-        return Intake(request.config.getoption("--stack"))
+        return Stack(request.config.getoption("--stack"))
     return deploy(cloud, "test", "--email", "you@example.com", "--parameter", "BatchOperations=enabled")
 
 
@@ -43,7 +43,7 @@ def mailbox(cloud) -> Path:
 @pytest.fixture(scope="session")
 def environment(intake) -> str:
     """The stack's EnvironmentSuffix: a dimension of its metrics."""
-    [stack] = intake.client("cloudformation").describe_stacks(StackName=intake.stack_name)["Stacks"]
+    [stack] = intake.client("cloudformation").describe_stacks(StackName=intake.name)["Stacks"]
     return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}["EnvironmentSuffix"]
 
 

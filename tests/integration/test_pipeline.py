@@ -6,10 +6,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from demo import report
-from demo.intake import Uploaded, wait_for
-from demo.samples import samples, video
-from tests.unit.test_poster import pixels
+from scripts.stack import Uploaded, wait_for
+from tests.support.pictures import pixels
+from tools.localcloud import letters
+from tools.videos import samples, video
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/result.schema.json").read_text())
 SAMPLES = {sample.key: sample for sample in samples()}
@@ -74,7 +74,7 @@ def test_programs_hear_of_every_outcome(messages, outcomes, key):
 
 
 def test_people_hear_of_failures_only(mailbox, messages):
-    bodies = [letter.get_body().get_content() for letter in report.letters(mailbox)]
+    bodies = [letter.get_body().get_content() for letter in letters.letters(mailbox)]
     for key, sample in SAMPLES.items():
         named = [body for body in bodies if f"{key} is" in body]
         assert len(named) == (sample.verdict != "success"), key

@@ -16,10 +16,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-import results
-from demo.intake import Intake, Uploaded, wait_for
-from demo.samples import video
-from events import Upload
+from scripts.stack import Stack, Uploaded, wait_for
+from tests.support.outage import broken
+from tools.videos import video
+from video_intake.uploads import Upload, folder
 
 SCRIPT = Path(__file__).parents[2] / "scripts/replay.py"
 RETRIES_SECONDS = 600  # Lambda tries again after one minute, and after two more; the local cloud at once
@@ -28,11 +28,11 @@ KEYS = ("missing/" + "long" * 245 + ".mp4", "missing/Été 2026+07 (1) %2B 🎬.
 
 
 @pytest.fixture
-def replay(intake: Intake) -> Callable[..., tuple[int, list[str], str]]:
+def replay(intake: Stack) -> Callable[..., tuple[int, list[str], str]]:
     """Runs a command; exit status, first columns of stdout, and stderr."""
 
     def run(*arguments: str, stdin: str = "", **environ: str) -> tuple[int, list[str], str]:
-        command = [sys.executable, str(SCRIPT), arguments[0], "--stack", intake.stack_name, *arguments[1:]]
+        command = [sys.executable, str(SCRIPT), arguments[0], "--stack", intake.name, *arguments[1:]]
         done = subprocess.run(
             command, input=stdin, capture_output=True, text=True, check=False, env=os.environ | environ
         )
@@ -42,29 +42,29 @@ def replay(intake: Intake) -> Callable[..., tuple[int, list[str], str]]:
     return run
 
 
-def result_key(intake: Intake, uploaded: Uploaded) -> str:
+def result_key(intake: Stack, uploaded: Uploaded) -> str:
     upload = Upload(intake.bucket, uploaded.key, uploaded.version_id, 0, "", "", "")
-    return results.folder(upload) + "result.json"
+    return folder(upload) + "result.json"
 
 
-def result(intake: Intake, uploaded: Uploaded) -> bytes:
+def result(intake: Stack, uploaded: Uploaded) -> bytes:
     return wait_for(f"the result of {uploaded.key}", lambda: intake.read(result_key(intake, uploaded)), RETRIES_SECONDS)
 
 
-def times_written(intake: Intake, uploaded: Uploaded) -> int:
+def times_written(intake: Stack, uploaded: Uploaded) -> int:
     """How many results a version has had: S3 keeps them all."""
     answer = intake.client("s3").list_object_versions(Bucket=intake.bucket, Prefix=result_key(intake, uploaded))
     return len(answer.get("Versions", []))
 
 
-def in_flight(intake: Intake) -> dict[str, int]:
+def in_flight(intake: Stack) -> dict[str, int]:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     url = intake.outputs["FailedEventsQueueUrl"]
     answer = intake.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     return {"waiting": int(answer[names[0]]), "hidden": int(answer[names[1]])}
 
 
-def taken_for_a_duplicate(intake: Intake, key: str) -> bool:
+def taken_for_a_duplicate(intake: Stack, key: str) -> bool:
     """Waits until the function says so of `key`."""
 
     def said() -> bool:
@@ -74,23 +74,6 @@ def taken_for_a_duplicate(intake: Intake, key: str) -> bool:
         return any(json.loads(line["message"])["key"] == key for line in lines)
 
     return wait_for(f"that {key} is announced again", said, 120)
-
-
-@contextmanager
-def broken(intake: Intake) -> Iterator[None]:
-    """An outage: the function's table is not where it looks for it."""
-    client, name = intake.client("lambda"), intake.outputs["FunctionName"]
-    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-
-    def configure(environment: dict[str, str]) -> None:
-        client.update_function_configuration(FunctionName=name, Environment={"Variables": environment})
-        client.get_waiter("function_updated_v2").wait(FunctionName=name)
-
-    configure(variables | {"IDEMPOTENCY_TABLE": "video-intake-no-such-table"})
-    try:
-        yield
-    finally:
-        configure(variables)
 
 
 def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(intake, replay):
@@ -180,9 +163,9 @@ def test_chosen_videos_get_new_results(intake, replay):
     status, keys, told = replay("reprocess", "--key", new.key, "--yes")
     assert (status, keys) == (0, [new.key])
     wait_for("a second result of the newest", lambda: written() == [1, 2, 1])
-    attempt = re.search(r"Attempt (\S+)\.", told)[1]
+    rerun = re.search(r"Rerun (\S+)\.", told)[1]
 
-    assert replay("reprocess", "--prefix", "again/", "--attempt", attempt, "--yes")[:2] == (0, [new.key, other.key])
+    assert replay("reprocess", "--prefix", "again/", "--rerun", rerun, "--yes")[:2] == (0, [new.key, other.key])
     wait_for("the other one", lambda: written() == [1, 2, 2])
     assert taken_for_a_duplicate(intake, new.key), "that attempt has been"
 
@@ -244,7 +227,7 @@ def texts(document: bytes) -> dict[str, str]:
     return {leaf.tag.rpartition("}")[2]: leaf.text for leaf in ElementTree.fromstring(document).iter() if not len(leaf)}
 
 
-def invoked(intake: Intake, schema: str, rows: list[list[str]], **job) -> list[dict[str, str]]:
+def invoked(intake: Stack, schema: str, rows: list[list[str]], **job) -> list[dict[str, str]]:
     """As S3 Batch Operations calls the function, with the lines of a manifest."""
     place = {"1.0": lambda bucket: {"s3BucketArn": f"arn:aws:s3:::{bucket}"}, "2.0": lambda name: {"s3Bucket": name}}
     answers = []

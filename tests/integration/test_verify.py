@@ -14,9 +14,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from demo.intake import Intake, Overdue, Uploaded, wait_for
-from demo.samples import video
-from tests.unit.test_poster import near, pixels
+from scripts.stack import Overdue, Stack, Uploaded, wait_for
+from tests.support.pictures import near, pixels
+from tools.videos import video
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/result.schema.json").read_text())
 
@@ -37,7 +37,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def folder(intake: Intake) -> Iterator[str]:
+def folder(intake: Stack) -> Iterator[str]:
     """Of this run alone. Every version in it, and of its results, is deleted afterwards."""
     name = f"verify/{uuid.uuid4()}/"
     yield name
@@ -49,7 +49,7 @@ def folder(intake: Intake) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def run(intake: Intake, inbox: str, folder: str) -> Run:
+def run(intake: Stack, inbox: str, folder: str) -> Run:
     failed_before = intake.failed_events()
     began = datetime.now(UTC).replace(second=0, microsecond=0)
     sideways = video(size=(320, 180), seconds=1, rotation=-90, audio=None, picture="color=color=red")
@@ -69,7 +69,7 @@ def run(intake: Intake, inbox: str, folder: str) -> Run:
 
 
 @pytest.fixture(scope="module")
-def messages(intake: Intake, inbox: str, run: Run) -> dict[str, dict]:
+def messages(intake: Stack, inbox: str, run: Run) -> dict[str, dict]:
     """What a subscribed queue received about the two videos, by key."""
     received: dict[str, dict] = {}
 
@@ -91,7 +91,7 @@ def test_a_good_video_is_playable(run: Run) -> None:
     assert (result["video"]["displayWidth"], result["video"]["displayHeight"]) == (180, 320)
 
 
-def test_its_poster_is_upright_and_shows_the_film(intake: Intake, run: Run) -> None:
+def test_its_poster_is_upright_and_shows_the_film(intake: Stack, run: Run) -> None:
     width, height, pixel = pixels(intake.read(run.outcomes[run.good.key]["poster"]["key"]))
     assert (width, height) == (180, 320)
     assert near(pixel(width // 2, height // 2), (254, 0, 0))
@@ -103,7 +103,7 @@ def test_a_bad_video_is_rejected_with_a_reason(run: Run) -> None:
     assert (result["status"], result["failure"]["reason"]) == ("failure", "not-a-video")
 
 
-def test_both_versions_are_tagged(intake: Intake, run: Run) -> None:
+def test_both_versions_are_tagged(intake: Stack, run: Run) -> None:
     tags = {one.key: wait_for("the tags", lambda one=one: intake.tags(one) or None) for one in (run.good, run.bad)}
     assert tags[run.good.key] == {"video-intake:status": "success"}
     assert tags[run.bad.key] == {"video-intake:status": "failure", "video-intake:reason": "not-a-video"}
@@ -115,7 +115,7 @@ def test_both_outcomes_are_announced(run: Run, messages: dict[str, dict]) -> Non
         assert messages[key]["MessageAttributes"]["status"]["Value"] == outcome["status"]
 
 
-def test_both_outcomes_are_counted(intake: Intake, environment: str, run: Run) -> None:
+def test_both_outcomes_are_counted(intake: Stack, environment: str, run: Run) -> None:
     def counted() -> bool:
         answer = intake.client("cloudwatch").get_metric_statistics(
             Namespace="VideoIntake", MetricName="SuccessfulProcessing", Period=60,

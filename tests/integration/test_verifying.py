@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.intake import wait_for
-
-from .test_replay import broken
+from scripts.stack import wait_for
+from tests.support.outage import broken
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,10 +40,10 @@ def traces(intake) -> list[str]:
 
 def test_a_healthy_stack_passes_and_nothing_is_left_behind(verify, intake):
     before = traces(intake)
-    status, said = verify("--stack-name", intake.stack_name)
+    status, said = verify("--stack-name", intake.name)
     assert status == 0, said
     assert said.count("PASSED") == 6, said
-    assert f"{intake.stack_name} works." in said
+    assert f"{intake.name} works." in said
     assert traces(intake) == before
 
 
@@ -52,7 +51,7 @@ def test_a_stack_whose_function_fails_does_not_pass_and_nothing_is_left_behind(v
     before, queue = traces(intake), intake.outputs["FailedEventsQueueUrl"]
     try:
         with broken(intake):
-            status, said = verify("--stack-name", intake.stack_name)
+            status, said = verify("--stack-name", intake.name)
             wait_for("both dead letters", lambda: intake.failed_events() == 2)
     finally:
         intake.client("sqs").purge_queue(QueueUrl=queue)

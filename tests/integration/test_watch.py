@@ -15,13 +15,13 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-import localcloud
-from demo import report
-from demo.deployment import deploy
-from demo.intake import wait_for
-from demo.samples import video
-from tests import dashboards
-from tests.reliability.world import MINUTE, World, key_of
+from scripts.stack import wait_for
+from tests.support import dashboards
+from tests.support.world import MINUTE, World, key_of
+from tools import localcloud
+from tools.localcloud import letters
+from tools.localcloud.deployment import deploy
+from tools.videos import video
 
 HOUR = 60 * MINUTE
 EMAIL = ("--email", "ops@example.com")
@@ -78,7 +78,7 @@ def mails(world: World, alarm: dict[str, Any], state: str) -> list[str]:
     wanted = f'{state}: "{alarm["AlarmName"]}"'
     return [
         str(letter.get_body().get_content())
-        for letter in report.letters(world.cloud.mailbox)
+        for letter in letters.letters(world.cloud.mailbox)
         if letter["Subject"].strip().startswith(wanted)
     ]
 
@@ -143,7 +143,7 @@ def test_one_bad_file_rings_nothing(world):
     upload_and_wait(world, b"no video, whatever its name says")
     assert measured(world, "SuccessfulProcessing") == 0
     assert not ringing(world)
-    assert not [mail for mail in report.letters(world.cloud.mailbox) if mail["Subject"].startswith("ALARM")]
+    assert not [mail for mail in letters.letters(world.cloud.mailbox) if mail["Subject"].startswith("ALARM")]
 
 
 def test_every_alarm_of_the_stack_is_tried_here(world):
@@ -252,7 +252,7 @@ def test_dead_letters_lost_events_and_throttles_ring(driven):
 @pytest.fixture(scope="module")
 def widgets(world: World) -> list[dict[str, Any]]:
     client = world.intake.client("cloudwatch")
-    [dashboard] = client.list_dashboards(DashboardNamePrefix=world.intake.stack_name)["DashboardEntries"]
+    [dashboard] = client.list_dashboards(DashboardNamePrefix=world.intake.name)["DashboardEntries"]
     return dashboards.widgets(client.get_dashboard(DashboardName=dashboard["DashboardName"])["DashboardBody"])
 
 
@@ -295,7 +295,7 @@ def test_the_dashboards_queries_tell_what_happened(driven, widgets):
 def saved(driven: World) -> dict[str, str]:
     """The stack's saved queries by name."""
     listed = driven.intake.client("logs").describe_query_definitions(
-        queryDefinitionNamePrefix=f"{driven.intake.stack_name}/"
+        queryDefinitionNamePrefix=f"{driven.intake.name}/"
     )["queryDefinitions"]
     assert all(one["logGroupNames"] == [driven.intake.outputs["LogGroupName"]] for one in listed)
     return {one["name"].partition("/")[2]: one["queryString"] for one in listed}
@@ -344,11 +344,11 @@ def test_the_saved_query_for_one_video_tells_its_story(driven, saved):
 
 def test_who_asks_for_it_is_woken_by_one_bad_file(calm):
     stack = calm.intake.client("cloudformation")
-    [now] = stack.describe_stacks(StackName=calm.intake.stack_name)["Stacks"]
+    [now] = stack.describe_stacks(StackName=calm.intake.name)["Stacks"]
     asked = {one["ParameterKey"]: one["ParameterValue"] for one in now["Parameters"]}
     asked |= {"FailedVideosAlarmMinimum": "1", "FailedVideosAlarmInPercent": "1"}
     stack.update_stack(
-        StackName=calm.intake.stack_name,
+        StackName=calm.intake.name,
         UsePreviousTemplate=True,
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in asked.items()],
         Capabilities=["CAPABILITY_IAM"],

@@ -12,9 +12,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-import localcloud
-
-from .scripts import Scripts, project
+from tests.support.scripts import Scripts, project
+from tools import localcloud
 
 HERE = Path(__file__).parent
 DEADLINE = 30.0

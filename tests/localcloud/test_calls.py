@@ -4,8 +4,8 @@ from io import BytesIO
 
 import pytest
 
-from localcloud.calls import operation, permission
-from localcloud.policies import allowing
+from tools.localcloud.calls import operation, permission
+from tools.localcloud.policies import allowing
 
 
 def environ(service, method="GET", path="/", query="", body=b"", **headers):

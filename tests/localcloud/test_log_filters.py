@@ -5,7 +5,7 @@ import json
 import pytest
 from moto.logs.exceptions import InvalidParameterException
 
-from localcloud.log_filters import matcher
+from tools.localcloud.log_filters import matcher
 
 FAILED = json.dumps({"level": "INFO", "key": "a/b [1].mov", "status": "failure", "size": 5, "tags": ["x"], "x": None})
 WORKED = json.dumps({"level": "INFO", "key": "c.mp4", "status": "success", "size": 50})

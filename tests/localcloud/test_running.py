@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-import localcloud
+from tools import localcloud
 
 
 def test_a_port_in_use_is_said_in_one_sentence(tmp_path):
@@ -14,7 +14,7 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        command = [sys.executable, "-m", "localcloud", "--state", str(tmp_path), "--port", str(port)]
+        command = [sys.executable, "-m", "tools.localcloud", "--state", str(tmp_path), "--port", str(port)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         assert ended.returncode == 2
         assert ended.stderr == f"localcloud: cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
@@ -31,7 +31,7 @@ def test_a_state_in_use_or_of_somebody_else_is_left_alone(tmp_path):
 
 
 def test_it_ends_with_whoever_started_it_and_leaves_no_child(tmp_path):
-    command = [sys.executable, "-m", "localcloud", "--state", str(tmp_path), "--until-stdin-closes"]
+    command = [sys.executable, "-m", "tools.localcloud", "--state", str(tmp_path), "--until-stdin-closes"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert b"endpoint" in process.stdout.readline()

@@ -6,7 +6,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud import insights, metric_math
+from tools.localcloud import insights, metric_math
 
 from .conftest import wait_for
 

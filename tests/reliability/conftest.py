@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-import localcloud
-from demo.deployment import deploy
-
-from .world import MINUTE, World
+from tests.support.world import MINUTE, World
+from tools import localcloud
+from tools.localcloud.deployment import deploy
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,8 @@ from typing import Final
 
 import pytest
 
-from demo.samples import cut, video
-
-from .world import Version, World, key_of
+from tests.support.world import Version, World, key_of
+from tools.videos import cut, video
 
 DUPLICATES: Final = 5  # every fifth upload is announced twice
 POISON: Final = 20  # every twentieth is poison; every fifth of these kills the process

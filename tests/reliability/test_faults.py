@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pytest
 
-from demo.samples import video
-from localcloud.faults import KINDS
-
-from .world import Version, World
+from tests.support.boxes import padded
+from tests.support.world import Version, World
+from tools.localcloud.faults import KINDS
+from tools.videos import video
 
 LATE_SECONDS: Final = 9  # longer than the function's clients wait for an answer (8 s)
 
@@ -34,13 +34,6 @@ class Case:
     number: int
     operation: str
     version: Version = field(repr=False)
-
-
-def padded(content: bytes, to: int = 3 << 20) -> bytes:
-    """With free space in front of the index: large enough to be read in parts, at once."""
-    at = content.index(b"moov") - 4
-    free = to - len(content)
-    return content[:at] + free.to_bytes(4) + b"free" + bytes(free - 8) + content[at:]
 
 
 CONTENTS: Final = {

@@ -4,11 +4,10 @@ from typing import Final
 
 import pytest
 
-from demo.intake import wait_for
-from demo.report import letters as mails
-from demo.samples import video
-
-from .world import key_of
+from scripts.stack import wait_for
+from tests.support.world import key_of
+from tools.localcloud.letters import letters as mails
+from tools.videos import video
 
 KILLERS: Final = {  # what each does to the process once it has its lock, and what its dead letter says
     "endless.mp4": ("freeze", "Sandbox.Timedout"),  # as a decoder that never returns

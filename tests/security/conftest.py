@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-import localcloud
-from demo.deployment import ROOT, deploy
-from localcloud.policies import Statement
-from tests.reliability.world import MINUTE, World
+from tests.support.world import MINUTE, World
+from tools import localcloud
+from tools.localcloud.deployment import ROOT, deploy
+from tools.localcloud.policies import Statement
 
 DOCUMENTED = re.findall(r"```json\n(.*?)```", (ROOT / "docs/security.md").read_text(), re.DOTALL)
 
@@ -48,7 +48,7 @@ class Secured(World):
         for example, actual in {
             "111122223333": self.account,
             "eu-central-1": self.region,
-            "video-intake-prod": self.intake.stack_name,
+            "video-intake-prod": self.intake.name,
         }.items():
             documented = documented.replace(example, actual)
         policy: dict[str, Any] = json.loads(documented)
@@ -65,7 +65,7 @@ class Secured(World):
 
     def change(self, **wanted: str) -> str:
         """Updates the stack, and returns the status that this ends in."""
-        update = {"StackName": self.intake.stack_name, "UsePreviousTemplate": True, "Capabilities": ["CAPABILITY_IAM"]}
+        update = {"StackName": self.intake.name, "UsePreviousTemplate": True, "Capabilities": ["CAPABILITY_IAM"]}
         values = [
             {"ParameterKey": name, "ParameterValue": value} for name, value in (self.parameters() | wanted).items()
         ]
@@ -78,7 +78,7 @@ class Secured(World):
         return str(self._described()["StackStatus"])
 
     def _described(self) -> dict[str, Any]:
-        [stack] = self.intake.client("cloudformation").describe_stacks(StackName=self.intake.stack_name)["Stacks"]
+        [stack] = self.intake.client("cloudformation").describe_stacks(StackName=self.intake.name)["Stacks"]
         return dict(stack)
 
     def statements(self, role_arn: str) -> list[Statement]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from demo import report
-from demo.intake import wait_for
-from demo.samples import video
+from scripts.stack import wait_for
+from tools.localcloud.letters import letters as mails
+from tools.videos import video
 
 from .conftest import Secured
 
@@ -13,7 +13,7 @@ ADDRESS = {"NotificationEmail": "you@example.com"}
 
 def letters(world: Secured, word: str) -> list[str]:
     """The subjects of the mails so far in which `word` occurs."""
-    return [str(one["Subject"]) for one in report.letters(world.cloud.mailbox) if word in str(one["Subject"])]
+    return [str(one["Subject"]) for one in mails(world.cloud.mailbox) if word in str(one["Subject"])]
 
 
 def ring(world: Secured) -> str:

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pytest
 
-from demo.samples import video
-from localcloud.policies import allowing
-from tests.reliability.test_faults import padded
-from tests.reliability.world import Version
+from tests.support.boxes import padded
+from tests.support.world import Version
+from tools.localcloud.policies import allowing
+from tools.videos import video
 
 from .conftest import Secured
 

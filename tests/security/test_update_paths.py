@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 from cfn_flip import load
 
-from demo.deployment import ROOT
-from demo.intake import Uploaded
+from scripts.stack import Uploaded
+from tools.localcloud.deployment import ROOT
 
 from .conftest import Secured
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-import batch
-from batch import Task
-from events import ATTEMPT, SUFFIXES
+from video_intake import batch
+from video_intake.batch import Task
+from video_intake.uploads import RERUN, SUFFIXES
 
 ONE = {"s3BucketArn": "arn:aws:s3:::b"}  # schema 1.0 names the bucket so
 TWO = {"s3Bucket": "b"}  # and 2.0 so
@@ -30,9 +30,9 @@ def processed(event: dict) -> list[Task]:
 
 @pytest.mark.parametrize(("event", "recognised"), [(asked(ONE, schema="1.0"), True), (asked(TWO), True), ({}, False)])
 def test_its_events_are_told_from_those_of_s3(event, recognised):
-    assert batch.recognises(event) is recognised
-    assert not batch.recognises({"Records": []})
-    assert not batch.recognises({"Event": "s3:TestEvent"})
+    assert batch.recognizes(event) is recognised
+    assert not batch.recognizes({"Records": []})
+    assert not batch.recognizes({"Event": "s3:TestEvent"})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_its_events_are_told_from_those_of_s3(event, recognised):
         (TWO | {"s3Key": "%C3%89t%C3%A9%202026+%281%29.MOV"}, "2.0", {}, Task("b", "Été 2026 (1).MOV", "v1", "")),
         (TWO | {"s3Key": "a%2Bb%252Fc.avi"}, "2.0", {}, Task("b", "a+b%2Fc.avi", "v1", "")),  # decoded once
         (TWO | {"s3VersionId": "null"}, "2.0", {}, Task("b", "a.mp4", "null", "")),
-        (TWO, "2.0", {"userArguments": {ATTEMPT: "again-1"}}, Task("b", "a.mp4", "v1", "again-1")),
+        (TWO, "2.0", {"userArguments": {RERUN: "again-1"}}, Task("b", "a.mp4", "v1", "again-1")),
         (TWO, "2.0", {"userArguments": {"other": "x"}}, Task("b", "a.mp4", "v1", "")),
         (TWO, "2.0", {"userArguments": None}, Task("b", "a.mp4", "v1", "")),
     ],

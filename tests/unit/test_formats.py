@@ -9,14 +9,13 @@ import av
 import pytest
 from av.stream import Disposition
 
-from demo.samples import video
-from inspector import Inspection, Limits, inspect
-from tests.boxes import FTYP, REST, box, full, movie, numbers, picture_entry
-from tests.unit.conftest import File
-from tests.unit.test_hostile import png
-from tests.unit.test_poster import pixels
-from tests.watched import MAX_MB, Watched
-from verdicts import Rejected
+from tests.support.boxes import FTYP, REST, box, full, movie, numbers, picture_entry, png
+from tests.support.files import File
+from tests.support.pictures import pixels
+from tests.support.watched import MAX_MB, Watched
+from tools.videos import video
+from video_intake.media.inspector import Inspection, Limits, inspect
+from video_intake.media.verdicts import Rejected
 
 FAST = {"preset": "ultrafast", "x265-params": "log-level=none:bframes=0"}  # of one frame x265 cannot tell the time
 SHORT = {"size": (160, 96), "seconds": 0.3, "rate": 10, "audio": None}

@@ -13,10 +13,9 @@ from botocore.stub import Stubber
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
-import once
-import publisher
-from events import parse
-from tests.reliability.test_any_order import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
+from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
+from video_intake import idempotency, publisher
+from video_intake.uploads import parse
 
 BROKEN = b"no video, whatever its name says"
 
@@ -108,9 +107,9 @@ def test_a_version_is_done_when_it_has_its_outcome_and_not_before(world):
     event = {"Records": [uploaded(world, "a.mp4")]}
     [upload] = parse(event)
     dynamodb = boto3.client("dynamodb")
-    assert not once.is_done(TABLE, dynamodb, upload)
+    assert not idempotency.is_done(TABLE, dynamodb, upload)
     world.handler(event)
-    assert once.is_done(TABLE, dynamodb, upload)
+    assert idempotency.is_done(TABLE, dynamodb, upload)
     assert world.handler(event)[0]["key"] == "a.mp4"
     assert len(world.heard()) == 1, "a duplicate is answered, and tells nobody"
 
@@ -119,15 +118,15 @@ def test_a_locked_version_is_not_done(world):
     event = {"Records": [uploaded(world, "a.mp4")]}
     [upload] = parse(event)
     seen = []
-    looking = once.once(
-        lambda upload: seen.append(once.is_done(TABLE, boto3.client("dynamodb"), upload)) or {},
+    looking = idempotency.once(
+        lambda upload: seen.append(idempotency.is_done(TABLE, boto3.client("dynamodb"), upload)) or {},
         TABLE,
         importlib.import_module("handler").CLIENT,
         lambda: None,
     )
     looking(upload=upload)
     assert seen == [False]
-    assert once.is_done(TABLE, boto3.client("dynamodb"), upload)
+    assert idempotency.is_done(TABLE, boto3.client("dynamodb"), upload)
 
 
 @pytest.mark.parametrize("content", [BROKEN, b""])

@@ -1,53 +1,43 @@
 """Files made to kill: each is answered in seconds, within the memory of a Lambda, and by name.
 
-They are put together in code, and inspected in a child process that is watched (`tests.watched`), which fails
+They are put together in code, and inspected in a child process that is watched (`tests.support.watched`), which fails
 the test where it dies, takes 700 MB or 30 seconds.
 """
 
 import struct
-import zlib
 from collections.abc import Callable
 from functools import cache, partial
 from types import SimpleNamespace
 
 import pytest
 
-import fragments
-from boxes import Box
-from demo.samples import video
-from inspector import MAX_MEMORY, Limits, inspect
-from tests.boxes import (
+from tests.support.boxes import (
     FTYP,
     box,
     chunk,
+    compressed,
     full,
+    index_of,
     movie,
     numbers,
     picture_entry,
+    png,
     sound_entry,
     tables,
     track,
 )
-from tests.unit.conftest import File
-from tests.watched import Watched
-from verdicts import Rejected
-from virtual_file import VirtualFile
+from tests.support.files import File
+from tests.support.watched import Watched
+from tools.videos import video
+from video_intake.media import fragments
+from video_intake.media.boxes import Box
+from video_intake.media.inspector import MAX_MEMORY, Limits, inspect
+from video_intake.media.verdicts import Rejected
+from video_intake.media.virtual_file import VirtualFile
 
 MB = 1 << 20
 MANY = 80_000_000  # samples: FFmpeg's index of them would be 2 GB, the most that it allocates at once
 SMALL = picture_entry(b"png ", 64, 48)
-
-
-def png(width: int, height: int) -> bytes:
-    """A picture of one colour in 16 bits, row by row, so that the large ones take no memory here."""
-
-    def part(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    packer, row = zlib.compressobj(1), bytes(1 + 8 * width)
-    rows = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
-    header = struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", rows) + part(b"IEND", b"")
 
 
 def still(**changes) -> bytes:
@@ -70,16 +60,6 @@ def hidden_track() -> bytes:
 
 def nested(kind: bytes, depth: int) -> bytes:
     return b"".join(struct.pack(">I4s", 8 * (depth - level), kind) for level in range(depth))
-
-
-def index_of(content: bytes) -> bytes:
-    at = content.index(b"moov") - 4
-    return content[at:][: struct.unpack_from(">I", content, at)[0]]
-
-
-def compressed(index: bytes, claimed: int | None = None) -> bytes:
-    packed = numbers(len(index) if claimed is None else claimed) + zlib.compress(index)
-    return box(b"ftyp", FTYP) + box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", packed)))
 
 
 def overstated(table: bytes) -> bytes:

@@ -1,47 +1,76 @@
-"""The walls of the house: which module may know what."""
+"""The walls of the house: which module may load what, directly or through another."""
 
 import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
 
 import pytest
 
-PURE = [
-    "events",
-    "batch",
-    "verdicts",
-    "signatures",
-    "boxes",
-    "isobmff",
-    "large_index",
-    "fragments",
-    "riff",
-    "range_reader",
-    "virtual_file",
-    "memory",
-    "results",
-    "judge",
-    "messages",
-]
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
+MODULES = sorted(".".join(path.relative_to(SRC).with_suffix("").parts) for path in SRC.rglob("[!_]*.py"))
+PIPELINE = [name for name in MODULES if name.startswith("video_intake.") and ".media." not in name]
+MEDIA = [name for name in MODULES if name.startswith("video_intake.media.")]
 AWS = {"boto3", "botocore", "aws_lambda_powertools"}
-INSPECTION = ["inspector", "opening", "facts", "key_frames", "poster", "storyboard", "filters", "hdr"]
+
+KNOW_AWS = {"idempotency", "publisher", "s3_object"}
+KNOW_CODECS = {"inspection"}  # where the pipeline calls the inspector
 
 
-def imports(path) -> set[str]:
-    tree = ast.parse(path.read_text())
-    plain = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    return {name.split(".")[0] for name in plain | {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}}
+@cache
+def imports(module: str) -> frozenset[str]:
+    """What `module` imports by itself: modules of ours by their full names, others by their package."""
+    found = set()
+    for node in ast.walk(ast.parse((SRC / f"{module.replace('.', '/')}.py").read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{name.name}" for name in node.names} | {str(node.module)}
+    ours = {name for name in found if name in MODULES}
+    return frozenset(ours | {name.partition(".")[0] for name in found if not name.startswith("video_intake")})
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_pure_modules_know_neither_aws_nor_ffmpeg(project, module):
-    assert not imports(project / f"src/{module}.py") & {*AWS, "av", "handler"}
+def loads(module: str) -> set[str]:
+    """What importing `module` imports, directly or through others of ours."""
+    found: set[str] = set()
+    waiting = {module}
+    while waiting:
+        found |= waiting
+        waiting = {name for each in waiting if each in MODULES for name in imports(each)} - found
+    return found - {module}
 
 
-@pytest.mark.parametrize("module", INSPECTION)
-def test_the_inspection_knows_no_aws(project, module):
-    assert not imports(project / f"src/{module}.py") & {*AWS, "events", "handler"}
+def test_the_handler_is_all_that_is_at_the_root_of_the_package():
+    assert [name for name in MODULES if not name.startswith("video_intake.")] == ["handler"]
+    assert sorted(path.name for path in SRC.iterdir() if path.name != "__pycache__") == [
+        "handler.py",
+        "requirements.txt",
+        "video_intake",
+    ]
+    assert not [name for name in MODULES if "handler" in imports(name)]
 
 
-def test_nothing_imports_the_handler_and_every_module_has_its_wall(project):
-    modules = {path.stem for path in (project / "src").glob("*.py")}
-    assert modules == {*PURE, *INSPECTION, "handler", "once", "publisher", "s3_object"}
-    assert not any("handler" in imports(path) for path in (project / "src").glob("*.py"))
+@pytest.mark.parametrize("module", MEDIA)
+def test_the_inspector_knows_neither_aws_nor_the_pipeline(module):
+    assert not loads(module) & {*AWS, *PIPELINE, "handler"}
+
+
+@pytest.mark.parametrize("module", PIPELINE)
+def test_the_pipeline_knows_no_codec_and_few_of_it_know_aws(module):
+    name = module.rpartition(".")[2]
+    assert bool(loads(module) & AWS) == (name in KNOW_AWS)
+    assert ("av" in loads(module)) == (name in KNOW_CODECS)
+
+
+@pytest.mark.parametrize("module", ["video_intake.results", "scripts.replay", "scripts.stack"])
+def test_whoever_needs_no_decoder_loads_none(module):
+    code = f"import sys, {module}; sys.exit('av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": f"{SRC}:{ROOT}"}).returncode == 0
+
+
+def test_imports_run_one_way():
+    """No module loads itself through others."""
+    for module in MODULES:
+        assert not [name for name in loads(module) if name in MODULES and module in loads(name)], module

@@ -6,13 +6,12 @@ from fractions import Fraction
 import av
 import pytest
 
-import inspector
-from boxes import boxes
-from demo.samples import cut, video
-from inspector import Limits, inspect
-from tests.unit.conftest import File
-from tests.unit.test_poster import pixels
-from verdicts import Rejected
+from tests.support.files import File, verdict
+from tests.support.pictures import pixels
+from tools.videos import cut, video
+from video_intake.media import inspector
+from video_intake.media.boxes import boxes
+from video_intake.media.inspector import Limits, inspect
 
 LIMITS = Limits()
 HEAD = 128 * 1024
@@ -20,12 +19,6 @@ HEAD = 128 * 1024
 
 def box(kind: bytes, content: bytes = b"") -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
-
-
-def verdict(content: bytes, limits: Limits = LIMITS) -> Rejected:
-    with pytest.raises(Rejected) as caught:
-        inspect(File(content).reader(), limits)
-    return caught.value
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +101,7 @@ def test_a_large_file_costs_its_ends_and_one_key_frame(large, layout):
     ends = {(0, HEAD), (len(file.content) - HEAD, len(file.content))}
     assert set(file.ranges) >= ends
     assert len(file.ranges) <= 4
-    assert reader.waits == len(file.ranges) - 1, "the ends are one wait"
+    assert reader.round_trips == len(file.ranges) - 1, "the ends are one wait"
     assert reader.bytes_read == sum(end - start for start, end in file.ranges) < 1_000_000
 
 
@@ -240,7 +233,7 @@ def test_fragments_are_not_walked(flags):
     found = inspect(reader, LIMITS)
     assert file.content.count(b"mfhd") >= 50
     assert reader.requests <= 8
-    assert reader.waits <= 3
+    assert reader.round_trips <= 3
     assert reader.bytes_read < len(file.content) / 4
     assert found.container.duration == pytest.approx(10, abs=0.1)
     if "every_frame" not in flags:  # FFmpeg's own muxer gives the first frame another duration there

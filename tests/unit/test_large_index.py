@@ -4,14 +4,12 @@ import struct
 
 import pytest
 
-import isobmff
-import large_index
-import range_reader
-from boxes import Box, boxes
-from demo.samples import cut, video
-from inspector import Limits, inspect
-from tests.unit.conftest import File
-from verdicts import Rejected
+from tests.support.files import File
+from tools.videos import cut, video
+from video_intake.media import isobmff, large_index, range_reader
+from video_intake.media.boxes import Box, boxes
+from video_intake.media.inspector import Limits, inspect
+from video_intake.media.verdicts import Rejected
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +43,7 @@ def test_what_is_about_sound_is_not_fetched(film, monkeypatch):
     ((start, end),) = layout.holes
     assert (end - start) > (moov.end - moov.start) / 3
     assert reader.bytes_read < moov.end - moov.start, "some of it was never fetched"
-    assert reader.waits <= 4
+    assert reader.round_trips <= 4
     assert sum(gap_end - gap for gap, gap_end in reader.gaps(start, end)) > (end - start) / 2
     sounds = next(track for track in layout.tracks if track.handler == b"soun")
     pictures = next(track for track in layout.tracks if track.handler == b"vide")

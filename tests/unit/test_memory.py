@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-import memory
+from video_intake.media import memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts so")
 

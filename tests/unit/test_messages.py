@@ -3,20 +3,21 @@ from dataclasses import replace
 
 import pytest
 
-import messages
-import results
-from tests.unit.test_results import COST, EVIDENCE, UPLOAD
-from verdicts import REASONS, Rejected
+from tests.support.outcomes import COST, REJECTIONS, UPLOAD
+from video_intake import messages, results
+from video_intake.media import verdicts
+
+TRUNCATED = verdicts.truncated(50, lastSampleEnd=99)
 
 
 @pytest.fixture
 def success(inspection):
-    return results.document(UPLOAD, inspection, COST)
+    return results.result(UPLOAD, inspection, COST)
 
 
 @pytest.fixture
 def failure():
-    return results.document(UPLOAD, Rejected("truncated", lastSampleEnd=99, fileEnd=50), COST)
+    return results.result(UPLOAD, TRUNCATED, COST)
 
 
 def test_one_message_has_two_voices(success):
@@ -41,19 +42,19 @@ def test_a_success_tells_what_the_video_is(success):
 
 def test_a_failure_tells_why_and_what_to_do(failure):
     text = messages.email(failure)
-    for fact in (REASONS["truncated"].sentence, REASONS["truncated"].advice, "lastSampleEnd: 99", UPLOAD.version_id):
+    for fact in (TRUNCATED.message, TRUNCATED.advice, "lastSampleEnd: 99", UPLOAD.version_id):
         assert fact in text, fact
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("rejected", REJECTIONS, ids=lambda rejected: rejected.reason)
 @pytest.mark.parametrize("key", ["a.mp4", "é" * 500 + ".mp4", "line\nbreak\t\x7f.mov", "видео.avi", "🎬.mp4"])
-def test_every_subject_is_one_that_sns_takes(reason, key):
+def test_every_subject_is_one_that_sns_takes(rejected, key):
     """ASCII, no line breaks or control characters, fewer than 100 characters (SNS API reference, Publish)."""
-    subject = messages.subject(results.document(replace(UPLOAD, key=key), Rejected(reason, **EVIDENCE), COST))
+    subject = messages.subject(results.result(replace(UPLOAD, key=key), rejected, COST))
     assert subject.isascii()
     assert subject.isprintable()
     assert len(subject) < 100
-    assert reason in subject
+    assert rejected.reason in subject
     assert subject.endswith(key[-4:])
 
 

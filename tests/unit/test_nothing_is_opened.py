@@ -13,12 +13,12 @@ from pathlib import Path
 import av
 import pytest
 
-import opening
-from demo.samples import video
-from inspector import Limits, inspect
-from tests.boxes import FTYP, box, full, movie, numbers, picture_entry
-from tests.unit.conftest import File
-from verdicts import Rejected
+from tests.support.boxes import FTYP, box, full, movie, numbers, picture_entry
+from tests.support.files import File
+from tools.videos import video
+from video_intake.media import container
+from video_intake.media.inspector import Limits, inspect
+from video_intake.media.verdicts import Rejected
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
@@ -145,7 +145,7 @@ def test_nothing_is_opened(canary, listener):
 def test_nothing_could_be_opened(canary, listener, monkeypatch):
     """Even if FFmpeg were asked to follow references, there is no protocol left to do it with."""
     following = {"enable_drefs": "1", "use_absolute_path": "1"}
-    monkeypatch.setattr(opening, "OPTIONS", opening.OPTIONS | following)
+    monkeypatch.setattr(container, "OPTIONS", container.OPTIONS | following)
     with pytest.raises(Rejected):
         inspect(File(elsewhere(alias(str(canary.path)))).reader(), Limits())
     assert not canary.opened()
@@ -155,7 +155,7 @@ def test_the_traps_tell(canary, listener, monkeypatch):
     """What FFmpeg does where it may: it follows the alias, and calls an address."""
     assert not canary.opened()
     loose = {"enable_drefs": "1", "use_absolute_path": "1", "protocol_whitelist": "file"}
-    monkeypatch.setattr(opening, "OPTIONS", opening.OPTIONS | loose)
+    monkeypatch.setattr(container, "OPTIONS", container.OPTIONS | loose)
     with pytest.raises(Rejected):
         inspect(File(elsewhere(alias(str(canary.path)))).reader(), Limits())
     assert canary.opened()

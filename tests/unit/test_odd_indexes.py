@@ -4,12 +4,10 @@ import struct
 
 import pytest
 
-from demo.samples import video
-from inspector import Limits, inspect
-from tests.boxes import FTYP, box, movie, numbers, picture_entry
-from tests.unit.conftest import File
-from tests.unit.test_hostile import compressed, index_of, png
-from tests.unit.test_inspector import verdict
+from tests.support.boxes import FTYP, box, compressed, index_of, movie, numbers, picture_entry, png
+from tests.support.files import File, verdict
+from tools.videos import video
+from video_intake.media.inspector import Limits, inspect
 
 
 def inspected(content: bytes):

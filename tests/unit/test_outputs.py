@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import results
-from tests.unit.test_parameters import EVERYTHING
-from tests.unit.test_template import PSEUDO, RESOURCES, TEMPLATE, Rendered, references
+from tests.support.template import EVERYTHING, PSEUDO, RESOURCES, TEMPLATE, Rendered, references
+from video_intake import results
 
 # Nobody addresses these: they say something of a resource that has an output, or are found where it is.
 ADDRESSED_BY_NOBODY = {

@@ -4,43 +4,27 @@ import json
 from typing import Any
 
 import pytest
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
-import publisher
-from tests.unit.test_template import (
+from tests.support.template import (
+    EVERYTHING,
+    KEY,
     PSEUDO,
     RESOURCES,
+    SIDES,
     TEMPLATE,
     WITH_BATCH,
     WITH_EMAIL,
+    WITH_KEY,
     Rendered,
     accepts,
     as_list,
+    schema,
     statements,
 )
+from video_intake import publisher
 
-KEY = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-WITH_KEY = {"KmsKeyArn": KEY}
-# What makes each condition hold; with the defaults none does.
-SIDES: dict[str, dict[str, Any]] = {
-    "HasAccessLogBucket": {"AccessLogBucket": "example-access-logs"},
-    "HasBatchOperations": WITH_BATCH,
-    "HasKmsKey": WITH_KEY,
-    "HasNotificationEmail": WITH_EMAIL,
-    "HasOriginalsTransition": {"OriginalsStorageClass": "GLACIER_IR"},
-    "HasReservedConcurrency": {"ReservedConcurrency": 7},
-    "IsEveryOutcomeEmailed": {"EmailedOutcomes": "everything"},
-    "IsTraced": {"Tracing": "enabled"},
-}
-EVERYTHING: dict[str, Any] = {name: value for side in SIDES.values() for name, value in side.items()}
 # The properties by which resources take a key, as AWS's schemas name them.
 KEY_PROPERTIES = {"BucketEncryption", "KmsKeyArn", "KmsKeyId", "KmsMasterKeyId", "SSESpecification"}
-
-
-def schema(kind: str) -> dict[str, Any]:
-    """AWS's own schema of a resource type, from the copies that cfn-lint carries."""
-    found: dict[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-west-1", kind).schema
-    return found
 
 
 def test_every_condition_has_two_sides_here() -> None:

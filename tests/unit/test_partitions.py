@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_parameters import EVERYTHING, KEY
-from tests.unit.test_template import TEMPLATE, TEXT, Rendered
+from tests.support.template import EVERYTHING, KEY, TEMPLATE, TEXT, Rendered
 
 PARTITIONS = {
     "aws": ("eu-west-1", "amazonaws.com"),

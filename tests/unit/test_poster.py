@@ -4,7 +4,8 @@ from fractions import Fraction
 import av
 import pytest
 
-import poster
+from tests.support.pictures import near, pixels
+from video_intake.media import orientation, poster
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
 
@@ -14,18 +15,6 @@ def quarters(width=64, height=32, pixel_format="yuv444p"):
     rows = [[RED, GREEN], [BLUE, WHITE]]
     data = b"".join(bytes([*rows[y * 2 // height][x * 2 // width], 255]) for y in range(height) for x in range(width))
     return av.VideoFrame.from_bytes(data, width, height, "rgba").reformat(format=pixel_format)
-
-
-def pixels(jpeg):
-    decoder = av.CodecContext.create("mjpeg", "r")
-    frame = (decoder.decode(av.Packet(jpeg)) + decoder.decode(None))[0].reformat(format="rgb24")
-    plane = frame.planes[0]
-    data = bytes(plane)
-    return frame.width, frame.height, lambda x, y: tuple(data[y * plane.line_size + 3 * x :][:3])
-
-
-def near(one, other):
-    return all(abs(a - b) < 40 for a, b in zip(one, other, strict=True))
 
 
 def matrix(a, b, c, d):
@@ -46,7 +35,7 @@ def matrix(a, b, c, d):
     ],
 )
 def test_the_picture_is_upright_in_all_eight_orientations(signs, rotation, mirrored, upper_left, upper_right):
-    turn = poster.orientation(matrix(*signs))
+    turn = orientation.read(matrix(*signs))
     assert (turn.rotation, turn.mirrored) == (rotation, mirrored)
     made = poster.make(quarters(), Fraction(1), turn, None, 1280)
     width, height, pixel = pixels(made.jpeg)
@@ -57,7 +46,7 @@ def test_the_picture_is_upright_in_all_eight_orientations(signs, rotation, mirro
 
 @pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35])
 def test_without_a_matrix_it_stands_as_it_is(nothing):
-    assert poster.orientation(nothing) == poster.Orientation()
+    assert orientation.read(nothing) == orientation.Orientation()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +61,7 @@ def test_without_a_matrix_it_stands_as_it_is(nothing):
     ],
 )
 def test_size_and_aspect(size, aspect, longest, expected):
-    made = poster.make(quarters(*size), aspect, poster.Orientation(), None, longest)
+    made = poster.make(quarters(*size), aspect, orientation.Orientation(), None, longest)
     assert (made.width, made.height) == pixels(made.jpeg)[:2] == expected
 
 
@@ -87,7 +76,7 @@ def test_every_pixel_format_becomes_a_picture(pixel_format):
         frame.planes[0].update(b"\1" * frame.planes[0].buffer_size)
     else:
         frame = quarters(pixel_format=pixel_format)
-    _, _, pixel = pixels(poster.make(frame, Fraction(1), poster.Orientation(), None, 1280).jpeg)
+    _, _, pixel = pixels(poster.make(frame, Fraction(1), orientation.Orientation(), None, 1280).jpeg)
     assert near(pixel(60, 28), WHITE)
     if pixel_format not in ("gray", "pal8"):
         assert near(pixel(3, 3), RED)
@@ -97,7 +86,7 @@ def test_colours_of_high_definition_video_are_kept():
     """BT.709 is what HD video is in; a JPEG is BT.601: without conversion green is visibly off."""
     frame = quarters(pixel_format="rgb24").reformat(format="yuv444p", dst_colorspace="ITU709")
     frame.colorspace = 1
-    _, _, pixel = pixels(poster.make(frame, Fraction(1), poster.Orientation(), None, 1280).jpeg)
+    _, _, pixel = pixels(poster.make(frame, Fraction(1), orientation.Orientation(), None, 1280).jpeg)
     assert all(abs(a - b) < 12 for a, b in zip(pixel(60, 3), GREEN, strict=True)), pixel(60, 3)
 
 

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-import range_reader
-from range_reader import RangeReader
-from tests.unit.conftest import File
-from verdicts import Rejected
+from tests.support.files import File
+from video_intake.media import range_reader
+from video_intake.media.range_reader import RangeReader
+from video_intake.media.verdicts import Rejected
 
 MB = 1 << 20
 
@@ -24,14 +24,14 @@ def test_a_small_file_is_one_request():
     reader.load_ends()
     assert reader.peek(123, 10) == file.content[123:133]
     assert file.ranges == [(0, 2 * MB)]
-    assert (reader.requests, reader.waits, reader.bytes_read) == (1, 1, 2 * MB)
+    assert (reader.requests, reader.round_trips, reader.bytes_read) == (1, 1, 2 * MB)
 
 
 def test_the_ends_of_a_large_file_are_two_requests_and_one_wait(file):
     reader = file.reader()
     reader.load_ends()
     assert sorted(file.ranges) == [(0, 6 * MB // 8), (6 * MB - 128 * 1024, 6 * MB)]
-    assert (reader.requests, reader.waits) == (2, 1)
+    assert (reader.requests, reader.round_trips) == (2, 1)
 
 
 def test_the_ends_grow_with_the_file_up_to_a_bound():
@@ -47,7 +47,7 @@ def test_a_large_range_is_fetched_in_parallel_parts(file):
     reader = file.reader()
     reader.load([(0, 6 * MB)])
     assert sorted(file.ranges) == [(at * MB, (at + 1) * MB) for at in range(6)]
-    assert reader.waits == 1
+    assert reader.round_trips == 1
 
 
 def test_reading_has_a_budget(file):

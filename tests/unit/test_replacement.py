@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from localcloud import resource_types
-from tests.unit.test_parameters import schema
-from tests.unit.test_template import RESOURCES
+from tests.support.template import RESOURCES, schema
+from tools.localcloud import resource_types
 
 TYPES = sorted({body["Type"] for body in RESOURCES.values()})
 # The schema says it only under a condition ("conditionalCreateOnlyProperties"), which the local cloud takes for always.

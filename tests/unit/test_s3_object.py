@@ -8,10 +8,10 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-import s3_object
-from batch import Task
-from events import Upload
-from verdicts import Gone, Rejected
+from video_intake import s3_object
+from video_intake.batch import Task
+from video_intake.media.verdicts import Gone, Rejected
+from video_intake.uploads import Upload
 
 UPLOAD = Upload("bucket", "a b.mp4", "v1", 100, "e1", "0A", "2026-07-01T10:00:00Z")
 ASKED = {"Bucket": "bucket", "Key": "a b.mp4", "VersionId": "v1", "IfMatch": '"e1"', "Range": "bytes=10-29"}
@@ -94,7 +94,7 @@ def test_a_version_that_nobody_announced_is_described_as_if_it_had_been(stubbed)
     head = {"ContentLength": 100, "ETag": '"e1"', "LastModified": datetime(2026, 7, 1, 10, tzinfo=UTC)}
     stubber.add_response("head_object", head, {"Bucket": "bucket", "Key": "a b.mp4", "VersionId": "v1"})
     expected = Upload("bucket", "a b.mp4", "v1", 100, "e1", "", "2026-07-01T10:00:00.000Z", "again")
-    assert s3_object.announced(stubber.client, TASK) == expected
+    assert s3_object.described(stubber.client, TASK, TASK.rerun) == expected
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,4 @@ def test_errors_without_a_body_are_sorted_too(stubbed, code, status, consequence
     stubber, _ = stubbed
     stubber.add_client_error("head_object", code, http_status_code=status)
     with pytest.raises(consequence):
-        s3_object.announced(stubber.client, TASK)
+        s3_object.described(stubber.client, TASK, TASK.rerun)

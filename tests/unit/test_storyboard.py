@@ -2,14 +2,13 @@ import re
 
 import pytest
 
-import inspector
-import results
-import storyboard
-from demo.samples import video
-from inspector import Limits, inspect
-from tests.unit.conftest import File
-from tests.unit.test_poster import pixels
-from tests.unit.test_results import COST, UPLOAD
+from tests.support.files import File
+from tests.support.outcomes import COST, UPLOAD
+from tests.support.pictures import pixels
+from tools.videos import video
+from video_intake import results
+from video_intake.media import inspector, storyboard
+from video_intake.media.inspector import Limits, inspect
 
 CUE = re.compile(
     r"(\d\d):(\d\d):(\d\d\.\d{3}) --> (\d\d):(\d\d):(\d\d\.\d{3})\nstoryboard\.jpg#xywh=(\d+),(\d+),(\d+),(\d+)\n"
@@ -62,7 +61,7 @@ def test_the_pictures_are_upright():
 
 def test_all_key_frames_are_fetched_at_once(film):
     _, reader = made(film)
-    assert reader.waits <= 3, "the ends, the poster, the storyboard"
+    assert reader.round_trips <= 3, "the ends, the poster, the storyboard"
 
 
 def test_its_reading_has_a_budget(film, monkeypatch):
@@ -91,7 +90,7 @@ def test_when_time_is_over_the_video_is_still_playable(film):
 
 def test_the_result_names_sheet_and_cues(film, valid):
     found, _ = made(film)
-    result = results.document(UPLOAD, found, COST)
+    result = results.result(UPLOAD, found, COST)
     valid(result)
     files = results.pictures(result, found)
     assert set(files) == {result["poster"]["key"], result["storyboard"]["key"], result["storyboard"]["vttKey"]}

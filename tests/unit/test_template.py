@@ -1,122 +1,31 @@
 """Relations inside template.yaml that cfn-lint does not know of, and the numbers that are promised."""
 
-import json
 import re
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cfn_flip import load
 
-import build_package
-import events
-import results
-from replaying import batch_job
-
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "template.yaml").read_text()
-TEMPLATE = json.loads(json.dumps(load(TEXT)[0], default=str))
-RESOURCES = TEMPLATE["Resources"]
-SOURCES = "\n".join(path.read_text() for path in (ROOT / "src").glob("*.py"))
-PSEUDO = {
-    "AWS::AccountId": "111122223333",
-    "AWS::Partition": "aws",
-    "AWS::Region": "eu-west-1",
-    "AWS::StackId": "stack-id",
-    "AWS::StackName": "the-stack",
-}
-ABSENT = object()
-BUCKET_ARN = "arn:aws:s3:::video-intake-dev-111122223333-eu-west-1"
-WITH_EMAIL = {"NotificationEmail": "ops@example.com"}
-WITH_BATCH = {"BatchOperations": "enabled"}
-
-
-class Rendered:
-    """The template as CloudFormation resolves it; references to resources become <LogicalId> or <LogicalId.Arn>."""
-
-    def __init__(self, parameters: dict[str, Any]) -> None:
-        defaults = {name: declared["Default"] for name, declared in TEMPLATE["Parameters"].items()}
-        self._values = PSEUDO | defaults | parameters
-        self.resources = {
-            name: self._resolve(body)
-            for name, body in RESOURCES.items()
-            if "Condition" not in body or self.holds(TEMPLATE["Conditions"][body["Condition"]])
-        }
-        self.outputs = {
-            name: self._resolve(body)
-            for name, body in TEMPLATE["Outputs"].items()
-            if "Condition" not in body or self.holds(TEMPLATE["Conditions"][body["Condition"]])
-        }
-
-    def __getitem__(self, logical_id: str) -> Any:
-        return self.resources[logical_id]["Properties"]
-
-    def of_type(self, kind: str) -> dict[str, Any]:
-        return {name: each["Properties"] for name, each in self.resources.items() if each["Type"] == kind}
-
-    def holds(self, condition: Any) -> bool:
-        [(function, arguments)] = condition.items()
-        if function == "Fn::Not":
-            return not self.holds(arguments[0])
-        assert function == "Fn::Equals"
-        left, right = (str(self._resolve(each)) for each in arguments)
-        return left == right
-
-    def _resolve(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [each for each in map(self._resolve, value) if each is not ABSENT]
-        if not isinstance(value, dict):
-            return value
-        if len(value) == 1:
-            [(function, argument)] = value.items()
-            if function == "Ref":
-                return ABSENT if argument == "AWS::NoValue" else self._values.get(argument, f"<{argument}>")
-            if function == "Fn::GetAtt":
-                return f"<{'.'.join(argument)}>"
-            if function == "Fn::Sub":
-                text, given = (argument, {}) if isinstance(argument, str) else argument
-                known = self._values | self._resolve(given)
-                return re.sub(r"\$\{([^}]+)}", lambda match: str(known.get(match[1], f"<{match[1]}>")), text)
-            if function == "Fn::If":
-                condition, yes, no = argument
-                return self._resolve(yes if self.holds(TEMPLATE["Conditions"][condition]) else no)
-            if function == "Fn::FindInMap":
-                name, first, second = map(self._resolve, argument)
-                return TEMPLATE["Mappings"][name][first][second]
-        resolved = {key: self._resolve(each) for key, each in value.items()}
-        return {key: each for key, each in resolved.items() if each is not ABSENT}
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def accepts(parameter: str, value: Any) -> bool:
-    declared = TEMPLATE["Parameters"][parameter]
-    return (
-        re.fullmatch(declared.get("AllowedPattern", ".*"), str(value)) is not None
-        and len(str(value)) <= declared.get("MaxLength", 4096)
-        and value in declared.get("AllowedValues", [value])
-        and declared.get("MinValue", value) <= value <= declared.get("MaxValue", value)
-    )
-
-
-def statements(policy: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {statement["Sid"]: statement for statement in policy["Statement"]}
-
-
-def references(value: Any) -> set[str]:
-    """Every resource that a value makes CloudFormation wait for."""
-    if isinstance(value, list):
-        return {name for each in value for name in references(each)}
-    if not isinstance(value, dict):
-        return set()
-    found = {name for each in value.values() for name in references(each)}
-    found |= set(as_list(value.get("DependsOn", []))) | {value.get("Ref")}
-    found |= {as_list(value.get("Fn::GetAtt", [None]))[0]}
-    found |= set(re.findall(r"\$\{(\w+)", json.dumps(value.get("Fn::Sub", ""))))
-    return found & set(RESOURCES)
+from scripts import build_package
+from scripts.replaying import batch_job
+from tests.support.template import (
+    ABSENT,
+    BUCKET_ARN,
+    PSEUDO,
+    RESOURCES,
+    ROOT,
+    SOURCES,
+    TEMPLATE,
+    TEXT,
+    WITH_BATCH,
+    WITH_EMAIL,
+    Rendered,
+    accepts,
+    as_list,
+    references,
+    statements,
+)
+from video_intake import uploads
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +133,7 @@ def test_the_six_suffixes_wake_the_function_and_are_what_it_may_read(
     filters = [test for rule in rules for test in rule["Filter"]["S3Key"]["Rules"]]
     assert {test["Name"] for test in filters} == {"suffix"}
     suffixes = [test["Value"] for test in filters]
-    assert sorted(suffixes) == [".AVI", ".MOV", ".MP4", ".avi", ".mov", ".mp4"] == sorted(events.SUFFIXES)
+    assert sorted(suffixes) == [".AVI", ".MOV", ".MP4", ".avi", ".mov", ".mp4"] == sorted(uploads.SUFFIXES)
     assert {rule["Event"] for rule in rules} == {"s3:ObjectCreated:*"}
     assert {rule["Function"] for rule in rules} == {"<ProcessorFunction.Arn>"}
     assert permissions["ReadAndTagUploadedVideos"]["Resource"] == [f"{BUCKET_ARN}/*{suffix}" for suffix in suffixes]
@@ -289,8 +198,8 @@ def test_the_role_names_each_action_and_each_resource(permissions: dict[str, dic
 
 
 def test_results_are_all_that_the_function_may_write(stack: Rendered, permissions: dict[str, dict[str, Any]]) -> None:
-    assert permissions["WriteResults"]["Resource"] == f"{BUCKET_ARN}/{results.PREFIX}*"
-    assert stack.outputs["ResultsUri"]["Value"] == f"s3://<VideoBucket>/{results.PREFIX}"
+    assert permissions["WriteResults"]["Resource"] == f"{BUCKET_ARN}/{uploads.RESULTS}*"
+    assert stack.outputs["ResultsUri"]["Value"] == f"s3://<VideoBucket>/{uploads.RESULTS}"
     assert [sid for sid, each in permissions.items() if "s3:PutObject" in as_list(each["Action"])] == ["WriteResults"]
 
 
@@ -303,7 +212,7 @@ def test_only_lambda_takes_the_role(stack: Rendered) -> None:
 def test_the_function_is_given_exactly_the_environment_that_it_reads(stack: Rendered) -> None:
     given = set(stack["ProcessorFunction"]["Environment"]["Variables"])
     read = set(re.findall(r'environ\["(\w+)"\]', SOURCES))
-    assert {name for name in given if not name.startswith("POWERTOOLS_")} == read
+    assert {name for name in given if not name.startswith(("POWERTOOLS_", "MALLOC_"))} == read
 
 
 def test_the_package_is_built_where_for_and_as_the_function_expects(stack: Rendered) -> None:

@@ -7,19 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 
-import batch
-import events
-import messages
-import results
-import signatures
-from demo.samples import video
-from events import Upload
-from inspector import Limits
-from judge import judge
-from storyboard import Storyboard
-from tests.unit.conftest import File
-from tests.unit.test_results import COST, UPLOAD
-from verdicts import Rejected
+from tests.support.files import File
+from tests.support.outcomes import COST, UPLOAD
+from tools.videos import video
+from video_intake import batch, messages, results, uploads
+from video_intake.inspection import judge
+from video_intake.media import signatures, verdicts
+from video_intake.media.inspector import Limits
+from video_intake.media.storyboard import Storyboard
+from video_intake.uploads import Upload, folder
 
 ANNOUNCED = {
     "eventName": "ObjectCreated:CompleteMultipartUpload",
@@ -88,7 +84,7 @@ def test_the_mail_of_a_success_of_which_little_is_known():
 
 
 def test_the_mail_of_a_failure():
-    failure = results.document(replace(UPLOAD, key="a.mp4"), Rejected("truncated", lastSampleEnd=99, fileEnd=50), COST)
+    failure = results.result(replace(UPLOAD, key="a.mp4"), verdicts.truncated(50, lastSampleEnd=99), COST)
     assert messages.email(failure) == (
         "a.mp4 is not a playable video.\n"
         "\n"
@@ -110,7 +106,7 @@ def test_the_mail_of_a_failure():
      (1e9, "1 GB"), (25e9, "25 GB"), (2.5e12, "2.5e+03 GB")],
 )  # fmt: skip
 def test_sizes_read_well(size, text):
-    empty = results.document(replace(UPLOAD, size=size), Rejected("empty"), COST)
+    empty = results.result(replace(UPLOAD, size=size), verdicts.empty(), COST)
     assert f"\nSize     {text}\n" in messages.email(empty)
 
 
@@ -141,7 +137,7 @@ def test_a_subject_that_just_fits_is_not_cut(over):
 
 
 def test_every_field_of_an_upload_is_what_was_announced():
-    assert events.parse({"Records": [ANNOUNCED | {events.ATTEMPT: 7}]}) == [
+    assert uploads.parse({"Records": [ANNOUNCED | {uploads.RERUN: 7}]}) == [
         Upload("the-bucket", "a.mp4", "v1", 5, "e1", "0A", "2026-07-01T10:00:00.000Z", "7")
     ]
 
@@ -149,13 +145,13 @@ def test_every_field_of_an_upload_is_what_was_announced():
 def test_what_need_not_be_announced():
     entity = {name: value for name, value in ANNOUNCED["s3"]["object"].items() if name != "sequencer"}
     record = ANNOUNCED | {"s3": ANNOUNCED["s3"] | {"object": entity}}
-    [upload] = events.parse({"Records": [record]})
-    assert (upload.sequencer, upload.attempt) == ("", "")
+    [upload] = uploads.parse({"Records": [record]})
+    assert (upload.sequencer, upload.rerun) == ("", "")
 
 
 def test_a_wrong_event_is_named():
     with pytest.raises(ValueError, match=r"^not an upload: ObjectRemoved:Delete$"):
-        events.parse({"Records": [ANNOUNCED | {"eventName": "ObjectRemoved:Delete"}]})
+        uploads.parse({"Records": [ANNOUNCED | {"eventName": "ObjectRemoved:Delete"}]})
 
 
 @pytest.fixture
@@ -171,13 +167,13 @@ def elsewhere(monkeypatch):
 @pytest.mark.usefixtures("elsewhere")
 def test_moments_are_written_as_s3_writes_them():
     summer = timezone(timedelta(hours=2))
-    assert events.timestamp(datetime(2026, 7, 1, 12, 0, 0, 123_999, summer)) == "2026-07-01T10:00:00.123Z"
-    assert events.timestamp(datetime(2026, 7, 1, tzinfo=UTC)) == "2026-07-01T00:00:00.000Z"
+    assert uploads.timestamp(datetime(2026, 7, 1, 12, 0, 0, 123_999, summer)) == "2026-07-01T10:00:00.123Z"
+    assert uploads.timestamp(datetime(2026, 7, 1, tzinfo=UTC)) == "2026-07-01T00:00:00.000Z"
 
 
 @pytest.mark.parametrize("event", [{"tasks": []}, {"invocationSchemaVersion": "1.0"}, {"Records": []}])
 def test_other_events_are_no_job(event):
-    assert not batch.recognises(event)
+    assert not batch.recognizes(event)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +199,7 @@ def test_a_job_hears_in_a_sentence_what_is_wrong_with_its_task(task, told):
 def test_the_names_of_a_videos_files(inspection):
     sheet = Storyboard(b"jpeg", "vtt", columns=1, rows=2, tile_width=3, tile_height=4, frames=5)
     found = replace(inspection, storyboard=sheet)
-    result = results.document(replace(UPLOAD, key="a.mp4"), found, COST)
+    result = results.result(replace(UPLOAD, key="a.mp4"), found, COST)
     folder = "results/a.mp4/3HL4kqtJlcpXrof3/"
     assert result["resultKey"] == folder + "result.json"
     assert result["storyboard"] == {
@@ -224,25 +220,25 @@ def test_the_names_of_a_videos_files(inspection):
         folder + "storyboard.jpg",
         folder + "storyboard.vtt",
     }
-    assert results.pictures(result, Rejected("empty")) == {}
+    assert results.pictures(result, verdicts.empty()) == {}
 
 
 def test_a_key_that_just_fits_is_not_cut():
     room = 1024 - len("results/") - len(f"/{UPLOAD.version_id}/") - len("storyboard.jpg")
     fits, longer = "x" * room, "x" * (room + 1)
-    assert results.folder(replace(UPLOAD, key=fits)) == f"results/{fits}/{UPLOAD.version_id}/"
-    cut = results.folder(replace(UPLOAD, key=longer))
-    assert len(cut) == len(results.folder(replace(UPLOAD, key=fits)))
+    assert folder(replace(UPLOAD, key=fits)) == f"results/{fits}/{UPLOAD.version_id}/"
+    cut = folder(replace(UPLOAD, key=longer))
+    assert len(cut) == len(folder(replace(UPLOAD, key=fits)))
     assert cut.split("/")[1][-65] == "~"
 
 
 def test_a_wrong_name_is_told(inspection):
-    result = results.document(replace(UPLOAD, key="a.MOV"), inspection, COST)
+    result = results.result(replace(UPLOAD, key="a.MOV"), inspection, COST)
     assert result["warnings"][0] == "The name ends in .mov, but the file is MP4."
 
 
 def test_a_rejection_says_its_reason_and_its_sentence():
-    assert str(Rejected("unsupported-codec", codec="zzz9")) == (
+    assert str(verdicts.unsupported_codec(codec="zzz9")) == (
         "unsupported-codec: The video is encoded as zzz9, for which there is no decoder."
     )
 

@@ -2,10 +2,10 @@ import random
 
 import pytest
 
-from range_reader import READ_AHEAD, RangeReader
-from tests.unit.conftest import File
-from verdicts import Rejected
-from virtual_file import BUFFER, VirtualFile
+from tests.support.files import File
+from video_intake.media.range_reader import READ_AHEAD, RangeReader
+from video_intake.media.verdicts import Rejected
+from video_intake.media.virtual_file import BUFFER, VirtualFile
 
 MB = 1 << 20
 
@@ -112,7 +112,7 @@ def test_a_long_index_is_read_in_few_requests(file):
     shown = VirtualFile(reader)
     while shown.read(BUFFER):
         pass
-    assert reader.waits <= 6
+    assert reader.round_trips <= 6
     assert reader.bytes_read == 6 * MB
 
 

@@ -1,7 +1,7 @@
 """One warm process after hundreds of videos: nothing is left of any of them.
 
-The children of `tests.watched` have the ceiling that the function has, so what stays would also show as posters that
-cannot be made.
+The children of `tests.support.watched` have the function's own ceiling, so what stays would also show as posters
+that cannot be made.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,9 +9,9 @@ from itertools import islice
 
 import pytest
 
-from demo.samples import cut, video
-from tests.boxes import movie, picture_entry
-from tests.watched import Answer, Watched
+from tests.support.boxes import movie, picture_entry
+from tests.support.watched import Answer, Watched
+from tools.videos import cut, video
 
 SMALL = {"size": (320, 180), "seconds": 0.4}
 HDR = {"codec": "libx265", "size": (320, 180), "seconds": 0.2, "audio": None}

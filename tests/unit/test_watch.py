@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests import dashboards
-from tests.unit.test_template import PSEUDO, RESOURCES, SOURCES, TEMPLATE, Rendered, statements
+from tests.support import dashboards
+from tests.support.template import PSEUDO, RESOURCES, SOURCES, TEMPLATE, Rendered, statements
 
 RUNBOOK = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 ALARMS = [name for name, each in RESOURCES.items() if each["Type"] == "AWS::CloudWatch::Alarm"]

@@ -1,0 +1,186 @@
+"""A deployed stack, spoken to through AWS's public interfaces only: the same on AWS and on the local cloud."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final, cast
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from video_intake.document import Result
+from video_intake.uploads import Version, folder
+
+# Patient on purpose: throttling is what a replay of many meets, and nobody waits at the other end.
+RETRIES: Final = {"mode": "standard", "total_max_attempts": 8}
+METRICS: Final = {"VideosProcessed": "Sum", "SuccessfulProcessing": "Average", "ProcessingDuration": "Average"}
+POLL_SECONDS: Final = 0.2  # at first; whoever waits for minutes asks less often, as CloudWatch bills each question
+MAX_POLL_SECONDS: Final = 5.0
+
+
+class WrongUse(Exception):
+    """What was asked for cannot be done as it was asked. The message says what to do instead."""
+
+
+class Overdue(Exception):
+    """Something that was waited for has not come in time."""
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """One version of an object that was uploaded."""
+
+    key: str
+    version_id: str
+
+    @property
+    def folder(self) -> str:
+        """Where its result is written."""
+        return folder(Version("", self.key, self.version_id))
+
+
+class Stack:
+    """The stack `name` in the account and Region of `session`, for as many threads as there are `connections`."""
+
+    def __init__(self, name: str, session: boto3.Session | None = None, connections: int = 16) -> None:
+        self.name = name
+        self.session = session or boto3.Session()
+        self._config = Config(retries=RETRIES, max_pool_connections=connections)
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()  # clients may be used by many threads, but made by one at a time
+
+    def client(self, service: str) -> Any:
+        """A boto3 client, one for each service."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self.session.client(service, config=self._config)
+            return self._clients[service]
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs by name. Raises WrongUse where there is no such stack."""
+        try:
+            [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                region = self.session.region_name
+                raise WrongUse(
+                    f"There is no stack {self.name} in {region}. Give --stack, --region or --profile."
+                ) from None
+            raise
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def output(self, name: str) -> str:
+        """Raises WrongUse where the stack has no such output."""
+        if name not in self.outputs:
+            hint = " --parameter BatchOperations=enabled" if name == "BatchRoleArn" else ""
+            raise WrongUse(f"The stack {self.name} has no output {name}. Deploy it again: scripts/deploy.sh{hint}")
+        return self.outputs[name]
+
+    @property
+    def bucket(self) -> str:
+        """The bucket that videos are uploaded to."""
+        return self.output("BucketName")
+
+    def submit(self, event: Any) -> str:
+        """Puts an event into the function's queue, where S3's own go. Returns its request id once it was accepted."""
+        answer = self.client("lambda").invoke(
+            FunctionName=self.output("FunctionName"), InvocationType="Event", Payload=json.dumps(event).encode()
+        )
+        if answer["StatusCode"] != 202:
+            raise RuntimeError(f"Lambda answered {answer['StatusCode']} instead of accepting the event")
+        return str(answer["ResponseMetadata"]["RequestId"])
+
+    def upload(self, key: str, content: bytes) -> Uploaded:
+        """Puts `content` under `key`."""
+        answer = self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=content)
+        return Uploaded(key, answer["VersionId"])
+
+    def upload_file(self, key: str, path: str) -> Uploaded:
+        """Uploads a file of any size in parts, as `aws s3 cp` does."""
+        s3 = self.client("s3")
+        s3.upload_file(path, self.bucket, key, Config=TransferConfig(max_concurrency=4))
+        return Uploaded(key, s3.head_object(Bucket=self.bucket, Key=key)["VersionId"])
+
+    def read(self, key: str) -> bytes | None:
+        """The content of an object, None where there is none."""
+        try:
+            content: bytes = self.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+        return content
+
+    def result(self, uploaded: Uploaded) -> Result | None:
+        """The result document of a version, None while there is none."""
+        content = self.read(uploaded.folder + "result.json")
+        return cast("Result", json.loads(content)) if content else None
+
+    def outcome(self, uploaded: Uploaded, seconds: float = 60) -> Result:
+        """Waits for the result document of a version. Raises Overdue, at once where an event has failed for good."""
+
+        def ask() -> Result | None:
+            result = self.result(uploaded)
+            if result is None and (failed := self.failed_events()):
+                raise Overdue(f"{failed} event(s) wait in the queue of failed events, and {uploaded.key} has no result")
+            return result
+
+        return wait_for(f"the result of {uploaded.key}", ask, seconds)
+
+    def tags(self, uploaded: Uploaded) -> dict[str, str]:
+        """The tags of a version."""
+        answer = self.client("s3").get_object_tagging(
+            Bucket=self.bucket, Key=uploaded.key, VersionId=uploaded.version_id
+        )
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
+    def failed_events(self) -> int:
+        """How many events wait in the queue of those that could not be processed."""
+        answer = self.client("sqs").get_queue_attributes(
+            QueueUrl=self.output("FailedEventsQueueUrl"), AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+    def metrics(self, environment: str, hours: float = 1) -> Iterator[tuple[str, str, float | None]]:
+        """Name, statistic and value of each metric over the last `hours`."""
+        now = datetime.now(UTC)
+        for name, statistic in METRICS.items():
+            answer = self.client("cloudwatch").get_metric_statistics(
+                Namespace="VideoIntake",
+                MetricName=name,
+                Dimensions=[
+                    {"Name": "environment", "Value": environment},
+                    {"Name": "service", "Value": "video-intake"},
+                ],
+                StartTime=now - timedelta(hours=hours),
+                EndTime=now + timedelta(minutes=5),
+                Period=7 * 86400,  # one point for all
+                Statistics=[statistic],
+            )
+            points = answer["Datapoints"]
+            yield name, statistic.lower(), points[0][statistic] if points else None
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """The alarms of the stack."""
+        alarms = self.client("cloudwatch").describe_alarms(AlarmNamePrefix=self.name + "-")["MetricAlarms"]
+        return sorted(alarms, key=lambda alarm: str(alarm["AlarmName"]))
+
+
+def wait_for[T](what: str, ask: Callable[[], T | None], seconds: float = 60) -> T:
+    """Asks until there is an answer other than None or False. Raises Overdue after `seconds`."""
+    began = time.monotonic()
+    while True:
+        answer = ask()
+        if answer is not None and answer is not False:
+            return answer
+        waited = time.monotonic() - began
+        if waited > seconds:
+            raise Overdue(f"{what} did not come within {seconds:g} s")
+        time.sleep(min(POLL_SECONDS + waited / 10, MAX_POLL_SECONDS))

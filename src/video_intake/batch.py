@@ -1,0 +1,81 @@
+"""S3 Batch Operations, the engine for backlogs of millions: from its invocations to tasks, and back.
+
+It calls the function synchronously, one task a call as of today, and knows three ends of a task: Succeeded,
+TemporaryFailure (tried again before the job ends) and PermanentFailure. Two schemas: 1.0 names the bucket by its
+ARN; 2.0 by its name, and carries arguments of the job.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from video_intake.uploads import RERUN, SUFFIXES, Version
+
+MAX_RESULT_STRING: Final = 1024  # characters that the job's report keeps of a task's result
+
+type Outcome = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Task(Version):
+    """One version of one object that a job asks to have processed."""
+
+    rerun: str  # of the whole job; "" where the job is not a deliberate rerun
+
+
+class Unusable(Exception):
+    """A task that trying again cannot help. Its message is a sentence for the job's report."""
+
+
+def recognizes(event: dict[str, Any]) -> bool:
+    """Whether `event` is an invocation by S3 Batch Operations, of either schema."""
+    return "invocationSchemaVersion" in event and "tasks" in event
+
+
+def answer(event: dict[str, Any], process: Callable[[Task], Outcome | Exception]) -> dict[str, Any]:
+    """What S3 Batch Operations is told of each task in `event`.
+
+    `process` returns a task's outcome, of which any is a success: a rejected video has its verdict, and one that was
+    deleted needs none. Or it returns the infrastructure failure that kept the task from it; that is tried again.
+    """
+    return {
+        "invocationSchemaVersion": event["invocationSchemaVersion"],
+        "treatMissingKeysAs": "TemporaryFailure",  # every task is answered below; if one were not, it must not be lost
+        "invocationId": event["invocationId"],
+        "results": [_result(event, task, process) for task in event["tasks"]],
+    }
+
+
+def _result(
+    event: dict[str, Any], task: dict[str, Any], process: Callable[[Task], Outcome | Exception]
+) -> dict[str, str]:
+    asked = _parsed(event, task)
+    outcome = process(asked) if isinstance(asked, Task) else asked
+    match outcome:
+        case Unusable():
+            code, text = "PermanentFailure", str(outcome)
+        case Exception():
+            code, text = "TemporaryFailure", f"{type(outcome).__name__}: {outcome}"
+        case _:
+            code, text = "Succeeded", " ".join(filter(None, (outcome["status"], outcome.get("reason"))))
+    return {"taskId": task["taskId"], "resultCode": code, "resultString": text[:MAX_RESULT_STRING]}
+
+
+def _parsed(event: dict[str, Any], task: dict[str, Any]) -> Task | Unusable:
+    if event["invocationSchemaVersion"] not in ("1.0", "2.0"):
+        return Unusable(f"The invocation schema {event['invocationSchemaVersion']} is not known here.")
+    bucket = task.get("s3Bucket") or str(task.get("s3BucketArn") or "").rpartition(":")[2]
+    key = unquote_plus(task.get("s3Key") or "")  # as the manifest has it: encoded once
+    if not bucket or not key:
+        return Unusable("The task names no bucket or no key.")
+    if not key.endswith(SUFFIXES):
+        return Unusable(f"The name ends in none of {' '.join(SUFFIXES)}, so the function may not read it.")
+    if not task.get("s3VersionId"):
+        # The newest one would be a guess: by the time of a task it may be another than the manifest meant.
+        return Unusable(
+            "The manifest names no version. Make it of bucket, key and version id (scripts/replay.py batch)."
+        )
+    arguments = (event.get("job") or {}).get("userArguments") or {}
+    return Task(bucket, key, task["s3VersionId"], str(arguments.get(RERUN, "")))

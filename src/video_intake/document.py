@@ -1,0 +1,118 @@
+"""The result document of one upload, as typed values. docs/result.schema.json describes it to others.
+
+Units: times in seconds, sizes in bytes or pixels, rates in bits per second, unless a name says otherwise.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class Source(TypedDict):
+    """The version that was inspected."""
+
+    bucket: str
+    key: str
+    versionId: str
+    eTag: str
+    size: int
+    sequencer: str
+    uploadedAt: str
+
+
+class Cost(TypedDict):
+    """What the inspection took."""
+
+    durationMs: int
+    requests: int  # ranges fetched
+    roundTrips: int  # of these, one after another
+    bytesRead: int
+
+
+class Failure(TypedDict):
+    """Why it is not a playable video."""
+
+    reason: str
+    message: str
+    advice: str
+    evidence: dict[str, Any]
+
+
+class Chapter(TypedDict):
+    """See facts.Chapter; so are the others."""
+
+    start: float
+    end: float
+    title: str | None
+
+
+class Container(TypedDict):
+    format: str
+    brand: str | None
+    duration: float | None
+    bitRate: int | None
+    creationTime: str | None
+    fastStart: bool | None
+    fragmented: bool
+    videoTracks: int
+    chapters: list[Chapter]
+
+
+class Video(TypedDict):
+    codec: str
+    profile: str | None
+    codecTag: str
+    width: int
+    height: int
+    displayWidth: int
+    displayHeight: int
+    sampleAspectRatio: str
+    rotation: int
+    mirrored: bool
+    frameRate: str | None
+    frames: int | None
+    pixelFormat: str
+    bitDepth: int
+    colorTransfer: str | None
+    hdr: str | None
+    dolbyVisionProfile: int | None
+
+
+class Audio(TypedDict):
+    codec: str
+    channels: int | None
+    channelLayout: str | None
+    sampleRate: int | None
+    language: str | None
+
+
+class Poster(TypedDict):
+    key: str
+    width: int
+    height: int
+    time: float | None
+
+
+class Storyboard(TypedDict):
+    key: str
+    vttKey: str
+    columns: int
+    rows: int
+    tileWidth: int
+    tileHeight: int
+    frames: int
+
+
+class Result(TypedDict):
+    """A success has everything but `failure`; a failure has nothing that follows it."""
+
+    schemaVersion: str
+    status: Literal["success", "failure"]
+    source: Source
+    resultKey: str
+    inspection: Cost
+    failure: NotRequired[Failure]
+    container: NotRequired[Container]
+    video: NotRequired[Video]
+    audio: NotRequired[list[Audio]]
+    poster: NotRequired[Poster | None]
+    storyboard: NotRequired[Storyboard | None]
+    warnings: NotRequired[list[str]]

@@ -1,0 +1,76 @@
+"""Each version is processed once, however often and however many at a time it is announced.
+
+S3 delivers at least once, Lambda's queue repeats, and people re-drive dead letters. Powertools Idempotency keeps a
+record for each version in a DynamoDB table: in progress, then completed with what was returned.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final
+
+import boto3
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyItemNotFoundError
+from botocore.config import Config
+
+from video_intake.uploads import Upload
+
+# A lock left by a crash must be gone when Lambda tries again, a minute later, and a minute after that: with the
+# remaining time of the invocation (300 s), as is usual, both tries would find it and the event would be a dead letter.
+LOCK_SECONDS: Final = 55
+# Longer than a dead letter waits to be re-driven (14 days).
+REMEMBERED_SECONDS: Final = 15 * 24 * 3600
+IDENTITY: Final = "[bucket, key, version_id, rerun]"  # of a piece of work: what makes two of them the same
+KEY_PREFIX: Final = "video"
+
+type Process = Callable[..., dict[str, Any]]
+
+
+class _Lock:
+    """Stands in for the Lambda context, of which Powertools asks how long a lock shall hold."""
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return LOCK_SECONDS * 1000
+
+
+def once(process: Process, table: str, client: Config, on_duplicate: Callable[[], None]) -> Process:
+    """`process`, which takes its Upload as the keyword `upload`, but is called once for each version and rerun.
+
+    A duplicate costs one request, calls `on_duplicate` and gets what the first one returned. One that comes while
+    the first is at work raises IdempotencyAlreadyInProgressError, so that Lambda tries it again later. What
+    `process` raises frees the lock.
+    """
+
+    def duplicate(response: Any, idempotent_data: Any) -> Any:
+        on_duplicate()
+        return response
+
+    config = IdempotencyConfig(
+        event_key_jmespath=IDENTITY,
+        expires_after_seconds=REMEMBERED_SECONDS,
+        response_hook=duplicate,
+        lambda_context=_Lock(),  # type: ignore[arg-type]  # it asks for nothing else
+    )
+    return idempotent_function(  # type: ignore[no-any-return]  # returns a function like the one it is given
+        process,
+        data_keyword_argument="upload",
+        persistence_store=DynamoDBPersistenceLayer(table, boto3_client=boto3.client("dynamodb", config=client)),
+        config=config,
+        key_prefix=KEY_PREFIX,
+    )
+
+
+def is_done(table: str, dynamodb: Any, upload: Upload) -> bool:
+    """Whether the table says that `upload` has its outcome, so that the function would take it for a duplicate."""
+    records = DynamoDBPersistenceLayer(table, boto3_client=dynamodb)
+    records.configure(IdempotencyConfig(event_key_jmespath=IDENTITY), key_prefix=KEY_PREFIX)
+    try:
+        record = records.get_record(asdict(upload))
+    except IdempotencyItemNotFoundError:
+        return False
+    return record is not None and record.status == "COMPLETED"

@@ -1,0 +1,56 @@
+"""The boxes that MP4 and MOV files are made of: ISO/IEC 14496-12, 4.2 (the atoms of Apple's QuickTime File Format)."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from video_intake.media.range_reader import RangeReader
+
+
+@dataclass(frozen=True)
+class Box:
+    """`start` and `end` are offsets in bytes; the content begins at `body`."""
+
+    type: bytes
+    start: int
+    body: int
+    end: int
+
+
+def box_at(reader: RangeReader, at: int) -> Box | None:
+    """The box that begins at `at`, None where there can be none; it may end behind the end of the file."""
+    return parse(reader.peek(at, 16), at, reader.size) if 0 <= at <= reader.size - 8 else None
+
+
+def boxes(data: memoryview, start: int, end: int) -> Iterator[Box]:
+    """The boxes one after another in data[start:end]; one that claims more ends there, as FFmpeg takes it.
+
+    `end` may lie behind `data`, which is then what is known of them.
+    """
+    while start + 8 <= min(end, len(data)) and (box := parse(data[start : start + 16], start, end)):
+        yield replace(box, end=min(box.end, end))
+        start = box.end
+
+
+def parse(header: bytes | memoryview, start: int, end: int) -> Box | None:
+    """The box at `start` with the first 8 to 16 bytes `header`, in what ends at `end`; None where none can be."""
+    size, kind = struct.unpack_from(">I4s", header)
+    body = start + 8
+    if size == 1 and len(header) >= 16:  # the size is in 64 bits behind the type
+        size, body = struct.unpack_from(">Q", header, 8)[0], start + 16
+    elif size == 0:  # to the end of the file
+        size = end - start
+    if size < body - start:
+        return None
+    return Box(bytes(kind), start, body, start + size)
+
+
+def free(size: int) -> bytes:
+    """The header of `size` bytes, eight or more, that mean nothing."""
+    return struct.pack(">I4s", size, b"free") if size < 1 << 32 else struct.pack(">I4sQ", 1, b"free", size)
+
+
+def unpack(layout: str, data: memoryview | bytes) -> tuple[int, ...]:
+    """The numbers of `layout` (as struct takes it) at the beginning of `data`; where it ends too early, zeros."""
+    size = struct.calcsize(layout)
+    return struct.unpack(layout, bytes(data[:size]).ljust(size, b"\0"))

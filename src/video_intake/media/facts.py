@@ -1,0 +1,99 @@
+"""What an inspection finds out about a playable video, as values. Names and values are ffprobe's wherever it has them.
+
+Knows no FFmpeg: who reads facts needs no decoder.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the film with a name."""
+
+    start: float  # seconds
+    end: float
+    title: str | None
+
+
+@dataclass(frozen=True)
+class Container:
+    """Facts of the whole file."""
+
+    format: str  # "mp4", "mov" or "avi"
+    brand: str | None  # the major brand of an MP4 or MOV
+    duration: float | None  # seconds
+    bit_rate: int | None  # bits per second, of the whole file
+    creation_time: str | None  # ISO 8601, as the file says
+    fast_start: bool | None  # whether the index stands before the media data; None: not said (AVI)
+    fragmented: bool
+    video_tracks: int
+    chapters: tuple[Chapter, ...]
+
+
+@dataclass(frozen=True)
+class Video:
+    """Facts of the video track that is shown."""
+
+    codec: str
+    profile: str | None
+    codec_tag: str
+    width: int  # stored pixels
+    height: int
+    display_width: int  # square pixels, upright
+    display_height: int
+    sample_aspect_ratio: str  # "1:1"
+    rotation: int  # degrees counter-clockwise, as in the display matrix: portrait phones have -90
+    mirrored: bool
+    frame_rate: str | None  # frames per second as a fraction: "30000/1001"
+    frames: int | None
+    pixel_format: str
+    bit_depth: int  # bits per component
+    color_transfer: str | None
+    hdr: str | None  # "PQ" or "HLG"
+    dolby_vision_profile: int | None
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Facts of one audio track."""
+
+    codec: str
+    channels: int | None
+    channel_layout: str | None
+    sample_rate: int | None  # hertz
+    language: str | None  # ISO 639-2; None where undetermined
+
+
+@dataclass(frozen=True)
+class Poster:
+    """A JPEG picture."""
+
+    jpeg: bytes
+    width: int  # pixels
+    height: int
+    time: float | None  # seconds into the video
+
+
+@dataclass(frozen=True)
+class Storyboard:
+    """A sheet of pictures, row by row, and the cues that point into it."""
+
+    jpeg: bytes
+    vtt: str
+    columns: int
+    rows: int
+    tile_width: int  # pixels
+    tile_height: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that was found out about a playable video."""
+
+    container: Container
+    video: Video
+    audio: tuple[Audio, ...]
+    poster: Poster | None
+    storyboard: Storyboard | None = None
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,107 @@
+"""A large index without most of it: a film's is megabytes, four fifths of which say where each bit of sound lies.
+
+Nobody asks for that here. The sample tables of sound tracks (ISO/IEC 14496-12, 8.6 and 8.7) are left out, and where
+that spares more than it costs they are not even fetched: from the headers of the tracks follows where they lie.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from mmap import mmap
+from typing import Final
+
+from video_intake.media.boxes import Box, box_at, boxes, free
+from video_intake.media.range_reader import RangeReader
+
+LARGE: Final = 1 << 20  # half an hour of film
+SLOW: Final = 2 << 20  # what is fetched in the time that another round trip or two take
+LOOK: Final = 64 << 10  # at a track: what it is, and where its tables begin
+MAX_TRACKS: Final = 8  # so many are looked at, each for a round trip; the rest is fetched
+MAX_BOXES: Final = 4  # behind `moov`, and between two of its tracks: `free` and the media data, `mvhd`, `udta`, `iods`
+SAMPLE_TABLES: Final = frozenset({b"stts", b"ctts", b"stsc", b"stsz", b"stz2", b"stco", b"co64"})
+
+type Hole = tuple[int, int]  # (start, end) in the file, at least as large as a box's header
+
+
+def sound_tables(reader: RangeReader, moov: Box) -> tuple[Hole, ...]:
+    """Where the sample tables of sound tracks lie in a large index, in the order of the file.
+
+    Nowhere if the file may have been cut off: then they say whether.
+    """
+    if moov.end - moov.start <= LARGE:
+        return ()
+    wanted = [(moov.end - LOOK, moov.end + LOOK)]  # what follows the last track, and the media data's header
+    if sum(end - start for start, end in reader.gaps(moov.start, moov.end)) <= SLOW:
+        wanted = [(moov.start, moov.end + LOOK)]
+    holes: list[Hole] = []
+    at = moov.body
+    for _ in range(MAX_TRACKS):
+        track = _next_track(reader, at, moov.end)
+        if track is None:
+            break
+        hole = _sound_table(reader, track)
+        holes += [hole] if hole else []
+        at = track.end
+        # What is needed of this track, and the beginning of the next one
+        reader.load([(at if hole else track.start, min(at + LOOK, moov.end)), *wanted])
+    return tuple(holes) if _is_whole(reader, moov.end) else ()
+
+
+def without(reader: RangeReader, start: int, end: int, holes: Sequence[Hole]) -> memoryview:
+    """The bytes of [start, end) with each hole turned into a `free` box; what lies between is fetched in one wait."""
+    places = [start, *(place for hole in holes for place in hole), end]
+    kept = list(zip(places[::2], places[1::2], strict=True))
+    reader.load(kept)
+    if not holes:
+        return memoryview(reader.peek(start, end - start))
+    content = memoryview(mmap(-1, end - start))  # zeros that take no memory until they are touched
+    for first, last in kept:
+        content[first - start : last - start] = reader.peek(first, last - first)
+    for first, last in holes:
+        header = free(last - first)
+        content[first - start :][: len(header)] = header
+    return content
+
+
+def _is_whole(reader: RangeReader, at: int) -> bool:
+    """Whether the boxes from `at` on, the media data among them, end where the file does, by their own sizes."""
+    for _ in range(MAX_BOXES):
+        if at == reader.size:
+            return True
+        box = box_at(reader, at)
+        if box is None or reader.peek(at, 4) == bytes(4):  # of size 0: to the end, wherever that is
+            return False
+        at = box.end
+    return at == reader.size
+
+
+def _next_track(reader: RangeReader, at: int, end: int) -> Box | None:
+    for _ in range(MAX_BOXES):
+        box = box_at(reader, at) if at < end else None
+        if box is None or box.end > end:
+            return None
+        if box.type == b"trak":
+            return box
+        at = box.end
+    return None
+
+
+def _sound_table(reader: RangeReader, trak: Box) -> Hole | None:
+    """From the first of the track's sample tables to the end of all; None where it is not of sound, or unusual."""
+    head = memoryview(reader.peek(trak.start, min(LOOK, trak.end - trak.start)))
+    box = Box(trak.type, 0, trak.body - trak.start, trak.end - trak.start)
+    for kind in (b"mdia", b"minf", b"stbl"):
+        inside = {child.type: child for child in reversed(_children(head, box))}
+        if kind == b"minf" and bytes(head[inside[b"hdlr"].body :][8:12] if b"hdlr" in inside else b"") != b"soun":
+            return None
+        if kind not in inside:
+            return None
+        box = inside[kind]
+    tables = _children(head, box)
+    first = next((number for number, table in enumerate(tables) if table.type in SAMPLE_TABLES), 0)
+    if b"stsd" not in [table.type for table in tables[:first]]:
+        return None
+    return trak.start + tables[first].start, trak.start + box.end
+
+
+def _children(head: memoryview, parent: Box) -> list[Box]:
+    return list(islice(boxes(head, parent.body, parent.end), 16))

@@ -1,0 +1,116 @@
+"""The words of an outcome: one message with two voices, prose for a person's e-mail and JSON for programs."""
+
+import json
+import unicodedata
+from fractions import Fraction
+from typing import Final
+
+from video_intake.document import Audio, Result
+
+MAX_SUBJECT: Final = 99  # SNS: ASCII, one line, fewer than 100 characters
+
+CODECS: Final = {
+    "h264": "H.264",
+    "hevc": "HEVC",
+    "av1": "AV1",
+    "vp9": "VP9",
+    "prores": "ProRes",
+    "mjpeg": "Motion JPEG",
+}
+
+
+def message(result: Result) -> str:
+    """The message body for `MessageStructure="json"`: every protocol but e-mail gets the result document."""
+    document = json.dumps(result)
+    return json.dumps({"default": document, "email": email(result)})
+
+
+def attributes(result: Result, environment: str) -> dict[str, dict[str, str]]:
+    """What subscribers filter by: status, the reason of a failure, and the environment."""
+    values = {"status": result["status"], "environment": environment}
+    if "failure" in result:
+        values["reason"] = result["failure"]["reason"]
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
+
+
+def subject(result: Result) -> str:
+    """The subject line: what happened, then the end of the key, which tells files of one folder apart."""
+    if "failure" in result:
+        head = f"Video rejected ({result['failure']['reason']}): "
+    else:
+        head = "Video ready: "
+    name = _ascii(result["source"]["key"])
+    room = MAX_SUBJECT - len(head)
+    return head + (name if len(name) <= room else "..." + name[3 - room :])
+
+
+def email(result: Result) -> str:
+    """The text a person reads."""
+    body = _rejection(result) if "failure" in result else _success(result)
+    source = result["source"]
+    places = [f"Video    s3://{source['bucket']}/{source['key']}", f"         version {source['versionId']}"]
+    if poster := result.get("poster"):
+        places.append(f"Poster   s3://{source['bucket']}/{poster['key']}")
+    places.append(f"Result   s3://{source['bucket']}/{result['resultKey']}")
+    return "\n".join([*body, "", *places, f"Uploaded {source['uploadedAt']}", ""])
+
+
+def _rejection(result: Result) -> list[str]:
+    failure = result["failure"]
+    lines = [
+        f"{result['source']['key']} is not a playable video.",
+        "",
+        f"Why      {failure['message']}",
+        f"Advice   {failure['advice']}",
+        f"Size     {_bytes(result['source']['size'])}",
+    ]
+    if failure["evidence"]:
+        lines.append("Seen     " + ", ".join(f"{name}: {value}" for name, value in failure["evidence"].items()))
+    return lines
+
+
+def _success(result: Result) -> list[str]:
+    video, container = result["video"], result["container"]
+    codec = CODECS.get(video["codec"], video["codec"])
+    picture = [f"{video['displayWidth']} x {video['displayHeight']}", f"{codec} {video['profile'] or ''}".strip()]
+    if video["frameRate"]:
+        picture.append(f"{float(Fraction(video['frameRate'])):.5g} frames/s")
+    if video["hdr"]:
+        picture.append(f"HDR ({video['hdr']}, {video['bitDepth']} bit)")
+    length = _time(container["duration"]) if container["duration"] else "not said by the file"
+    rate = f", {container['bitRate'] / 1e6:.3g} Mbit/s" if container["bitRate"] else ""
+    return [
+        f"{result['source']['key']} is a playable video.",
+        "",
+        f"Picture  {', '.join(picture)}",
+        f"Length   {length}",
+        f"Sound    {'; '.join(_sound(track) for track in result['audio']) or 'none'}",
+        f"File     {container['format'].upper()}, {_bytes(result['source']['size'])}{rate}",
+        *(f"Note     {warning}" for warning in result["warnings"]),
+    ]
+
+
+def _sound(track: Audio) -> str:
+    parts = [track["codec"].upper(), track["channelLayout"], track["sampleRate"] and f"{track['sampleRate']} Hz"]
+    return " ".join(str(part) for part in (*parts, track["language"]) if part)
+
+
+def _ascii(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text)
+    kept = (character for character in plain if not unicodedata.combining(character))
+    return "".join(character if " " <= character <= "~" else "?" for character in kept)
+
+
+def _bytes(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.3g} {unit}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

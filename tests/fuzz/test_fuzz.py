@@ -1,0 +1,32 @@
+"""A few hundred broken videos; `make soak` runs thousands more."""
+
+import pytest
+
+from tests.fuzz.cases import case, run
+from tests.fuzz.mutations import File
+from tests.fuzz.seeds import SEEDS, seed
+from tests.support.watched import Fell, Watched
+
+CASES = range(600)
+
+
+def test_no_broken_video_breaks_the_inspector(valid):
+    answers = list(run(CASES, valid))
+    fallen = [f"case {broken.number}: {answer}" for broken, answer in answers if isinstance(answer, Fell)]
+    assert not fallen, "\n".join(["Again by: PYTHONPATH=src python -m tests.fuzz NUMBER", *fallen])
+    verdicts = {answer.verdict for _, answer in answers}
+    assert verdicts >= {"success", "undecodable", "truncated", "no-frames", "unsupported-codec", "not-a-video"}
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_what_is_taken_apart_and_not_broken_is_the_same_file_and_a_video(name):
+    file = File.parse(seed(name))
+    assert len(file.nodes()) > 15
+    assert file.write() == seed(name)
+    with Watched() as child:
+        assert child.inspect(seed(name)).verdict == "success"
+
+
+def test_a_number_is_a_case_always():
+    assert case(7) == case(7)
+    assert len({case(number).content for number in range(50)}) > 40

@@ -1,0 +1,148 @@
+import os
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from scripts import build_package
+from scripts.build_package import PackageError
+
+BYTECODE = sys.version_info[:2] == (3, 13)  # for Lambda's Python, which alone can make it
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "handler.py").write_text("def handler(event, context): ...\n")
+    (source / "requirements.txt").write_text("six==1.17.0  # why\n\n# and why not\nThe_Other.one==2.0\n")
+    return source
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Instead of pip: installs two small packages, and counts how often that was needed."""
+    fetched: list[str] = []
+
+    def install(requirements: Path, architecture: str, wheels: str, target: Path) -> None:
+        fetched.append(architecture)
+        for name, version in (("six", "1.17.0"), ("the_other_one", "2.0")):
+            information = target / f"{name}-{version}.dist-info"
+            information.mkdir(parents=True)
+            (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            (information / "RECORD").write_text("changes with every installation")
+            (target / f"{name}.py").write_text("content = 1\n" * 1000)
+
+    monkeypatch.setattr(build_package, "install", install)
+    return fetched
+
+
+def test_the_same_inputs_give_the_same_bytes_whatever_the_clock_and_umask_say(
+    source: Path, fetched: list[str], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first" / "function.zip", tmp_path / "second" / "function.zip"
+    build_package.build("arm64", "lambda", first, source)
+    os.utime(source / "handler.py", (0, 0))
+    (source / "handler.py").chmod(0o600)
+    build_package.build("arm64", "lambda", second, source)
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as package:
+        assert {entry.external_attr >> 16 for entry in package.infolist()} == {0o100644}
+        assert package.namelist() == [
+            *(f"__pycache__/{name}.cpython-313.pyc" for name in ("six", "the_other_one") if BYTECODE),
+            "six-1.17.0.dist-info/METADATA",
+            "six.py",
+            "the_other_one-2.0.dist-info/METADATA",
+            "the_other_one.py",
+            *(["__pycache__/handler.cpython-313.pyc"] if BYTECODE else []),
+            "handler.py",
+        ]
+
+
+def test_wheels_are_fetched_once_for_each_architecture_and_again_when_the_pins_change(
+    source: Path, fetched: list[str], tmp_path: Path
+) -> None:
+    output = tmp_path / "build" / "function.zip"
+    for architecture in ("arm64", "arm64", "x86_64", "arm64"):
+        build_package.build(architecture, "lambda", output, source)
+    assert fetched == ["arm64", "x86_64"]
+    (source / "requirements.txt").write_text("the-other-one==2.0\nsix==1.17.0 # only the order and the words changed\n")
+    build_package.build("arm64", "lambda", output, source)
+    assert fetched == ["arm64", "x86_64"]
+    (source / "requirements.txt").write_text("six==1.16.0\nthe-other-one==2.0\n")
+    with pytest.raises(PackageError, match=r"Add to it: six==1\.17\.0\.$"):
+        build_package.build("arm64", "lambda", output, source)
+
+
+@pytest.mark.usefixtures("fetched")
+def test_a_package_too_large_for_lambda_is_refused(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_package, "UNZIPPED_LIMIT", 20_000)
+    output = tmp_path / "build" / "function.zip"
+    with pytest.raises(PackageError, match=r"more than the 0\.0 MB that Lambda takes\. Remove a dependency"):
+        build_package.build("arm64", "lambda", output, source)
+    assert not output.exists()
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.parametrize(
+    ("file", "content", "complaint"),
+    [
+        ("requirements.txt", "six>=1.16\n", '"six>=1.16" .* is not pinned'),
+        ("requirements.txt", "six==1.17.0\n", r"Add to it: the-other-one==2\.0\.$"),
+        ("handler.py", None, "there is no handler.py"),
+    ],
+)
+def test_what_cannot_be_built_is_said(
+    source: Path, tmp_path: Path, file: str, content: str | None, complaint: str
+) -> None:
+    if content is None:
+        (source / file).unlink()
+    else:
+        (source / file).write_text(content)
+    with pytest.raises(PackageError, match=complaint):
+        build_package.build("arm64", "lambda", tmp_path / "build" / "function.zip", source)
+
+
+@pytest.mark.parametrize(
+    ("name", "shipped"),
+    [
+        ("av/_core.abi3.so", True),
+        ("av.libs/libavcodec-0123.so.62", True),
+        ("av/__init__.py", True),
+        ("av/__init__.pxd", False),
+        ("av/packet.pyi", False),
+        ("av/__pycache__/packet.cpython-313.pyc", True),
+        ("av/py.typed", False),
+        ("bin/pyav", False),
+        ("package/tests/test_one.py", False),
+        ("av-19.0.2.dist-info/METADATA", True),
+        ("av-19.0.2.dist-info/licenses/LICENSE.txt", True),
+        ("av-19.0.2.dist-info/RECORD", False),
+    ],
+)
+def test_only_what_runs_and_what_identifies_it_is_shipped(name: str, shipped: bool) -> None:
+    assert build_package.is_shipped(Path(name)) is shipped
+
+
+@pytest.mark.parametrize("name", ["video_intake", "handler"])
+def test_a_dependency_with_a_name_of_ours_is_refused(tmp_path, name):
+    """A real wheel that ships it: installed beside our module, the package of the dependency would win."""
+    source = tmp_path / "src"
+    shutil.copytree(build_package.ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+    wheel = tmp_path / "shadow-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as made:
+        made.writestr(f"{name}/__init__.py", "")
+        made.writestr("shadow-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: shadow\nVersion: 1.0\n")
+        made.writestr("shadow-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        made.writestr("shadow-1.0.dist-info/RECORD", "")
+    (source / "requirements.txt").write_text("shadow==1.0\n")
+    link = {"PIP_FIND_LINKS": str(tmp_path), "PIP_NO_INDEX": "1"}
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in link.items():
+            patch.setenv(variable, value)
+        with pytest.raises(PackageError, match=f"{name} is the name of"):
+            build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)

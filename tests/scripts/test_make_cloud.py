@@ -1,0 +1,192 @@
+"""`make cloud`, as a person with two terminals meets it: what it prints is copied into a shell and run."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from demo.cloud import readable
+from scripts.stack import wait_for
+from tools.videos import cut, video
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+
+
+@dataclass
+class Terminal:
+    """The command in a process group of its own, and what it has printed so far."""
+
+    process: subprocess.Popen
+    printed: str = ""
+    errors: str = ""
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    @classmethod
+    def running(cls, *arguments: str) -> "Terminal":
+        terminal = cls(
+            subprocess.Popen(
+                [sys.executable, "-m", "demo.cloud", *arguments],
+                cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            )
+        )  # fmt: skip
+        for name, stream in (("printed", terminal.process.stdout), ("errors", terminal.process.stderr)):
+            thread = threading.Thread(target=terminal._read, args=(name, stream), daemon=True)
+            thread.start()
+            terminal.threads.append(thread)
+        return terminal
+
+    def _read(self, name: str, stream) -> None:
+        for line in stream:
+            setattr(self, name, getattr(self, name) + line)
+
+    def says(self, what: str) -> None:
+        wait_for(f"{what!r} on the terminal", lambda: what in self.printed + self.errors or self._ended(), SECONDS)
+        assert what in self.printed + self.errors, self.errors
+
+    def _ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        status = self.process.wait(SECONDS)
+        for thread in self.threads:
+            thread.join(SECONDS)
+        return status
+
+    def shell(self, command: str, may_end: tuple[int, ...] = ()) -> str:
+        """What a command prints in another terminal, where the lines that this one shows were run before."""
+        lines = re.findall(r"^  ((?:export|unset) .*)$", self.printed, re.MULTILINE)
+        assert len(lines) > 5
+        bare = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
+        script = "\n".join(["set -eu", *lines, command])
+        done = subprocess.run(["bash", "-c", script], env=bare, capture_output=True, text=True, timeout=SECONDS)
+        assert done.returncode == 0 or done.returncode in may_end, f"{command}\n{done.stderr}"
+        return done.stdout
+
+    def advertised(self, beginning: str) -> str:
+        return re.search(rf"^  ({beginning}.*)$", self.printed, re.MULTILINE)[1]
+
+
+NOTHING_THERE = (1,)  # with which `aws s3 ls` ends where it has nothing to list
+
+
+def descendants(ancestor: int) -> set[int]:
+    """Every process that came from this one, whatever group it is in."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    children: dict[int, list[int]] = {}
+    for pid, parent in (map(int, line.split()) for line in listed.splitlines()):
+        children.setdefault(parent, []).append(pid)
+    found, waiting = set(), [ancestor]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found.update(below)
+        waiting += below
+    return found
+
+
+def living(pids: set[int]) -> set[int]:
+    """Those that still run; one that has ended and waits for its parent to look does not."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True).stdout
+    states = {int(pid): state for pid, state in (line.split() for line in listed.splitlines())}
+    return {pid for pid in pids if not states.get(pid, "Z").startswith("Z")}
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory) -> Iterator[Terminal]:
+    terminal = Terminal.running("--port", "0", "--state", str(tmp_path_factory.mktemp("cloud")))
+    try:
+        terminal.says("Ctrl-C ends it")
+        yield terminal
+    finally:
+        terminal.process.terminate()  # in vain where the last test has ended it
+        terminal.process.wait(SECONDS)
+
+
+@pytest.fixture(scope="module")
+def uploaded(terminal, tmp_path_factory) -> Terminal:
+    """After a good and a bad video were uploaded by the AWS CLI."""
+    folder = tmp_path_factory.mktemp("videos")
+    copy = terminal.advertised("aws s3 cp my.mov")
+    for name, content in (("good one.mov", video("mov")), ("bad.mov", cut(video("mov")))):
+        file = folder / name
+        file.write_bytes(content)
+        terminal.shell(copy.replace("my.mov", shlex.quote(str(file))))
+    listing = terminal.advertised("aws s3 ls")
+    for name in ("good one.mov", "bad.mov"):
+        wait_for(
+            f"the result of {name}", lambda n=name: f"results/{n}/" in terminal.shell(listing, NOTHING_THERE), SECONDS
+        )
+    return terminal
+
+
+def test_the_log_streams_by_and_mails_are_shown(uploaded):
+    uploaded.says("INFO  Processed  good one.mov  success")
+    uploaded.says("INFO  Processed  bad.mov  failure  truncated")
+    uploaded.says("  | Subject: Video rejected (truncated): bad.mov")
+    assert "To: you@example.com" in uploaded.printed
+    assert '"_aws"' not in uploaded.printed, "metrics are for CloudWatch"
+
+
+def test_each_command_that_is_advertised_answers(uploaded):
+    metrics = json.loads(uploaded.shell(uploaded.advertised("aws cloudwatch")))["Metrics"]
+    assert "VideosProcessed" in {metric["MetricName"] for metric in metrics}
+    subscriptions = json.loads(uploaded.shell(uploaded.advertised("aws sns")))["Subscriptions"]
+    assert {one["Endpoint"] for one in subscriptions} == {"you@example.com"}
+    queue = json.loads(uploaded.shell(uploaded.advertised("aws sqs")))["Attributes"]
+    assert queue["ApproximateNumberOfMessages"] == "0"
+    events = json.loads(uploaded.shell(uploaded.advertised("aws logs filter-log-events")))["events"]
+    assert any("good one.mov" in event["message"] for event in events)
+    advertised = set(re.findall(r"^  (aws \S+)", uploaded.printed, re.MULTILINE))
+    # `aws logs tail` is not in version 1 of the CLI. It asks FilterLogEvents, and tells by these what it has shown.
+    assert len({event["eventId"] for event in events}) == len(events)
+    assert advertised == {"aws s3", "aws cloudwatch", "aws sns", "aws sqs", "aws logs"}
+
+
+def test_ctrl_c_ends_it_with_everything_that_it_started(uploaded):  # the last of those that use it
+    started = descendants(uploaded.process.pid)
+    assert len(started) >= 2, "the server and a worker of the function"
+    assert uploaded.end(signal.SIGINT) == 0
+    assert wait_for("their end", lambda: not living(started), 10)
+    assert uploaded.errors.splitlines()[-1] == "cloud: ended; nothing of it runs on."
+    assert "Traceback" not in uploaded.errors + uploaded.printed
+    assert uploaded.printed.count("Processed  good one.mov") == 1, "each line once, however long it has been there"
+
+
+def test_ctrl_c_during_the_deployment_ends_that_too(tmp_path):
+    terminal = Terminal.running("--port", "0", "--state", str(tmp_path))
+    terminal.says("Deploying")
+    started = wait_for("the script", lambda: len(pids := descendants(terminal.process.pid)) >= 2 and pids)
+    assert terminal.end(signal.SIGINT) == 130
+    assert wait_for("their end", lambda: not living(started), 10)
+    assert "Traceback" not in terminal.errors
+
+
+def test_a_port_in_use_is_a_sentence_with_a_way_out(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        command = [sys.executable, "-m", "demo.cloud", "--port", str(port), "--state", str(tmp_path)]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    assert ended.returncode == 2
+    taken = f"cannot listen on 127.0.0.1 port {port}: Address already in use."
+    assert ended.stderr.splitlines()[1:] == [f"cloud: {taken} Any port that is free: make cloud PORT=0"]
+
+
+def test_a_log_line_is_shortened_and_never_swallowed():
+    fault = json.dumps({"level": "ERROR", "message": "Not processed", "key": "a.mp4", "exception": "Traceback ..."})
+    assert readable(0, fault).endswith("  ERROR  Not processed  a.mp4\nTraceback ...")
+    assert readable(0, "RequestId: 1 Error: Task timed out\n").endswith("Task timed out")
+    assert readable(0, "12").endswith("  12"), "JSON, but nothing of ours"
+    assert readable(0, '{"_aws": {}}') is None

@@ -1,0 +1,549 @@
+"""docs/operations.md, followed word for word: every command in a box, in its order, through bash, on a deployed stack.
+
+A chapter whose commands need something to work on (a video that was deleted, a dead letter) has a scene of its name
+below: a generator that sets the stage, hands over to the page (`yield`, or `yield 2` for its next two boxes), and then
+looks at what came of it.
+"""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import textwrap
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from scripts.stack import Stack, Uploaded, wait_for
+from tests.support.scripts import FOR_THIS_MACHINE, project
+from tools import localcloud
+from tools.localcloud.account import ACCOUNT_ID, DEFAULT_REGION
+from tools.localcloud.deployment import deploy
+from tools.videos import cut, video
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/operations.md").read_text()
+NEVER_RUN = "Not run by the test: "
+SECONDS = 30
+KEY = "holiday/beach.mp4"
+PACKAGES = f"video-intake-artifacts-{ACCOUNT_ID}-{DEFAULT_REGION}"
+DESCRIPTION = "Inspects one uploaded video"  # of the function
+OLDER = "Inspects what was uploaded long ago"
+
+
+@dataclass(frozen=True)
+class Box:
+    command: str
+    status: int
+
+
+def chapters() -> dict[str, list[Box]]:
+    """Title and boxes of each chapter that has any, in their order; boxes in lists are indented."""
+    found: dict[str, list[Box]] = {}
+    for chapter in re.split(r"^##+ ", PAGE, flags=re.MULTILINE)[1:]:
+        for indent, status, text in re.findall(r"^( *)```sh(?: exits=(\d))?\n(.*?)^\1```$", chapter, re.M | re.S):
+            box = Box(textwrap.dedent(text), int(status or 0))
+            assert len(indent) in (0, 3)
+            found.setdefault(chapter.split("\n", 1)[0], []).append(box)
+    return found
+
+
+CHAPTERS = chapters()
+BEGINNING = "First"
+
+
+class Shell:
+    """A bash that somebody types into: variables live from one box to the next. Where a box fails, it is gone, and
+    the next one finds a new bash that knows what the page says at its beginning."""
+
+    END = "--- end of box ---"
+
+    def __init__(self, environ: dict[str, str], folder: Path):
+        self.environ, self.folder, self._errors = environ, folder, folder / "errors"
+        self.beginning: list[Box] = []
+        self._bash: subprocess.Popen[str] | None = None
+
+    def run(self, box: Box) -> str:
+        """What a box prints. Fails where any command in it does, unless that is what it says."""
+        if self._bash is None:
+            self._bash = subprocess.Popen(
+                ["bash", "--noprofile", "--norc"], cwd=ROOT, env=self.environ, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors.open("w"),
+            )  # fmt: skip
+            for first in self.beginning:
+                self.run(first)
+        assert self._bash.stdin is not None
+        said = self._errors.stat().st_size
+        # Of several commands each must succeed, and so must each part of a pipe; only the last may be announced not to.
+        self._bash.stdin.write(
+            f"set -uo pipefail; {'set +e' if box.status else 'set -e'}\n"
+            f"trap 'ended=$?; echo; echo \"{self.END} $ended\"' EXIT\n"
+            f"{{ {box.command}\n}} </dev/null\n"
+            f'ended=$?; trap - EXIT; echo; echo "{self.END} $ended"\n'
+        )
+        self._bash.stdin.flush()
+        printed, status = self._until_end()
+        printed += self._errors.read_text()[said:]
+        if status != box.status:
+            self.close()
+        assert status == box.status, f"{box.command}\n{printed}"
+        return printed
+
+    def _until_end(self) -> tuple[str, int]:
+        assert self._bash is not None
+        assert self._bash.stdout is not None
+        printed = ""
+        for line in self._bash.stdout:
+            if line.startswith(self.END):
+                return printed, int(line.split()[-1])
+            printed += line
+        return printed, -1
+
+    def close(self) -> None:
+        if self._bash is not None:
+            self._bash.communicate(timeout=SECONDS)
+            self._bash = None
+
+
+@dataclass
+class Stage:
+    """The stack that the page is followed on."""
+
+    intake: Stack
+    cloud: localcloud.LocalCloud
+    shell: Shell
+    printed: list[str] = field(default_factory=list)  # by the boxes of the chapter, one after the other
+
+    def upload(self, key: str = KEY, content: bytes | None = None) -> Uploaded:
+        uploaded = self.intake.upload(key, content or FILM)
+        self.intake.outcome(uploaded)
+        return uploaded
+
+    def versions(self, key: str = KEY) -> list[str]:
+        """Newest first."""
+        answer = self.intake.client("s3").list_object_versions(Bucket=self.intake.bucket, Prefix=key)
+        return [version["VersionId"] for version in answer.get("Versions", [])]
+
+    def delete(self, key: str) -> None:
+        self.intake.client("s3").delete_object(Bucket=self.intake.bucket, Key=key)
+
+    def dead_letter(self, key: str = KEY) -> Uploaded:
+        """An upload that Lambda could not start anything for."""
+        limits, function = self.intake.client("lambda"), self.intake.outputs["FunctionName"]
+        before = self.intake.failed_events()
+        limits.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+        uploaded = self.intake.upload(key, FILM)
+        wait_for("a dead letter", lambda: self.intake.failed_events() > before, SECONDS)
+        limits.delete_function_concurrency(FunctionName=function)
+        return uploaded
+
+    def purge(self) -> None:
+        """The dead letters are gone, and nothing tells of them."""
+        sqs, queue = self.intake.client("sqs"), {"QueueUrl": self.intake.outputs["FailedEventsQueueUrl"]}
+        for message in sqs.receive_message(**queue, MaxNumberOfMessages=10).get("Messages", []):
+            sqs.delete_message(**queue, ReceiptHandle=message["ReceiptHandle"])
+        assert self.intake.failed_events() == 0
+
+    def control(self, method: str, what: str, **said: str) -> None:
+        """Faults on purpose (localcloud/faults.py)."""
+        url = f"{self.cloud.endpoint}/_localcloud/{what}"
+        urllib.request.urlopen(urllib.request.Request(url, json.dumps(said).encode(), method=method)).close()
+
+    def emails(self, topic: str) -> set[str]:
+        listed = self.intake.client("sns").list_subscriptions_by_topic(TopicArn=self.intake.outputs[topic])
+        return {one["Endpoint"] for one in listed["Subscriptions"] if one["Protocol"] == "email"}
+
+    def stack(self) -> dict[str, Any]:
+        [described] = self.intake.client("cloudformation").describe_stacks(StackName=self.intake.name)["Stacks"]
+        return dict(described)
+
+    def parameters(self) -> dict[str, str]:
+        return {one["ParameterKey"]: one["ParameterValue"] for one in self.stack()["Parameters"]}
+
+    def tags(self) -> set[str]:
+        return {f"{one['Key']}={one['Value']}" for one in self.stack()["Tags"]}
+
+    def function(self) -> dict[str, Any]:
+        name = self.intake.outputs["FunctionName"]
+        return dict(self.intake.client("lambda").get_function_configuration(FunctionName=name))
+
+
+FILM = video("mp4", seconds=0.5, size=(160, 90), audio=None)
+_INSIDE = slice(FILM.index(b"mdat") + 4, FILM.index(b"moov") - 4)
+GARBAGE = FILM[: _INSIDE.start] + b"\xff" * (_INSIDE.stop - _INSIDE.start) + FILM[_INSIDE.stop :]  # with a good index
+OTHER = video("mp4", seconds=1, size=(320, 180), audio=None)
+
+Scene = Callable[[Stage], Iterator[int | None]]
+SCENES: dict[str, Scene] = {}
+
+
+def scene(title: str) -> Callable[[Scene], Scene]:
+    def keep(made: Scene) -> Scene:
+        SCENES[title] = made
+        return made
+
+    return keep
+
+
+@pytest.fixture(scope="module")
+def stage(warm_cli, tmp_path_factory) -> Iterator[Stage]:
+    folder, before = tmp_path_factory.mktemp("operations"), dict(os.environ)
+    with localcloud.running(folder / "cloud", retry_delay=0.1) as cloud:
+        intake = deploy(cloud, "prod", "--email", "ops@example.com", tools=warm_cli)
+        set_by_the_page = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PAGER")
+        environ = {name: value for name, value in cloud.environ.items() if name not in set_by_the_page}
+        environ |= {name: before[name] for name in ("PATH", "TMPDIR") if name in before} | {"HOME": str(folder)}
+        shell = Shell(environ, folder)
+        shell.beginning = [*CHAPTERS[BEGINNING], Box(f"PATH={warm_cli}:$PATH", 0)]
+        yield Stage(intake, cloud, shell)
+        shell.close()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize("title", [title for title in CHAPTERS if title != BEGINNING])
+def test_the_page_can_be_followed(stage, title):
+    stage.printed, boxes = [], iter(CHAPTERS[title])
+    for count in SCENES.get(title, _nothing_special)(stage):
+        stage.printed += [stage.shell.run(box) for box in itertools.islice(boxes, count)]
+    assert not list(boxes), "the scene ended before the chapter"
+
+
+def _nothing_special(_: Stage) -> Iterator[int | None]:
+    yield
+
+
+def test_a_box_in_which_anything_fails_is_noticed(tmp_path):
+    shell = Shell({"PATH": os.environ["PATH"]}, tmp_path)
+    for command in ("false\ntrue", "false | true", "echo $unheard_of", "true; exit 3"):
+        with pytest.raises(AssertionError):
+            shell.run(Box(command, 0))
+    assert shell.run(Box("kept=1; echo '>&2'; false", 1)).strip() == ">&2"
+    assert shell.run(Box("echo $kept; echo error >&2", 0)).split() == ["1", "error"]
+    with pytest.raises(AssertionError):
+        shell.run(Box("true", 1))
+    shell.close()
+
+
+def test_every_scene_is_of_a_chapter_and_the_page_says_what_is_not_run():
+    assert set(SCENES) <= set(CHAPTERS)
+    fences = re.findall(r"^ *```(\S.*)\n(.*)$", PAGE, re.MULTILINE)
+    assert {kind for kind, _ in fences} <= {"sh", "sh exits=1", "text"}
+    assert len([kind for kind, _ in fences if kind.startswith("sh")]) == sum(map(len, CHAPTERS.values()))
+    for kind, first in fences:
+        assert kind != "text" or first.strip().startswith(NEVER_RUN)
+
+
+def test_every_link_within_the_page_leads_somewhere():
+    titles = {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^##+ (.*)$", PAGE, re.MULTILINE)
+    }
+    linked = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
+    assert linked <= titles
+    assert {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in CHAPTERS} <= linked, "in the contents"
+
+
+@scene("How is it?")
+def how_is_it(stage: Stage) -> Iterator[int | None]:
+    yield
+    [printed] = stage.printed
+    assert "#dashboards:name=video-intake-prod" in printed
+    assert "\n0\n" in printed, "no dead letters"
+    assert printed.count("ops@example.com") == 2
+
+
+@scene("What watches")
+def what_watches(stage: Stage) -> Iterator[int | None]:
+    yield
+    listed = set(re.findall(r"video-intake-prod-(\w+?Alarm)\b", stage.printed[0]))
+    assert listed == set(re.findall(r"^\| \[(\w+Alarm)\]\(#", PAGE, re.MULTILINE))
+
+
+@scene("Saved queries")
+def saved_queries(stage: Stage) -> Iterator[int | None]:
+    uploaded = stage.upload()
+    stage.upload("broken.mp4", cut(OTHER))
+    yield
+    by_reason, slowest, story = stage.printed
+    assert "reason=truncated" in by_reason
+    assert f"key={KEY}" in slowest
+    assert "Processed" in story
+    assert uploaded.version_id in story
+    assert "broken.mp4" not in story
+
+
+@scene("Function errors")
+def function_errors(stage: Stage) -> Iterator[int | None]:
+    stage.control("POST", "faults", kind="deny", event="forbidden.mp4", operation="s3:GetObject")
+    forbidden = stage.intake.upload("forbidden.mp4", FILM)
+    wait_for("a dead letter", stage.intake.failed_events, SECONDS)
+    try:
+        yield
+        assert "key=forbidden.mp4\texception_name=AccessDenied" in stage.printed[0]
+    finally:
+        stage.control("DELETE", "faults")
+        stage.purge()
+        where = {"Bucket": stage.intake.bucket, "Key": forbidden.key}
+        stage.intake.client("s3").delete_object(**where, VersionId=forbidden.version_id)
+
+
+@scene("Lost events")
+def lost_events(stage: Stage) -> Iterator[int | None]:
+    lost = stage.dead_letter("lost.mp4")
+    stage.purge()
+    yield
+    assert "FailedEventsQueue" in stage.printed[0]
+    assert f"lost.mp4\t{lost.version_id}" in stage.printed[1]
+    assert stage.intake.outcome(lost)["status"] == "success"
+
+
+@scene("Failed videos")
+def failed_videos(stage: Stage) -> Iterator[int | None]:
+    uploaded = stage.upload("garbage.mp4", GARBAGE)
+    yield
+    assert "reason=undecodable" in stage.printed[0]
+    assert "key=garbage.mp4" in stage.printed[0]
+    wait_for("another result", lambda: len(stage.versions(uploaded.folder + "result.json")) == 2, SECONDS)
+
+
+@scene("What became of a video?")
+def what_became_of_a_video(stage: Stage) -> Iterator[int | None]:
+    uploaded, other = stage.upload(), stage.upload("other.mp4")
+    yield
+    [printed] = stage.printed
+    assert f"{uploaded.folder}result.json" in printed
+    assert '"Value": "success"' in printed
+    assert '"message":"Processed"' in printed
+    assert other.version_id not in printed
+
+
+@scene("Upgrade")
+def upgrade(stage: Stage) -> Iterator[int | None]:
+    older = stage.shell.folder / "older.yaml"
+    text = stage.shell.run(
+        Box('aws cloudformation get-template --stack-name "$STACK" --query TemplateBody --output text', 0)
+    )
+    older.write_text(text.replace(DESCRIPTION, OLDER))
+    prefix = f"--s3-bucket {PACKAGES} --s3-prefix video-intake/{stage.intake.name}"
+    stage.shell.run(
+        Box(f'aws cloudformation deploy --stack-name "$STACK" --template-file {older} {prefix} '
+            f"--capabilities CAPABILITY_IAM --tags {' '.join(sorted(stage.tags()))}", 0)
+    )  # fmt: skip
+    assert not stage.function()["Description"].startswith(DESCRIPTION)
+    before = stage.parameters(), stage.tags()
+    yield 1
+    assert "ProcessorFunction (Lambda Function): Description" in stage.printed[0]
+    assert not stage.function()["Description"].startswith(DESCRIPTION), "a plan"
+    yield
+    assert f"{stage.intake.name} works" in stage.printed[1]
+    assert stage.function()["Description"].startswith(DESCRIPTION)
+    assert (stage.parameters(), stage.tags()) == before
+
+
+@scene("Roll back")
+def roll_back(stage: Stage) -> Iterator[int | None]:
+    good, parameters = stage.function()["CodeSha256"], stage.parameters()
+    bad = project(stage.shell.folder / "a bad version")
+    stage.shell.run(
+        Box(f"'{bad}/scripts/deploy.sh' --env prod --tag 'Team=Video Intake' {' '.join(FOR_THIS_MACHINE)}", 0)
+    )
+    tags = stage.tags()
+    assert "Team=Video Intake" in tags
+    assert stage.function()["CodeSha256"] != good
+    yield
+    assert stage.function()["CodeSha256"] == good
+    assert stage.function()["Description"].startswith(OLDER)
+    assert (stage.parameters(), stage.tags()) == (parameters, tags)
+
+
+@scene("Another e-mail address")
+def another_address(stage: Stage) -> Iterator[int | None]:
+    yield
+    assert stage.printed[1].count("new@example.com") == 2
+    assert "ops@example.com" not in stage.printed[1], "the old address is gone at once"
+    assert stage.emails("OutcomeTopicArn") == {"new@example.com", "second@example.com"}
+    stage.upload("fine.mp4")
+    stage.upload("broken.mp4", cut(OTHER))
+    mails = [file.read_text() for file in stage.cloud.mailbox.glob("*.eml")]
+    told = [mail for mail in mails if "To: second@example.com" in mail]
+    assert len(told) == 1, "the second address hears of failures only, like the first"
+    assert "broken.mp4" in told[0]
+
+
+@scene("Mails that do not come")
+def mails_that_do_not_come(stage: Stage) -> Iterator[int | None]:
+    sns = stage.intake.client("sns")
+    for topic in ("OutcomeTopicArn", "AlarmTopicArn"):  # as if the link in a mail had been clicked
+        listed = sns.list_subscriptions_by_topic(TopicArn=stage.intake.outputs[topic])["Subscriptions"]
+        for one in listed:
+            if one["Endpoint"] == "new@example.com":
+                sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+    assert "new@example.com" not in stage.emails("AlarmTopicArn")
+    yield
+    assert "ops@example.com" in stage.emails("OutcomeTopicArn") & stage.emails("AlarmTopicArn")
+
+
+@scene("Failed events")
+def drain(stage: Stage) -> Iterator[int | None]:
+    dead = stage.dead_letter()
+    assert stage.intake.result(dead) is None
+    yield
+    assert KEY in stage.printed[0]
+    assert stage.intake.outcome(dead)["status"] == "success"
+    assert stage.intake.failed_events() == 0
+
+
+@scene("After an outage")
+def after_an_outage(stage: Stage) -> Iterator[int | None]:
+    forgotten = stage.dead_letter("forgotten.mp4")
+    stage.purge()
+    dead = stage.dead_letter("late.mp4")
+    yield
+    assert stage.intake.outcome(dead)["status"] == "success"
+    assert stage.intake.outcome(forgotten)["status"] == "success"
+
+
+@scene("Make results anew")
+def make_results_anew(stage: Stage) -> Iterator[int | None]:
+    uploaded = stage.upload()
+    result = uploaded.folder + "result.json"
+    assert len(stage.versions(result)) == 1
+    yield
+    wait_for("three results", lambda: len(stage.versions(result)) == 3, SECONDS)
+
+
+@scene("Restore a deleted video")
+def restore_deleted(stage: Stage) -> Iterator[int | None]:
+    uploaded = [stage.upload(key) for key in (KEY, "holiday/a b.mp4", "holiday/é.mp4")]
+    for one in uploaded:
+        stage.delete(one.key)
+        assert stage.intake.read(one.key) is None
+    yield
+    for one in uploaded:
+        assert stage.intake.read(one.key) == FILM
+        assert stage.versions(one.key)[0] == one.version_id, "the same version, so its result is still the right one"
+
+
+@scene("Restore an overwritten video")
+def restore_overwritten(stage: Stage) -> Iterator[int | None]:
+    wanted, unwanted = stage.upload(), stage.upload(content=OTHER)
+    yield
+    listed = [line.split("\t")[1] for line in stage.printed[0].splitlines() if "\t" in line]
+    assert listed[:2] == [unwanted.version_id, wanted.version_id]
+    assert stage.intake.read(KEY) == FILM
+    restored = Uploaded(KEY, stage.versions()[0])
+    assert restored.version_id not in listed
+    result = stage.intake.outcome(restored)
+    assert result["video"]["displayWidth"] == 160
+    assert unwanted.version_id in stage.versions(), "nothing is lost"
+
+
+@scene("Stop everything, and go on")
+def stop_and_go_on(stage: Stage) -> Iterator[int | None]:
+    yield 1
+    meanwhile = stage.intake.upload("meanwhile.mp4", FILM)
+    wait_for("a dead letter", stage.intake.failed_events, SECONDS)
+    assert stage.intake.result(meanwhile) is None
+    yield
+    assert stage.intake.outcome(meanwhile)["status"] == "success"
+
+
+@scene("Ten times the load")
+def ten_times(stage: Stage) -> Iterator[int | None]:
+    yield
+    assert '"UnreservedConcurrentExecutions": 1000' in stage.printed[0]
+
+
+@scene("A thousand times the load")
+def a_thousand_times(stage: Stage) -> Iterator[int | None]:
+    yield
+    assert stage.emails("AlarmTopicArn") >= {"ops@example.com"}
+    assert "ops@example.com" not in stage.emails("OutcomeTopicArn")
+    assert stage.parameters() | {"ReservedConcurrency": "500", "LogRetentionInDays": "7"} == stage.parameters()
+    sqs = stage.intake.client("sqs")
+    queue = sqs.get_queue_url(QueueName="video-intake-prod-outcomes")["QueueUrl"]
+    uploaded = stage.upload("counted.mp4")
+
+    def received() -> bool:
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+        told = [json.loads(json.loads(message["Body"])["Message"]) for message in messages]
+        return uploaded.version_id in {one["source"]["versionId"] for one in told}
+
+    wait_for("the outcome in the queue", received, SECONDS)
+
+
+@scene("Move to another account or Region")
+def move(stage: Stage) -> Iterator[int | None]:
+    uploaded = stage.upload("moved/with us.mp4")
+    bucket, s3 = stage.intake.bucket.replace(DEFAULT_REGION, "eu-west-1"), stage.intake.client("s3")
+
+    def there() -> set[str]:
+        return {one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+
+    def complete() -> bool:
+        videos = {key for key in there() if not key.startswith("results/")}
+        return bool(videos) and all(any(key.startswith(f"results/{one}/") for key in there()) for one in videos)
+
+    yield 2
+    wait_for("the results there", complete, SECONDS)
+    yield
+    assert uploaded.key in there()
+    assert not any(uploaded.version_id in key for key in there()), "old results stay where they are"
+
+
+@scene("What is kept, and when it is lost")
+def what_is_kept(stage: Stage) -> Iterator[int | None]:
+    yield
+    assert '"Status": "Enabled"' in stage.printed[0]
+    [days] = re.findall(r"DeleteNoncurrentVersions\t(\d+)", stage.printed[0])
+    assert f"| Overwritten and deleted versions | {days} days |" in PAGE
+
+
+@scene("Remove it")
+def remove(stage: Stage) -> Iterator[int | None]:
+    uploaded, bucket = stage.upload("kept.mp4"), stage.intake.bucket
+    late, s3 = stage.dead_letter("late.mp4"), stage.intake.client("s3")
+    yield 1
+    assert stage.intake.outcome(late)
+    yield 1
+    assert "  stays  VideoBucket" in stage.printed[1]
+    with pytest.raises(ClientError, match="does not exist"):
+        stage.stack()
+    stored = {"Bucket": bucket, "Key": uploaded.key, "VersionId": uploaded.version_id}
+    assert s3.get_object(**stored)["Body"].read() == FILM
+
+    stage.shell.run(Box("ENVIRONMENT=half", 0))
+    half_removed(stage, "video-intake-half")
+    yield 1
+    assert "An earlier removal got stuck:\n  ProcessorRole" in stage.printed[2]
+    assert "video-intake-half is removed" in stage.printed[2]
+
+    stage.shell.run(Box("ENVIRONMENT=prod", 0))
+    yield
+    assert bucket not in {one["Name"] for one in s3.list_buckets()["Buckets"]}
+
+
+def half_removed(stage: Stage, name: str) -> None:
+    """A stack of a role alone, which cannot be removed because somebody added a policy."""
+    formation, iam = stage.intake.client("cloudformation"), stage.intake.client("iam")
+    who = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [who]}}}
+    template = json.dumps({"Resources": {"ProcessorRole": role}})
+    formation.create_stack(StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
+    [made] = formation.list_stack_resources(StackName=name)["StackResourceSummaries"]
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    iam.put_role_policy(
+        RoleName=made["PhysicalResourceId"],
+        PolicyName="ByHand",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [deny]}),
+    )
+    formation.delete_stack(StackName=name)
+    [stuck] = formation.describe_stacks(StackName=name)["Stacks"]
+    assert stuck["StackStatus"] == "DELETE_FAILED"

@@ -1,0 +1,454 @@
+"""The parts of scripts/replay.py that need no cloud; the whole is tested on a deployed stack."""
+
+import json
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts import replay
+from scripts.replaying import batch_job, dead_letters, missing, reprocess, versions
+from scripts.stack import WrongUse
+from video_intake import batch, uploads
+from video_intake.batch import Task
+from video_intake.uploads import Upload
+
+T0 = datetime(2026, 7, 1, 10, tzinfo=UTC)
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+def version(key: str, version_id: str = "v1", **changes) -> dict:
+    entry = {"Key": key, "VersionId": version_id, "Size": 5, "ETag": '"e"', "LastModified": T0, "IsLatest": True}
+    return entry | changes
+
+
+class Bucket:
+    """S3 as far as a walk asks: pages of versions made on demand, and results that are there or not."""
+
+    def __init__(self, *pages: list[dict], done: tuple[str, ...] = ()) -> None:
+        self.pages, self.done, self.asked = pages, done, []
+
+    def list_object_versions(self, **asked) -> dict:
+        self.asked.append(asked)
+        at = int(asked.get("KeyMarker") or 0)
+        more = at + 1 < len(self.pages)
+        after = {"NextKeyMarker": str(at + 1), "NextVersionIdMarker": "x"} if more else {}
+        return {"IsTruncated": more, "Versions": self.pages[at]} | after
+
+    def head_object(self, Bucket: str, Key: str) -> dict:  # noqa: N803  # boto3's names
+        if not any(f"results/{key}/" in Key for key in self.done):
+            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
+        return {}
+
+
+class Deployed:
+    """A stack that accepts events, but those of `refused` keys."""
+
+    bucket = "b"
+
+    def __init__(self, s3=None, sqs=None, refused: tuple[str, ...] = ()) -> None:
+        self.clients, self.refused, self.submitted = {"s3": s3, "sqs": sqs, "dynamodb": None}, refused, []
+
+    def client(self, service: str):
+        return self.clients[service]
+
+    def output(self, name: str) -> str:
+        return name
+
+    def submit(self, event: dict) -> str:
+        if event["Records"][0]["s3"]["object"]["key"] in self.refused:
+            raise ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke")
+        self.submitted.append(event)
+        return f"r{len(self.submitted)}"
+
+
+# ---------------------------------------------------------------- Events and tasks
+
+
+@given(KEYS, st.sampled_from(["", "again"]))
+def test_what_is_submitted_reads_as_what_s3_announces(key, attempt):
+    upload = Upload("b", key, "v1", 7, "e1", "", "2026-07-01T10:00:00.000Z", attempt)
+    assert uploads.parse(json.loads(json.dumps(versions.event(upload)))) == [upload]
+
+
+@given(KEYS)
+def test_a_line_of_the_manifest_reads_as_the_version_it_was_written_for(key):
+    """As S3 Batch Operations passes it on: split at commas, the key as it stands."""
+    upload = Upload("b", key + ".mp4", "v1", 7, "e1", "", "")
+    [line] = batch_job.line(upload).splitlines()
+    bucket, encoded, version_id = line.split(",")
+    task = {"taskId": "t", "s3Bucket": bucket, "s3Key": encoded, "s3VersionId": version_id}
+    seen: list[Task] = []
+    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task]}
+    batch.answer(event, lambda task: seen.append(task) or {"status": "success"})
+    assert seen == [Task("b", key + ".mp4", "v1", "")]
+
+
+# ---------------------------------------------------------------- The walk
+
+
+@pytest.mark.parametrize(
+    ("entry", "selection", "meant"),
+    [
+        (version("a.mp4"), versions.Selection(), True),
+        (version("a.Mp4"), versions.Selection(), False),
+        (version("results/own.MOV"), versions.Selection(), True),
+        (version("results/a.mp4/v1/result.json"), versions.Selection(), False),
+        (version("results/a.mp4/v1/poster.jpg"), versions.Selection(), False),
+        (version("batch/x/manifest.csv"), versions.Selection(), False),
+        (version("a.mp4", IsLatest=False), versions.Selection(), True),
+        (version("a.mp4", IsLatest=False), versions.Selection(newest_only=True), False),
+        (version("a.mp4"), versions.Selection(since=T0), True),
+        (version("a.mp4"), versions.Selection(since=T0 + timedelta(seconds=1)), False),
+        (version("a.mp4"), versions.Selection(until=T0), False),
+        (version("a.mp4"), versions.Selection(until=T0 + timedelta(seconds=1)), True),
+    ],
+)
+def test_which_versions_are_meant(entry, selection, meant):
+    [(uploads, _)] = versions.pages(Bucket([entry]), "b", selection, {})
+    assert [upload.key for upload in uploads] == [entry["Key"]] * meant
+
+
+def test_a_million_objects_take_the_memory_of_a_page():
+    """200,000 entries, one in ten a video: about a megabyte, where holding the videos alone would take eight."""
+
+    class Endless(Bucket):
+        def list_object_versions(self, **asked) -> dict:
+            at = int(asked.get("KeyMarker") or 0)
+            names = (f"folder/{at:04d}/{n:04d}.{'jpg' if n % 10 else 'mp4'}" for n in range(1000))
+            found = [version(name, f"{at:032d}") for name in names]
+            return {
+                "IsTruncated": at < 199,
+                "Versions": found,
+                "NextKeyMarker": str(at + 1),
+                "NextVersionIdMarker": "x",
+            }
+
+        def head_object(self, Bucket: str, Key: str) -> dict:  # noqa: N803  # boto3's names
+            return {}
+
+    stack, bookmark = Deployed(Endless()), versions.Bookmark(None, "")
+    tracemalloc.start()
+    try:
+        assert missing.run(stack, versions.Selection(), bookmark, apply=True, limit=1 << 40, workers=2) == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 << 20, f"{peak / 1e6:.1f} MB"
+
+
+# ---------------------------------------------------------------- missing
+
+
+@pytest.fixture
+def walked(tmp_path, monkeypatch):
+    """Runs `missing` over pages of keys, none of which the table knows, and returns status and submitted keys."""
+    monkeypatch.setattr(missing.idempotency, "is_done", lambda table, client, upload: False)
+    state = tmp_path / "state"
+
+    def walk(*pages: list[str], apply: bool = True, limit: int = 1 << 40, refused=(), done=(), keep: bool = True):
+        bucket = Bucket(*([version(key) for key in page] for page in pages), done=done)
+        stack = Deployed(bucket, refused=refused)
+        bookmark = versions.Bookmark(state if keep else None, "walk")
+        status = missing.run(stack, versions.Selection(), bookmark, apply=apply, limit=limit, workers=1)
+        submitted = [event["Records"][0]["s3"]["object"]["key"] for event in stack.submitted]
+        return status, submitted, [asked.get("KeyMarker") for asked in bucket.asked]
+
+    walk.state = state
+    return walk
+
+
+def test_what_has_a_result_is_not_submitted(walked):
+    assert walked(["a.mp4", "b.mp4"], ["c.mp4"], done=("b.mp4",)) == (0, ["a.mp4", "c.mp4"], [None, "1"])
+    assert not walked.state.exists(), "a walk that came to its end begins anew"
+
+
+def test_without_yes_nothing_is_submitted_and_something_remains(walked, capsys):
+    assert walked(["a.mp4"], apply=False) == (1, [], [None])
+    assert capsys.readouterr().out == "a.mp4\tv1\n"
+
+
+def test_a_walk_that_was_broken_off_goes_on_where_it_was(walked):
+    assert walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"], limit=2) == (1, ["a.mp4", "b.mp4"], [None, "1"])
+    assert walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"])[1:] == (["b.mp4", "c.mp4", "d.mp4"], ["1", "2"])
+
+
+def test_a_page_with_a_failure_is_walked_again(walked):
+    status, submitted, _ = walked(["a.mp4"], ["b.mp4"], ["c.mp4"], refused=("b.mp4",))
+    assert (status, submitted) == (1, ["a.mp4", "c.mp4"]), "one failure stops no other"
+    assert walked(["a.mp4"], ["b.mp4"], ["c.mp4"])[2] == ["1", "2"]
+
+
+def test_a_bookmark_of_another_walk_is_refused(walked):
+    walked(["a.mp4"], ["b.mp4"], refused=("b.mp4",))
+    with pytest.raises(WrongUse, match="belongs to another walk"):
+        versions.Bookmark(walked.state, "another").read()
+
+
+def test_only_a_version_that_is_done_and_has_no_result_gets_a_name_of_its_own(monkeypatch):
+    monkeypatch.setattr(missing.idempotency, "is_done", lambda table, client, upload: upload.key == "deleted.mp4")
+    stack = Deployed(Bucket([version("deleted.mp4"), version("lost.mp4")]))
+    missing.run(stack, versions.Selection(), versions.Bookmark(None, ""), apply=True, limit=9, workers=1)
+    attempts = {parsed.key: parsed.rerun for event in stack.submitted for parsed in uploads.parse(event)}
+    assert attempts == {"deleted.mp4": f"missing-{datetime.now(UTC):%Y-%m-%d}", "lost.mp4": ""}
+
+
+# ---------------------------------------------------------------- dead-letters
+
+PAYLOAD = versions.event(Upload("b", "a.mp4", "v1", 7, "e1", "", "2026-07-01T10:00:00.000Z"))
+RECORD = {
+    "version": "1.0",
+    "timestamp": "2026-07-01T10:05:00.000Z",
+    "requestContext": {"requestId": "r0", "condition": "RetriesExhausted", "approximateInvokeCount": 3},
+    "requestPayload": PAYLOAD,
+    "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+    "responsePayload": {"errorType": "ClientError", "errorMessage": "SlowDown", "stackTrace": ["..."]},
+}
+NEVER_RUN = {name: part for name, part in RECORD.items() if not name.startswith("response")} | {
+    "requestContext": {"requestId": "r0", "condition": "EventAgeExceeded", "approximateInvokeCount": 0}
+}
+TIMED_OUT = {
+    "errorType": "Sandbox.Timedout",
+    "errorMessage": "RequestId: r0 Error: Task timed out after 300.00 seconds",
+}
+KILLED = {"errorType": "Runtime.OutOfMemory", "errorMessage": "RequestId: r0 Error: signal: killed"}
+
+
+def message(body, name: str = "m0", **attributes: str) -> dict:
+    return {
+        "MessageId": name,
+        "ReceiptHandle": "of " + name,
+        "Body": body if isinstance(body, str) else json.dumps(body),
+        "Attributes": {"SentTimestamp": "1782900000000"},
+        "MessageAttributes": {key: {"StringValue": value} for key, value in attributes.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("sent", "key", "why"),
+    [
+        (message(RECORD), "a.mp4", "2026-07-01T10:05:00.000Z RetriesExhausted after 3 attempts: ClientError: SlowDown"),
+        (message(RECORD | {"responsePayload": TIMED_OUT}), "a.mp4", "Task timed out after 300.00 seconds"),
+        (
+            message(RECORD | {"responsePayload": KILLED}),
+            "a.mp4",
+            "Runtime.OutOfMemory: RequestId: r0 Error: signal: killed",
+        ),
+        (message(RECORD | {"responsePayload": None}), "a.mp4", "after 3 attempts: no error was recorded"),
+        (message(NEVER_RUN), "a.mp4", "EventAgeExceeded after 0 attempts: no error was recorded"),
+        (message(PAYLOAD, RequestID="r0", ErrorCode="200", ErrorMessage="boom"), "a.mp4", "200 after ? attempts: boom"),
+        (message(RECORD | {"requestPayload": {"hello": "world"}}), "(no upload)", "ClientError: SlowDown"),
+        (message(RECORD | {"requestPayload": None}), "(no upload)", "ClientError: SlowDown"),
+        (message("no JSON"), "(no upload)", "2026-07-01T10:00:00.000Z unknown after ? attempts: no error was recorded"),
+        (message("[1]"), "(no upload)", "unknown after ? attempts"),
+    ],
+)
+def test_every_kind_of_dead_letter_is_told_in_a_line(sent, key, why, capsys):
+    assert looked_through(Queue(sent)) == 1
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith(key + "\t")
+    assert why in line
+
+
+class Queue:
+    """SQS as it may behave: handfuls, a message given twice, and one that comes while we look."""
+
+    def __init__(self, *messages: dict, comes_later: dict | None = None) -> None:
+        self.waiting, self.later = list(messages), comes_later
+        self.deleted: list[str] = []
+        self.restored: list[str] = []
+
+    def receive_message(self, **asked) -> dict:
+        assert asked["VisibilityTimeout"] <= 300, "hidden from others for minutes, not hours"
+        given, self.waiting = self.waiting[:2], self.waiting[2:]
+        if not given and self.later:
+            given, self.later = [self.later], None
+        return {"Messages": given} if given else {}
+
+    def delete_message_batch(self, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803  # boto3's names
+        self.deleted += [entry["ReceiptHandle"] for entry in Entries]
+        return {}
+
+    def change_message_visibility_batch(self, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803  # boto3's names
+        assert len(Entries) <= 10
+        assert all(entry["VisibilityTimeout"] == 0 for entry in Entries)
+        self.restored += [entry["ReceiptHandle"] for entry in Entries]
+        return {}
+
+
+def looked_through(queue: Queue, refused=(), keys=(), reasons=(), apply=False, discard=False) -> int:
+    stack = Deployed(sqs=queue, refused=refused)
+    status = dead_letters.run(stack, list(keys), list(reasons), apply=apply, discard=discard, workers=2)
+    queue.submitted = stack.submitted
+    return status
+
+
+def letters(*keys: str) -> list[dict]:
+    uploads = [Upload("b", key, "v1", 7, "e1", "", "") for key in keys]
+    return [message(RECORD | {"requestPayload": versions.event(upload)}, upload.key) for upload in uploads]
+
+
+def test_a_listing_hides_nothing_for_long_and_shows_each_once(capsys):
+    queue = Queue(*letters("a.mp4", "b.mp4", "a.mp4", "c.mp4"))
+    assert looked_through(queue) == 1
+    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert sorted(queue.restored) == ["of a.mp4", "of b.mp4", "of c.mp4"]
+    assert queue.deleted == queue.submitted == []
+
+
+def test_an_empty_queue_is_all_done():
+    assert looked_through(Queue()) == 0
+
+
+def test_only_what_was_accepted_is_deleted():
+    queue = Queue(*letters("a.mp4", "b.mp4", "c.mp4"))
+    assert looked_through(queue, refused=("b.mp4",), apply=True) == 1
+    assert sorted(queue.deleted) == ["of a.mp4", "of c.mp4"]
+    assert queue.restored == ["of b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        ({"keys": ["b.mp4"]}, ["of b.mp4"]),
+        ({"reasons": ["SLOWdown"]}, ["of a.mp4", "of b.mp4"]),
+        ({"reasons": ["timed out", "retriesexhausted"]}, ["of a.mp4", "of b.mp4"]),
+        ({"reasons": ["timed out"]}, []),
+        ({"keys": ["b.mp4"], "reasons": ["timed out"]}, []),
+    ],
+)
+def test_some_can_be_chosen_and_the_others_remain(choice, sent):
+    queue = Queue(*letters("a.mp4", "b.mp4"))
+    assert looked_through(queue, apply=True, **choice) == int(len(sent) < 2)
+    assert sorted(queue.deleted) == sent
+
+
+def test_what_fails_again_meanwhile_is_not_sent_again():
+    again = message(RECORD | {"requestContext": {"requestId": "r1"}}, "m9")
+    queue = Queue(*letters("a.mp4"), comes_later=again)
+    assert looked_through(queue, apply=True) == 1
+    assert (queue.deleted, queue.restored, len(queue.submitted)) == (["of a.mp4"], ["of m9"], 1)
+
+
+def test_discarding_sends_nothing():
+    queue = Queue(message("no JSON"), *letters("a.mp4"))
+    assert looked_through(queue, reasons=["unknown"], apply=True, discard=True) == 1, "the other one remains"
+    assert (queue.deleted, queue.submitted) == (["of m0"], [])
+
+
+def test_a_record_without_its_event_is_kept():
+    queue = Queue(message(RECORD | {"requestPayload": None}))
+    assert looked_through(queue, apply=True) == 1
+    assert (queue.deleted, queue.restored) == ([], ["of m0"])
+
+
+# ---------------------------------------------------------------- reprocess, and the command line
+
+
+def test_keys_are_read_from_lines_as_the_other_commands_print_them():
+    lines = ["a b.mp4\n", "\n", "c.mp4\tv1\n", "d.mp4\tv2\tbucket\tRetriesExhausted\n"]
+    assert list(reprocess.listed(lines)) == [("a b.mp4", ""), ("c.mp4", "v1"), ("d.mp4", "v2")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-07-01", datetime(2026, 7, 1, tzinfo=UTC)),
+        ("2026-07-01T10:00Z", T0),
+        ("2026-07-01T12:00+02:00", T0),
+        ("2026-07-01T10:00", T0),
+        (None, None),
+    ],
+)
+def test_times(text, expected):
+    assert replay.moment(text) == expected
+
+
+@pytest.mark.parametrize(("text", "hours"), [("90m", 1.5), ("36h", 36), ("7d", 168)])
+def test_times_ago(text, hours):
+    assert abs(datetime.now(UTC) - timedelta(hours=hours) - replay.moment(text)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "7w", "", "-1d"])
+def test_no_times(text):
+    with pytest.raises(WrongUse, match="is no time"):
+        replay.moment(text)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """The command line with nothing behind it: whoever asks AWS for anything gets no answer."""
+    environ = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")
+    environ |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), "/dev/null")
+    for name, value in (environ | {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setattr(replay.Stack, "output", lambda stack, name: pytest.fail(f"asked for {name}"))
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["replay.py", *arguments])
+        try:
+            return replay.main()
+        except SystemExit as left:
+            return left.code
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["no-such-command"],
+        ["dead-letters", "--no-such-option"],
+        ["dead-letters", "--discard", "--yes"],
+        ["missing", "--workers", "0"],
+        ["missing", "--limit", "many"],
+        ["missing", "--since", "yesterday"],
+        ["missing", "--profile", "no-such-profile"],
+        ["reprocess"],
+        ["reprocess", "--version", "v1"],
+        ["reprocess", "--version", "v1", "--key", "a.mp4", "--key", "b.mp4"],
+    ],
+)
+def test_wrong_use(run, arguments):
+    assert run(*arguments) == 2
+
+
+def test_without_a_region_it_says_so(run, monkeypatch, capsys):
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.setattr(replay.Stack, "output", lambda stack, name: stack.client("cloudformation"))
+    assert run("missing") == 2
+    assert "region" in capsys.readouterr().err
+
+
+def test_the_region_may_come_from_the_variable_that_boto3_does_not_read(run, monkeypatch):
+    regions = []
+    monkeypatch.setattr(
+        replay, "run_missing", lambda stack, given: regions.append(stack.client("sqs").meta.region_name)
+    )
+    run("missing")
+    run("missing", "--region", "us-west-2")
+    assert regions == ["eu-west-1", "us-west-2"]
+
+
+def test_a_fault_of_the_world_is_no_wrong_use(run):
+    assert run("reprocess", "--keys-from", "/no/such/file") == 1
+
+
+@pytest.mark.parametrize("command", ["dead-letters", "missing", "reprocess", "batch"])
+def test_help(run, capsys, command):
+    assert run("--help") == 0
+    told = capsys.readouterr().out
+    assert command in told
+    assert "Exit status: 0" in told
+    assert run(command, "--help") == 0
+    assert "--yes" in capsys.readouterr().out
+
+
+def test_two_runs_have_two_names():
+    assert replay.named("reprocess") != replay.named("reprocess")

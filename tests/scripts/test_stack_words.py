@@ -1,0 +1,131 @@
+"""What the scripts for deploying say of AWS's answers, in shapes that AWS documents and the local cloud never gives."""
+
+import io
+import json
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from scripts import change_set, stack_report
+
+
+def told(monkeypatch, capsys, *changes) -> tuple[int, list[str]]:
+    answer = {"Changes": [{"Type": "Resource", "ResourceChange": change} for change in changes]}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(answer)))
+    return change_set.main(), capsys.readouterr().out.splitlines()
+
+
+def modified(**change) -> dict:
+    bucket = {"Action": "Modify", "LogicalResourceId": "VideoBucket", "ResourceType": "AWS::S3::Bucket"}
+    return bucket | {"Replacement": "False", "Details": []} | change
+
+
+def detail(name: str, evaluation: str, recreation: str = "Never", **more) -> dict:
+    target = {"Attribute": "Properties", "Name": name, "RequiresRecreation": recreation}
+    return {"Target": target, "Evaluation": evaluation, **more}
+
+
+def test_a_change_by_a_parameter_which_aws_tells_twice_is_said_once(monkeypatch, capsys):
+    details = [
+        detail("Tier", "Static", ChangeSource="ParameterReference", CausingEntity="Tier"),
+        detail("Tier", "Dynamic", ChangeSource="DirectModification"),
+    ]
+    status, [line] = told(monkeypatch, capsys, modified(Details=details))
+    assert (status, line.split()) == (0, ["changed", "VideoBucket", "(S3", "Bucket):", "Tier"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "asks"),
+    [
+        ({"Replacement": "True", "PolicyAction": "ReplaceAndRetain"}, ["REPLACED", "old one stays", "is empty"], True),
+        ({"Replacement": "True"}, ["REPLACED", "the old one is deleted"], True),
+        (
+            {"Replacement": "Conditional", "Details": [detail("Name", "Dynamic", "Always", CausingEntity="Other.Arn")]},
+            ["MAY BE REPLACED", "Name, which needs a new one (follows Other.Arn)"],
+            True,
+        ),
+        ({"Action": "Remove", "PolicyAction": "Retain"}, ["TAKEN OUT", "it stays as it is"], True),
+        ({"Action": "Remove", "PolicyAction": "Delete"}, ["DELETED"], True),
+        ({"Action": "Remove"}, ["DELETED"], True),
+        ({"Action": "Dynamic"}, ["MAY BE REPLACED", "cannot be told"], True),
+        ({"Action": "Import"}, ["imported"], False),
+        ({"Action": "Add"}, ["added"], False),
+        (
+            {"Details": [detail("Tags", "Dynamic", CausingEntity="A.Arn")]},
+            ["may change", "Tags (follows A.Arn)"],
+            False,
+        ),
+        ({"Details": [{"Target": {"Attribute": "DeletionPolicy"}, "Evaluation": "Static"}]}, ["DeletionPolicy"], False),
+    ],
+)
+def test_what_is_lost_is_said_in_capitals_and_asked_for(monkeypatch, capsys, change, words, asks):
+    status, [line] = told(monkeypatch, capsys, modified(**change))
+    assert (status == change_set.ASK) == asks
+    assert [word for word in words if word not in line] == []
+
+
+def test_what_is_lost_comes_last_where_the_question_is(monkeypatch, capsys):
+    removed, added = modified(Action="Remove"), modified(Action="Add", LogicalResourceId="New")
+    status, lines = told(monkeypatch, capsys, removed, added)
+    assert (status, [line.split()[0] for line in lines]) == (change_set.ASK, ["added", "DELETED"])
+
+
+def test_a_change_of_outputs_alone_is_said_too(monkeypatch, capsys):
+    assert told(monkeypatch, capsys) == (0, ["  no resource: only outputs, conditions or descriptions"])
+
+
+def event(number: int, status: str, reason: str | None, resource: str = "Role") -> dict:
+    return {
+        "EventId": str(number), "StackId": "arn", "PhysicalResourceId": "arn" if resource == "stack" else "x",
+        "LogicalResourceId": resource, "ResourceType": "T", "ResourceStatus": status, "ResourceStatusReason": reason,
+    }  # fmt: skip
+
+
+def test_only_causes_of_this_time_are_told_oldest_first():
+    events = [
+        event(6, "UPDATE_ROLLBACK_COMPLETE", None, "stack"),
+        event(5, "UPDATE_FAILED", "Resource update cancelled", "Queue"),
+        event(4, "DELETE_FAILED", "The following resource(s) failed to delete: [Role].", "stack"),
+        event(3, "UPDATE_FAILED", "second", "Topic"),
+        event(2, "CREATE_FAILED", "first"),
+        event(1, "CREATE_FAILED", "of yesterday"),
+    ]
+    assert list(stack_report.failures(events, {"1"})) == ["  Role (T): first", "  Topic (T): second"]
+
+
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("when", "ago"),
+    [
+        ("2026-07-01T11:30:00.000Z", "within the last hour"),  # as version 1 of the CLI writes it
+        ("2026-06-30T12:00:00.000000+00:00", "24 h ago"),  # version 2
+        ("2026-06-01T12:00:00+00:00", "30 days ago"),
+    ],
+)
+def test_drift_is_as_old_as_its_detection(when, ago):
+    first, *_ = stack_report.drift([], when, NOON)
+    assert f"({ago})" in first
+
+
+def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "email") -> dict:
+    return {"SubscriptionArn": arn, "Endpoint": endpoint, "Protocol": protocol}
+
+
+@pytest.mark.parametrize(
+    ("topics", "words"),
+    [
+        ([[subscription("PendingConfirmation")]] * 2, ["Confirm the 2 mails"]),
+        ([[subscription("PendingConfirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the mail that"]),
+        ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation", "a@b.c")]] * 2, ["is confirmed"]),
+        ([[], [subscription("arn:aws:sns:x")]], ["not subscribed any more to 1 of 2"]),
+        ([[subscription("arn", protocol="email-json")], []], ["not subscribed any more to 2 of 2"]),
+        ([[subscription("PendingConfirmation")], []], ["Confirm the mail that", "not subscribed any more to 1 of 2"]),
+    ],
+)
+def test_what_is_missing_until_mails_arrive(topics, words):
+    said = "\n".join(stack_report.emails(topics, "ops@example.com"))
+    assert [word for word in words if word not in said] == []
+    assert ("is confirmed" in said) == (words == ["is confirmed"])

@@ -1,0 +1,29 @@
+"""Files to inspect, as far away as objects in S3."""
+
+import pytest
+
+from video_intake.media.inspector import Limits, inspect
+from video_intake.media.range_reader import RangeReader
+from video_intake.media.verdicts import Rejected
+
+
+class File:
+    """A file far away, which remembers the ranges it was asked for."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.ranges: list[tuple[int, int]] = []
+
+    def fetch(self, start: int, end: int) -> bytes:
+        assert 0 <= start < end <= len(self.content), "S3 answers such a range with an error"
+        self.ranges.append((start, end))
+        return self.content[start:end]
+
+    def reader(self, max_bytes: int = 256 << 20, **options) -> RangeReader:
+        return RangeReader(self.fetch, len(self.content), max_bytes, **options)
+
+
+def verdict(content: bytes, limits: Limits | None = None) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        inspect(File(content).reader(), limits or Limits())
+    return caught.value

@@ -1,0 +1,204 @@
+"""A deployed stack on the local cloud, and the world around it: time that passes, calls that fail, late deliveries."""
+
+import contextlib
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from scripts.stack import Stack, Uploaded, wait_for
+from tools import localcloud
+from tools.localcloud.deployment import ROOT
+
+MINUTE: Final = 60
+
+
+@dataclass(frozen=True)
+class Version(Uploaded):
+    """An uploaded version, with what S3's announcement says of it."""
+
+    content: bytes
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """What announces it, as scripts and S3 send it."""
+        described = {
+            "key": self.key,  # plain letters only, here: nothing to encode
+            "versionId": self.version_id,
+            "size": len(self.content),
+            "eTag": hashlib.md5(self.content).hexdigest(),
+        }
+        return {"eventName": "ObjectCreated:Put", "eventTime": "2026-07-01T10:00:00.000Z", "s3": {"object": described}}
+
+
+class World:
+    """What a test does to the stack, and sees of it."""
+
+    def __init__(self, cloud: localcloud.LocalCloud, intake: Stack) -> None:
+        self.cloud, self.intake = cloud, intake
+        self._inbox = self._subscribe()
+        self._heard: list[dict[str, Any]] = []
+
+    # Uploads and announcements
+
+    def upload(self, key: str, content: bytes, tags: str = "") -> Version:
+        """Puts an object, whose announcement the local cloud delivers."""
+        s3 = self.intake.client("s3")
+        answer = s3.put_object(Bucket=self.intake.bucket, Key=key, Body=content, Tagging=tags)
+        return Version(key, answer["VersionId"], content)
+
+    def announce(self, version: Version) -> None:
+        """Delivers an upload's announcement once more, as S3 and Lambda both may."""
+        record = version.event
+        record["s3"]["bucket"] = {"name": self.intake.bucket}
+        self.deliver({"Records": [record]})
+
+    def deliver(self, event: dict[str, Any]) -> None:
+        """An event into the function's queue."""
+        self.intake.client("lambda").invoke(
+            FunctionName=self.intake.outputs["FunctionName"], InvocationType="Event", Payload=json.dumps(event)
+        )
+
+    # Faults and time
+
+    def fault(self, kind: str, **rule: Any) -> None:
+        """From now on this befalls the function's calls that the rule names (localcloud.faults.Rule)."""
+        self._control("POST", "faults", {"kind": kind} | rule)
+
+    def well(self) -> None:
+        """No more faults."""
+        self._control("DELETE", "faults")
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Every call that the function has made of AWS."""
+        return self._control("GET", "calls")
+
+    def settle(self, seconds: float = 120) -> None:
+        """Waits until every event has come to its end, and lets minutes pass whenever all that is left are waits."""
+
+        def settled() -> bool:
+            events = self.events()
+            if events["unfinished"] and events["unfinished"] == events["waiting"]:
+                self.minute_passes()
+            return not events["unfinished"]
+
+        wait_for("every event's end", settled, seconds)
+
+    def events(self) -> dict[str, int]:
+        """How many events are unfinished, and how many of these wait for their retry."""
+        return self._control("GET", "events")
+
+    def minute_passes(self) -> None:
+        """On both clocks that matter: the lock of whoever died ages, and Lambda's retries, a minute and two minutes
+        later as on AWS, come nearer by as much. Nothing is at work meanwhile."""
+        table, database = self.intake.outputs["IdempotencyTableName"], self.intake.client("dynamodb")
+        for record in self.records():
+            if "in_progress_expiration" in record:
+                database.update_item(
+                    TableName=table,
+                    Key={"id": record["id"]},
+                    UpdateExpression="SET in_progress_expiration = in_progress_expiration - :minute",
+                    ExpressionAttributeValues={":minute": {"N": str(MINUTE * 1000)}},
+                )
+        self.time_passes(MINUTE)
+
+    def time_passes(self, seconds: float) -> None:
+        """For events that wait for a retry, and for metrics, which become so much older."""
+        self._control("POST", "clock", {"seconds": seconds})
+
+    # What there is to see
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The items of the idempotency table, as DynamoDB writes them."""
+        pages = self.intake.client("dynamodb").get_paginator("scan")
+        for page in pages.paginate(TableName=self.intake.outputs["IdempotencyTableName"], ConsistentRead=True):
+            yield from page["Items"]
+
+    def completed(self) -> Counter[str]:
+        """The result keys that completed records remember."""
+        done = [record["data"]["S"] for record in self.records() if record["status"]["S"] == "COMPLETED"]
+        return Counter(json.loads(answer).get("resultKey", "") for answer in done)
+
+    def messages(self) -> list[dict[str, Any]]:
+        """The result documents that a subscriber has received so far, in order of arrival."""
+        sqs = self.intake.client("sqs")
+        while found := sqs.receive_message(QueueUrl=self._inbox, MaxNumberOfMessages=10).get("Messages"):
+            self._heard += [json.loads(json.loads(message["Body"])["Message"]) for message in found]
+            told = [{"Id": str(i), "ReceiptHandle": one["ReceiptHandle"]} for i, one in enumerate(found)]
+            sqs.delete_message_batch(QueueUrl=self._inbox, Entries=told)
+        return self._heard
+
+    def heard_of(self) -> Counter[str]:
+        """How many messages there were, by the key of the result that each tells of."""
+        return Counter(message["resultKey"] for message in self.messages())
+
+    def results(self, prefix: str = "") -> Counter[str]:
+        """The result documents in the bucket."""
+        pages = self.intake.client("s3").get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=self.intake.bucket, Prefix=f"results/{prefix}")
+        keys = [one["Key"] for page in found for one in page.get("Contents", [])]
+        return Counter(key for key in keys if key.endswith("/result.json"))
+
+    def replay(self, command: str, *options: str) -> tuple[int, list[list[str]]]:
+        """Runs scripts/replay.py on this stack: its exit status, and the columns of each line that it prints."""
+        done = subprocess.run(
+            [sys.executable, "scripts/replay.py", command, "--stack", self.intake.name, *options],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode in (0, 1), done.stderr
+        return done.returncode, [line.split("\t") for line in done.stdout.splitlines()]
+
+    def letters(self, take: str | None = None) -> list[dict[str, Any]]:
+        """What is in the queue of failed events; what tells of a key that begins with `take` is taken out."""
+        sqs, url = self.intake.client("sqs"), self.intake.outputs["FailedEventsQueueUrl"]
+        found = []
+        while some := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600).get("Messages"):
+            found += some
+        letters = [json.loads(message["Body"]) for message in found]
+        for message, letter in zip(found, letters, strict=True):
+            if take is not None and key_of(letter).startswith(take):
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            else:
+                sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+        return letters
+
+    def peaks(self) -> tuple[int, int]:
+        """The most memory, in MB, that the local cloud and any one of its functions' processes have held so far."""
+        held = [0]
+        for process in Path("/proc").glob("[0-9]*"):  # elsewhere than on Linux there is none, and nothing is told
+            with contextlib.suppress(OSError):
+                told = re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())
+                if told and str(self.cloud.state) in (process / "cmdline").read_text():
+                    held.append(int(told[1]) >> 10)
+        pages = self.intake.client("logs").get_paginator("filter_log_events")
+        found = pages.paginate(logGroupName=self.intake.outputs["LogGroupName"], filterPattern='"Max Memory Used"')
+        lines = [re.search(r"Max Memory Used: (\d+)", event["message"]) for page in found for event in page["events"]]
+        return max(held), max(int(line[1]) for line in lines if line)
+
+    def _subscribe(self) -> str:
+        sqs = self.intake.client("sqs")
+        url: str = sqs.create_queue(QueueName=f"{self.intake.name}-inbox")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self.intake.client("sns").subscribe(
+            TopicArn=self.intake.outputs["OutcomeTopicArn"], Protocol="sqs", Endpoint=arn
+        )
+        return url
+
+    def _control(self, method: str, what: str, said: dict[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(
+            f"{self.cloud.endpoint}/_localcloud/{what}", json.dumps(said).encode() if said else None, method=method
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+
+def key_of(letter: dict[str, Any]) -> str:
+    """The object that a dead letter tells of: its key."""
+    return str(letter["requestPayload"]["Records"][0]["s3"]["object"]["key"])

@@ -1,0 +1,215 @@
+"""Who is measured. Each function prepares a way to inspect, which answers how large the poster is, or None without one.
+
+`python -m tools.benchmarks.contestants NAME ENDPOINT`, with two Targets as JSON on its input, is a warm Lambda in a
+process of its own: it imports what the contestant needs, inspects the first object, which is small, and is measured on
+the second. Programs are started while the clock runs, as they would be there.
+"""
+
+import importlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from io import RawIOBase
+from pathlib import Path
+from typing import Any, Final
+
+BUCKET: Final = "videos"
+POSTER_EDGE: Final = 1280
+SCALE: Final = f"scale='min({POSTER_EDGE},iw)':-2"
+
+type Job = Callable[["Target"], int | None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """An object, and a folder for files of the contestant's own."""
+
+    key: str
+    size: int
+    etag: str
+    version: str
+    folder: str
+
+
+def ours(endpoint: str) -> Job:
+    """The inspector of src/, as the function calls it."""
+    client = _client(endpoint)
+    uploads, inspector, range_reader, s3_object = map(
+        importlib.import_module,
+        (
+            "video_intake.uploads",
+            "video_intake.media.inspector",
+            "video_intake.media.range_reader",
+            "video_intake.s3_object",
+        ),
+    )
+    limits = inspector.Limits()
+
+    def job(target: Target) -> int:
+        entity = {"key": target.key, "size": target.size, "eTag": target.etag, "versionId": target.version}
+        record = {"eventName": "ObjectCreated:Put", "eventTime": "2026-11-01T00:00:00.000Z"}
+        (upload,) = uploads.parse({"Records": [record | {"s3": {"bucket": {"name": BUCKET}, "object": entity}}]})
+        reader = range_reader.RangeReader(s3_object.fetcher(client, upload), target.size, limits.max_bytes)
+        return len(inspector.inspect(reader, limits).poster.jpeg)
+
+    return job
+
+
+def download(endpoint: str) -> Job:
+    """P1: everything to disk, by boto3's own parallel download, then ffprobe and ffmpeg."""
+    client = _client(endpoint)
+
+    def job(target: Target) -> int:
+        file = Path(target.folder, target.key)
+        client.download_file(BUCKET, target.key, str(file))
+        return _ffprobe_and_ffmpeg(str(file), target)
+
+    return job
+
+
+def url(endpoint: str) -> Job:
+    """P2: ffprobe and ffmpeg read the object themselves, by a presigned URL."""
+    client = _client(endpoint)
+    return lambda target: _ffprobe_and_ffmpeg(_presigned(client, target), target)
+
+
+def mediainfo(endpoint: str) -> Job:
+    """P3: MediaInfo reads the object itself, by a presigned URL. Facts only."""
+    client, library = _client(endpoint), importlib.import_module("pymediainfo").MediaInfo
+
+    def job(target: Target) -> None:
+        tracks = {track.track_type for track in library.parse(_presigned(client, target)).tracks}
+        assert "Video" in tracks, f"MediaInfo found only {tracks}"
+
+    return job
+
+
+def plain(endpoint: str) -> Job:
+    """P4: PyAV, with nothing set, on a file that makes a request of each read."""
+    client, av = _client(endpoint), importlib.import_module("av")
+
+    class PlainObject(RawIOBase):
+        def __init__(self, target: Target) -> None:
+            self.target, self.position = target, 0
+
+        def readable(self) -> bool:
+            return True
+
+        def seekable(self) -> bool:
+            return True
+
+        def tell(self) -> int:
+            return self.position
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            self.position = offset + (0, self.position, self.target.size)[whence]
+            return self.position
+
+        def read(self, length: int = -1) -> bytes:
+            end = min(self.position + length, self.target.size) if length >= 0 else self.target.size
+            if end <= self.position:
+                return b""
+            wanted = f"bytes={self.position}-{end - 1}"
+            data: bytes = client.get_object(Bucket=BUCKET, Key=self.target.key, Range=wanted)["Body"].read()
+            self.position += len(data)
+            return data
+
+    return lambda target: _by_pyav(av, PlainObject(target))
+
+
+def s3fs(endpoint: str) -> Job:
+    """P5: PyAV, with nothing set, on s3fs with nothing set."""
+    library, av = importlib.import_module("s3fs"), importlib.import_module("av")
+    files = library.S3FileSystem(client_kwargs={"endpoint_url": endpoint, "region_name": "us-east-1"})
+
+    def job(target: Target) -> int:
+        with files.open(f"{BUCKET}/{target.key}") as file:
+            return _by_pyav(av, file)
+
+    return job
+
+
+CONTESTANTS: Final[dict[str, Callable[[str], Job]]] = {
+    "ours": ours,
+    "P1": download,
+    "P2": url,
+    "P3": mediainfo,
+    "P4": plain,
+    "P5": s3fs,
+}
+
+
+def _client(endpoint: str) -> Any:
+    """boto3's client with the function's settings."""
+    boto3, config = importlib.import_module("boto3"), importlib.import_module("botocore.config")
+    settings = config.Config(
+        max_pool_connections=16,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path"},
+    )
+    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=settings)
+
+
+def _presigned(client: Any, target: Target) -> str:
+    return str(client.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": target.key}))
+
+
+def _ffprobe_and_ffmpeg(source: str, target: Target) -> int:
+    probe = ["ffprobe", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", source]
+    facts = json.loads(subprocess.run(probe, check=True, stdout=subprocess.PIPE).stdout)
+    poster, at = Path(target.folder, "poster.jpg"), float(facts["format"]["duration"]) * 0.1
+    picture = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-ss", f"{at:.3f}", "-i", source, "-frames:v", "1"]
+    subprocess.run([*picture, "-vf", SCALE, "-q:v", "3", str(poster)], check=True)
+    return poster.stat().st_size
+
+
+def _by_pyav(av: Any, file: Any) -> int:
+    with av.open(file) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.skip_frame = "NONKEY"
+        container.seek(container.duration // 10)
+        frame = next(container.decode(stream))
+    scale = min(1.0, POSTER_EDGE / max(frame.width, frame.height))
+    size = round(frame.width * scale), round(frame.height * scale)
+    small = frame.reformat(*size, "yuvj420p", interpolation="AREA", dst_colorspace="ITU601", dst_color_range="JPEG")
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = *size, "yuvj420p", Fraction(1, 25)
+    encoder.qmin = encoder.qmax = 3
+    small.pts = None
+    return sum(packet.size for packet in (*encoder.encode(small), *encoder.encode(None)))
+
+
+def _cpu() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _peak() -> float:
+    """MB of the larger of this process and the programs it started."""
+    status = Path("/proc/self/status")
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if status.exists():  # of this program alone: ru_maxrss begins at the parent's
+        own = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1024 / 1e6
+
+
+def main() -> None:
+    os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_EC2_METADATA_DISABLED": "true"}
+    warm_up, target = (Target(**one) for one in json.load(sys.stdin))
+    job = CONTESTANTS[sys.argv[1]](sys.argv[2])
+    job(warm_up)
+    cpu, started = _cpu(), time.perf_counter()
+    poster = job(target)
+    wall = time.perf_counter() - started
+    print(json.dumps({"wall": wall, "cpu": _cpu() - cpu, "peak": _peak(), "poster": poster}))
+
+
+if __name__ == "__main__":
+    main()

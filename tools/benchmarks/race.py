@@ -1,0 +1,138 @@
+"""Runs contestants in processes of their own against a shaped S3, and takes medians."""
+
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.request import Request, urlopen
+
+from tools.benchmarks import shaped_s3
+from tools.benchmarks.contestants import Target
+from tools.benchmarks.files import MB, WARM_UP, Kind
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PACKAGES: Final = ROOT / "build/bench/packages"
+TIMEOUT: Final = 90.0  # seconds for one run: three times what the function would have
+PATIENCE: Final = 17.0  # seconds; whoever takes longer is measured once, so that a run of everything stays bearable
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one inspection took; `failure` says why there is nothing to tell."""
+
+    requests: float
+    megabytes: float
+    wall: float  # seconds
+    cpu: float  # seconds, user and system
+    peak: float  # MB
+    once: bool = False  # measured, because it took too long to be repeated
+    failure: str | None = None
+
+
+@contextlib.contextmanager
+def serving(folder: Path, shared: float | None = None) -> Iterator[str]:
+    """A shaped S3 over `folder`: its endpoint."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.shaped_s3",
+        str(folder),
+        *(["--shared", str(shared)] if shared else []),
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin
+        assert server.stdout
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        server.stdin.close()  # which ends it
+
+
+def race(
+    endpoint: str, folder: Path, kinds: Sequence[Kind], names: Sequence[str], runs: int
+) -> dict[str, dict[str, Run]]:
+    """Medians by kind and contestant. Runs of all are interleaved, so that a noisy minute hurts nobody alone."""
+    results: dict[tuple[str, str], list[Run]] = {(kind.name, name): [] for kind in kinds for name in names}
+    for number in range(runs):
+        for kind in kinds:
+            for name in [*names[number % len(names) :], *names[: number % len(names)]]:
+                earlier = results[kind.name, name]
+                if earlier and (earlier[0].failure or earlier[0].wall > PATIENCE):
+                    continue
+                earlier.append(run := run_once(endpoint, folder, kind, name))
+                said = (
+                    run.failure or f"{run.wall * 1000:8,.0f} ms  {run.requests:5.0f} requests  {run.megabytes:8.2f} MB"
+                )
+                print(f"  {number + 1}/{runs}  {kind.name:20}{name:6}{said}", flush=True)
+    return {kind.name: {name: median(results[kind.name, name]) for name in names} for kind in kinds}
+
+
+def run_once(endpoint: str, folder: Path, kind: Kind, name: str) -> Run:
+    """One inspection in a process of its own."""
+    paths = [str(ROOT / "src"), str(ROOT)] if name in ("ours", "P1", "P2", "P4") else [str(PACKAGES), str(ROOT)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        files = [folder / WARM_UP.key, folder / kind.key]
+        targets = [
+            Target(file.name, file.stat().st_size, shaped_s3.etag(file), shaped_s3.VERSION, scratch) for file in files
+        ]
+        taken(endpoint)
+        command = [sys.executable, "-m", "tools.benchmarks.contestants", name, endpoint]
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            try:
+                said, complaint = process.communicate(
+                    json.dumps([asdict(target) for target in targets]), timeout=TIMEOUT
+                )
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # with the programs that it started
+                said, complaint = "", f"took more than {TIMEOUT:.0f} s"
+        requests, length = taken(endpoint).get(kind.key, (0, 0))
+    if process.returncode or not said:
+        last = complaint.strip().splitlines()[-1:] or [f"ended with status {process.returncode}"]
+        return Run(requests, length / MB, 0, 0, 0, failure=last[0])
+    facts: dict[str, Any] = json.loads(said)
+    return Run(requests, length / MB, facts["wall"], facts["cpu"], facts["peak"])
+
+
+def taken(endpoint: str) -> dict[str, tuple[int, int]]:
+    """Requests and bytes by key since the last time."""
+    with urlopen(f"{endpoint}/__stats") as answer:  # of our own server
+        return {key: (requests, length) for key, (requests, length) in json.load(answer).items()}
+
+
+def median(runs: Sequence[Run]) -> Run:
+    """The median of each column; a failure where one failed."""
+    failure = next((run.failure for run in runs if run.failure), None)
+    columns = ("requests", "megabytes", "wall", "cpu", "peak")
+    middle = {column: statistics.median(getattr(run, column) for run in runs) for column in columns}
+    return Run(**middle, once=len(runs) == 1 and runs[0].wall > PATIENCE, failure=failure)
+
+
+def check(endpoint: str, kind: Kind) -> str:
+    """What the shaped S3 gives to one connection and to ten: it must not be the bottleneck itself."""
+
+    def fetch(_: int) -> tuple[float, float]:
+        request = Request(f"{endpoint}/check/{kind.key}", headers={"Range": f"bytes=0-{20 * MB - 1}"})
+        started = time.perf_counter()
+        with urlopen(request) as answer:
+            answer.read(1)
+            first, length, room = time.perf_counter() - started, 1, bytearray(1 << 18)
+            while got := answer.readinto(room):
+                length += got
+        return first, length / (time.perf_counter() - started - first) / MB
+
+    first, one = map(statistics.median, zip(*(fetch(0) for _ in range(5)), strict=True))
+    with ThreadPoolExecutor(10) as pool:
+        ten = sum(rate for _, rate in pool.map(fetch, range(10)))
+    return f"{first * 1000:.1f} ms, {one:.0f} MB/s to one connection, {ten:.0f} MB/s to ten"

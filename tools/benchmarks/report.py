@@ -1,0 +1,178 @@
+"""Words and tables of the benchmark, in Markdown; and what each contestant would cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tools.benchmarks.files import Kind
+from tools.benchmarks.race import TIMEOUT, Run
+from tools.benchmarks.shaped_s3 import CONNECTION_RATE, FIRST_BYTE
+
+type Results = Mapping[str, Mapping[str, Run]]  # by kind and contestant
+
+NAMES: Final = {
+    "ours": "video-intake",
+    "P1": "download, then ffprobe and ffmpeg",
+    "P2": "ffprobe and ffmpeg on a presigned URL",
+    "P3": "MediaInfo on a presigned URL (no poster)",
+    "P4": "PyAV, one GET per read",
+    "P5": "PyAV on s3fs",
+}
+
+# List prices in us-east-1 as of 2026-11, in dollars
+LAMBDA_GB_SECOND: Final = 0.0000133334  # arm64
+LAMBDA_REQUEST: Final = 0.20 / 1e6
+S3_GET: Final = 0.0004 / 1e3
+LAMBDA_GB: Final = 1.0  # the memory of the function
+
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and when it was measured; no names of hosts or folders."""
+
+    date: str
+    machine: str
+    versions: str
+    runs: int
+    shared: float  # MB/s
+    check: str  # what the shaped S3 itself was measured to give
+
+
+def cost(run: Run) -> float:
+    """Dollars for a thousand videos like it."""
+    return 1000 * (run.wall * LAMBDA_GB * LAMBDA_GB_SECOND + LAMBDA_REQUEST + run.requests * S3_GET)
+
+
+def race_table(kinds: Sequence[Kind], results: Results) -> str:
+    """A line for each contestant on each kind."""
+    rows = []
+    for kind in kinds:
+        for number, (name, run) in enumerate(results[kind.name].items()):
+            label = f"**{NAMES[name]}**" if name == "ours" else NAMES[name]
+            rows.append(
+                [f"**{kind.what}**" if number == 0 else "", label, *_figures(run, results[kind.name].get("ours"))]
+            )
+    return table(["file", "", "requests", "MB", "wall", "CPU", "peak memory", "time, ours = 1"], rows, left=2)
+
+
+def shared_table(kinds: Sequence[Kind], results: Results) -> str:
+    """Ours and the download, where all connections share the network."""
+    rows = [
+        [kind.what, *(_wall(results[kind.name][name]) for name in ("ours", "P1")), _ratio(*results[kind.name].values())]
+        for kind in kinds
+    ]
+    return table(["file", NAMES["ours"], NAMES["P1"], "ratio"], rows, left=1)
+
+
+def cost_table(kinds: Sequence[Kind], results: Results) -> str:
+    """Dollars per thousand videos."""
+    names = list(next(iter(results.values())))
+    rows = [
+        [kind.what, *(f"${cost(run):.4f}" if not run.failure else "" for run in results[kind.name].values())]
+        for kind in kinds
+    ]
+    return table(["1,000 of", *(NAMES[name] for name in names)], rows, left=1)
+
+
+def split_table(kinds: Sequence[Kind], parts: Mapping[str, Mapping[str, float]]) -> str:
+    """CPU of each part of the inspector."""
+    rows = [
+        [kind.what, *(f"{parts[kind.key][part]:.1f} ms" for part in ("facts", "decode", "poster")),
+         f"{sum(parts[kind.key].values()):.1f} ms"]
+        for kind in kinds
+    ]  # fmt: skip
+    return table(["file", "open and facts", "decode", "poster", "together"], rows, left=1)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    """Markdown, aligned for people who read it as text; all but the first `left` columns are numbers."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    rule = ["-" * width if column < left else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+
+    def line(row: Sequence[str]) -> str:
+        cells = zip(row, widths, strict=True)
+        padded = (cell.ljust(width) if n < left else cell.rjust(width) for n, (cell, width) in enumerate(cells))
+        return f"| {' | '.join(padded)} |"
+
+    return "\n".join(map(line, (head, rule, *rows)))
+
+
+def document(
+    kinds: Sequence[Kind],
+    results: Results,
+    shared: Results,
+    parts: Mapping[str, Mapping[str, float]],
+    setting: Setting,
+) -> str:
+    """docs/benchmarks.md."""
+    return f"""# How fast, and beside what
+
+![Wall time for each kind of file, on a log scale](benchmarks.svg)
+
+Written by `make bench` on {setting.date}: {setting.machine}; {setting.versions}. Each figure is the median of
+{setting.runs} runs; runs of all contestants are interleaved. Narrower runs, which write nothing here:
+`make bench RUNS=1 FILES="20s-720p 1gb-mov"`.
+
+Objects come from a local S3 that answers after {FIRST_BYTE * 1000:.0f} ms and gives {CONNECTION_RATE / 1e6:.0f} MB/s to
+each connection (measured: {setting.check}). Connecting costs nothing there; a real connection needs another round
+trip or two, which every contestant would pay.
+
+{race_table(kinds, results)}
+
+¹ Measured once, because it takes so long. ² No answer, and what was read until then.
+
+## Where all connections share {setting.shared:.0f} MB/s
+
+The likelier case in Lambda, whose network grows with its memory.
+
+{shared_table(kinds, shared)}
+
+## What 1,000 videos cost
+
+List prices in us-east-1 as of 2026-11: Lambda on arm64 ${LAMBDA_GB_SECOND:.10f} per GB-second at 1,024 MB and $0.20 per
+million requests, S3 $0.0004 per 1,000 GETs. Warm, as in the first table; the disk that a download needs is not in it.
+
+{cost_table(kinds, results)}
+
+## Where our own time goes
+
+CPU on objects that are in memory already, fastest of seven.
+
+{split_table(kinds, parts)}
+
+## What is measured
+
+- Every run is a process of its own, and a warm Lambda: modules are imported and a first, small video was inspected when
+  the clock starts. `ffprobe` and `ffmpeg` are programs, and starting them counts.
+- **requests** and **MB** are counted by the server: what left it, also when the reader hung up. **CPU** is user and
+  system time with that of started programs. **Peak memory** is that of the largest single process, imports and all.
+- **{NAMES["ours"]}**: `src/inspector.py` over boto3, as the function calls it: all facts, and a poster of a key frame
+  near 10 %.
+- **{NAMES["P1"]}**: boto3's `download_file` as it is (8 MB parts, ten at a time), `ffprobe` to JSON, and
+  `ffmpeg -ss` 10 % `-frames:v 1` scaled to 1,280 pixels.
+- **{NAMES["P2"]}**: the same two commands on the URL.
+- **MediaInfo**: `pymediainfo`'s bundled library, which reads URLs by itself. Facts, no poster.
+- **{NAMES["P4"]}**, **{NAMES["P5"]}**: nothing set, the key frame before 10 %, the same scaling and JPEG as ours.
+- A run may take {TIMEOUT:.0f} s.
+- The files are generated ([benchmarks/files.py](../benchmarks/files.py)): a few seconds are encoded once and their
+  packets repeated, so every byte is a sample or an index. The pictures are a fractal with noise, at the bit rates of
+  phones, camcorders and streams, coded as cameras do it: one slice, no wavefronts.
+"""
+
+
+def _figures(run: Run, ours: Run | None) -> list[str]:
+    read = [f"{run.requests:.0f}", f"{run.megabytes:,.2f}"]
+    if run.failure:
+        return [*read, "²", "", "", ""]
+    return [*read, _wall(run), f"{run.cpu * 1000:,.0f} ms", f"{run.peak:.0f} MB", _ratio(ours, run) if ours else ""]
+
+
+def _wall(run: Run) -> str:
+    return f"{run.wall * 1000:,.0f} ms" + (" ¹" if run.once else "")
+
+
+def _ratio(ours: Run, other: Run) -> str:
+    ratio = other.wall / ours.wall
+    return "" if other is ours else f"{ratio:.1f}{TIMES}" if ratio < 20 else f"{ratio:.0f}{TIMES}"

@@ -1,0 +1,202 @@
+"""A local S3, as far as reading objects goes, that is as far away and as narrow as the real one.
+
+`python -m tools.benchmarks.shaped_s3 FOLDER` serves FOLDER/<key> at /<bucket>/<key> for any bucket, prints its port and
+stops when its input ends. Any signature passes. GET and HEAD know Range, If-Match, versionId; a GET of /__stats answers
+what was asked of each key since the last time.
+
+The first byte of an answer comes after FIRST_BYTE seconds, the rest at CONNECTION_RATE; with --shared N all connections
+together get N MB/s as well. Connecting costs nothing: a real one needs another round trip or two, for TLS.
+"""
+
+import argparse
+import json
+import os
+import re
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+FIRST_BYTE: Final = 0.020  # seconds; S3 answers small ranges within 10 to 30 ms
+CONNECTION_RATE: Final = 80e6  # bytes a second; 85 to 90 MB/s is what AWS tells people to expect of one connection
+VERSION: Final = "bench-1"
+CHUNKS: Final = (
+    32 << 10,
+    64 << 10,
+    128 << 10,
+    256 << 10,
+)  # small at first, so that a reader of streams waits no longer
+CREDIT: Final = 0.002  # seconds that a late wake-up may catch up
+SEND_BUFFER: Final = 512 << 10  # what is counted and never read stays near this
+
+
+class Pace:
+    """Lets `rate` bytes a second pass, for one connection or for all."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate, self._due, self._lock = rate, 0.0, threading.Lock()
+
+    def wait(self, length: int) -> None:
+        """Returns when `length` more bytes would have arrived."""
+        now = time.monotonic()
+        with self._lock:
+            self._due = due = max(self._due, now - CREDIT) + length / self._rate
+        if due > now:
+            time.sleep(due - now)
+
+
+class Stats:
+    """Requests and bytes of each key."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, list[int]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, key: str, requests: int, length: int) -> None:
+        with self._lock:
+            count = self._counts.setdefault(key, [0, 0])
+            count[0] += requests
+            count[1] += length
+
+    def take(self) -> dict[str, list[int]]:
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        return counts
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: str
+    headers: dict[str, str]
+    body: bytes = b""
+    file: Path | None = None
+    start: int = 0
+    end: int = 0
+
+
+def etag(file: Path) -> str:
+    """As S3's: changes with the content. Without quotes."""
+    facts = file.stat()
+    return f"{facts.st_mtime_ns:x}-{facts.st_size:x}"
+
+
+def answer(folder: Path, target: str, headers: dict[str, str]) -> tuple[str, Answer]:
+    """The key that was asked for, and what S3 says."""
+    url = urlsplit(target)
+    key = unquote(url.path).lstrip("/").partition("/")[2]
+    file = folder / key
+    if ".." in key or not file.is_file():
+        return key, _error("404 Not Found", "NoSuchKey")
+    if parse_qs(url.query).get("versionId", [VERSION])[0] != VERSION:
+        return key, _error("404 Not Found", "NoSuchVersion")
+    tag, size = f'"{etag(file)}"', file.stat().st_size
+    if headers.get("if-match", tag) not in (tag, tag.strip('"')):
+        return key, _error("412 Precondition Failed", "PreconditionFailed")
+    start, end, status = 0, size, "200 OK"
+    ranged = re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", "").strip())
+    if ranged and ranged.group(0) != "bytes=-":
+        first, last = ranged.groups()
+        start = int(first) if first else max(size - int(last), 0)
+        end = min(int(last) + 1, size) if first and last else size
+        if start >= end:
+            return key, _error("416 Range Not Satisfiable", "InvalidRange")
+        status = "206 Partial Content"
+    said = {
+        "Content-Length": str(end - start),
+        "Content-Type": "binary/octet-stream",
+        "Accept-Ranges": "bytes",
+        "ETag": tag,
+        "Last-Modified": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(file.stat().st_mtime)),
+        "x-amz-version-id": VERSION,
+    }
+    if status.startswith("206"):
+        said["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return key, Answer(status, said, file=file, start=start, end=end)
+
+
+def _error(status: str, code: str) -> Answer:
+    body = f"<Error><Code>{code}</Code></Error>".encode()
+    return Answer(status, {"Content-Type": "application/xml", "Content-Length": str(len(body))}, body)
+
+
+def converse(connection: socket.socket, folder: Path, stats: Stats, shared: Pace | None) -> None:
+    """Answers the requests of one connection until it is closed."""
+    with connection, connection.makefile("rb") as incoming:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        try:
+            while line := incoming.readline().decode("latin-1").strip():
+                method, target, _ = line.split(" ")
+                fields = iter(lambda: incoming.readline().decode("latin-1").strip(), "")
+                headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+                if target == "/__stats":
+                    body = json.dumps(stats.take()).encode()
+                    said = Answer("200 OK", {"Content-Length": str(len(body))}, body)
+                    _send_head(connection, said)
+                    connection.sendall(body)
+                    continue
+                due = time.monotonic() + FIRST_BYTE
+                key, said = answer(folder, target, headers)
+                stats.add(key, 1, 0)
+                time.sleep(max(0.0, due - time.monotonic()))
+                _send_head(connection, said)
+                if method == "GET":
+                    _send_body(connection, key, said, stats, shared)
+                if headers.get("connection", "").lower() == "close":
+                    return
+        except ConnectionError:
+            return  # whoever asked has seen enough
+
+
+def _send_head(connection: socket.socket, said: Answer) -> None:
+    lines = [f"HTTP/1.1 {said.status}", *(f"{name}: {value}" for name, value in said.headers.items()), "", ""]
+    connection.sendall("\r\n".join(lines).encode("latin-1"))
+
+
+def _send_body(connection: socket.socket, key: str, said: Answer, stats: Stats, shared: Pace | None) -> None:
+    if said.file is None:
+        return connection.sendall(said.body)
+    pace, at, number = Pace(CONNECTION_RATE), said.start, 0
+    file = os.open(said.file, os.O_RDONLY)
+    try:
+        while at < said.end:
+            until = min(at + CHUNKS[min(number, len(CHUNKS) - 1)], said.end)
+            number += 1
+            pace.wait(until - at)
+            if shared:
+                shared.wait(until - at)
+            while at < until:
+                sent = os.sendfile(connection.fileno(), file, at, until - at)
+                stats.add(key, 0, sent)
+                at += sent
+    finally:
+        os.close(file)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--shared", type=float, metavar="N", help="MB/s of all connections together")
+    arguments = parser.parse_args()
+    shared = Pace(arguments.shared * 1e6) if arguments.shared else None
+    stats = Stats()
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        print(server.getsockname()[1], flush=True)
+
+        def accept() -> None:
+            while True:
+                connection, _ = server.accept()
+                threading.Thread(
+                    target=converse, args=(connection, arguments.folder, stats, shared), daemon=True
+                ).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        sys.stdin.read()  # until whoever started this ends
+
+
+if __name__ == "__main__":
+    main()

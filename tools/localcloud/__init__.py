@@ -1,0 +1,121 @@
+"""An AWS account on this machine: moto's server plus what moto lacks.
+
+Everything runs in one process behind one HTTP endpoint, so boto3, the AWS CLI and scripts/deploy.sh speak to it
+as they do to AWS. Start it with `python -m tools.localcloud --state DIR`, or from Python with `running`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_RETRY_DELAY = 1.0
+OCCUPIED = 2  # exit status; a crash ends with 1
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """A local cloud that is running. `environ` goes into the environment of whatever shall speak to it."""
+
+    endpoint: str
+    state: Path
+    environ: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    @property
+    def mailbox(self) -> Path:
+        return self.state / "mail"
+
+    def check(self) -> None:
+        """Raises LocalCloudError where it has ended by itself."""
+        if self.process.poll() is not None:
+            raise LocalCloudError("\n".join(["The local cloud has ended by itself.", *_last_lines(self.state)]))
+
+
+class LocalCloudError(Exception):
+    """The local cloud did not start, or did not last; the message carries the end of its log."""
+
+
+class Occupied(LocalCloudError):
+    """The port cannot be had, or the folder is somebody else's; the message is one sentence."""
+
+
+@contextlib.contextmanager
+def running(state: Path, port: int = 0, retry_delay: float = DEFAULT_RETRY_DELAY) -> Iterator[LocalCloud]:
+    """Start a local cloud, wait until it answers, and end it on leaving."""
+    command = [sys.executable, "-m", "tools.localcloud", "--state", str(state), "--port", str(port),
+               "--retry-delay", str(retry_delay), "--until-stdin-closes"]  # fmt: skip
+    here = str(Path(__file__).resolve().parents[2])
+    python_path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": python_path},
+        start_new_session=True,  # Ctrl-C reaches us first, and we end it in order
+    )
+    try:
+        endpoint = _ready(process, state)
+        yield LocalCloud(endpoint, state.resolve(), environ_for(endpoint), process)
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def environ_for(endpoint: str) -> dict[str, str]:
+    """What the AWS CLI and boto3 need in order to speak to this endpoint, and to no other by mistake."""
+    from tools.localcloud.account import (
+        DEFAULT_REGION,
+        USER_ACCESS_KEY,
+    )  # boto3 takes a moment; only callers need it
+
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": USER_ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_REGION": DEFAULT_REGION,
+        "AWS_DEFAULT_REGION": DEFAULT_REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+    }
+
+
+def _ready(process: subprocess.Popen[bytes], state: Path) -> str:
+    assert process.stdout is not None
+    deadline = time.monotonic() + START_SECONDS
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        if selector.select(deadline - time.monotonic()):
+            line = process.stdout.readline()
+            if line:
+                return str(json.loads(line)["endpoint"])
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)  # it is ending by itself; its exit status tells why
+    process.kill()
+    _, errors = process.communicate()
+    said = errors.decode(errors="replace").strip()
+    if process.returncode == OCCUPIED:
+        raise Occupied(said.removeprefix("localcloud: "))
+    raise LocalCloudError("\n".join(["The local cloud did not start.", said, *_last_lines(state)]))
+
+
+def _last_lines(state: Path) -> list[str]:
+    log = state / "server.log"
+    return log.read_text(errors="replace").splitlines()[-20:] if log.exists() else []

@@ -1,0 +1,20 @@
+"""The e-mails that a local cloud has sent, as a person reads them."""
+
+import email.policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+
+
+def letters(mailbox: Path, after: int = 0) -> list[EmailMessage]:
+    """The e-mails in `mailbox`, in the order in which they came, without the first `after` of them."""
+    parser = BytesParser(_class=EmailMessage, policy=email.policy.default)
+    return [parser.parsebytes(file.read_bytes()) for file in sorted(mailbox.glob("*.eml"))[after:]]
+
+
+def letter(message: EmailMessage) -> str:
+    """An e-mail as a person sees it, without the footer that SNS puts under each."""
+    body = message.get_body()
+    text, _, _ = str(body.get_content() if body else "").partition("\n--\n")  # behind it: how to unsubscribe
+    lines = [f"To: {message['To']}", f"Subject: {message['Subject']}", "", *text.strip().splitlines()]
+    return "\n".join("  | " + line for line in lines).replace("  | \n", "  |\n")

@@ -1,0 +1,179 @@
+"""S3 buckets as CloudFormation declares them; the lifecycle is where the two languages differ most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.localcloud.resource_types.base import Properties, Resource
+from tools.localcloud.shapes import policy_text
+
+
+class Bucket(Resource):
+    type = "AWS::S3::Bucket"
+    properties = frozenset(
+        {
+            "BucketEncryption", "BucketName", "LifecycleConfiguration", "LoggingConfiguration",
+            "NotificationConfiguration", "OwnershipControls", "PublicAccessBlockConfiguration", "Tags",
+            "VersioningConfiguration",
+        }
+    )  # fmt: skip
+    replaced_by = frozenset({"BucketName"})
+
+    def create(self) -> None:
+        self.physical_resource_id = name = self.name("BucketName").lower()
+        place = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
+        arguments: Properties = {"CreateBucketConfiguration": place} if place else {}
+        self.call("s3", "create_bucket", Bucket=name, **arguments)
+        self.attributes = {
+            "Arn": f"arn:aws:s3:::{name}",
+            "DomainName": f"{name}.s3.amazonaws.com",
+            "DualStackDomainName": f"{name}.s3.dualstack.{self.region}.amazonaws.com",
+            "RegionalDomainName": f"{name}.s3.{self.region}.amazonaws.com",
+        }
+        try:
+            self.update({})
+        except Exception:
+            self.call("s3", "delete_bucket", Bucket=name)  # a half-made bucket would block the next attempt
+            raise
+
+    def update(self, before: Properties) -> None:
+        for key, apply in {
+            "VersioningConfiguration": self._versioning,
+            "BucketEncryption": self._encryption,
+            "PublicAccessBlockConfiguration": self._public_access,
+            "OwnershipControls": self._ownership,
+            "LifecycleConfiguration": self._lifecycle,
+            "LoggingConfiguration": self._logging,
+            "NotificationConfiguration": self._notification,
+        }.items():
+            if self.declared.get(key) != before.get(key):
+                apply(self.declared.get(key))
+        if self.tags:
+            self._s3("put_bucket_tagging", Tagging={"TagSet": self.tag_list})
+
+    def _s3(self, operation: str, **arguments: Any) -> None:
+        self.call("s3", operation, Bucket=self.physical_resource_id, **arguments)
+
+    def _versioning(self, wanted: Properties | None) -> None:
+        # S3 never goes back to "unversioned": what is taken away is suspended.
+        self._s3("put_bucket_versioning", VersioningConfiguration=wanted or {"Status": "Suspended"})
+
+    def _encryption(self, wanted: Properties | None) -> None:
+        if wanted is None:
+            self._s3("delete_bucket_encryption")
+            return
+        renamed = {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}
+        rules = [_renamed(rule, renamed) for rule in wanted["ServerSideEncryptionConfiguration"]]
+        self._s3("put_bucket_encryption", ServerSideEncryptionConfiguration={"Rules": rules})
+
+    def _public_access(self, wanted: Properties | None) -> None:
+        if wanted is None:
+            self._s3("delete_public_access_block")
+        else:
+            self._s3("put_public_access_block", PublicAccessBlockConfiguration=wanted)
+
+    def _ownership(self, wanted: Properties | None) -> None:
+        if wanted is None:
+            self._s3("delete_bucket_ownership_controls")
+        else:
+            self._s3("put_bucket_ownership_controls", OwnershipControls=wanted)
+
+    def _lifecycle(self, wanted: Properties | None) -> None:
+        """Stored, never carried out: nothing here lives long enough to expire."""
+        if wanted is None:
+            self._s3("delete_bucket_lifecycle")
+        else:
+            rules = [_lifecycle_rule(rule) for rule in wanted["Rules"]]
+            self._s3("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": rules})
+
+    def _logging(self, wanted: Properties | None) -> None:
+        """Stored, once the other bucket's policy admits it; no log is written."""
+        names = {"DestinationBucketName": "TargetBucket", "LogFilePrefix": "TargetPrefix"}
+        status = {"LoggingEnabled": _renamed(wanted, names)} if wanted else {}
+        self._s3("put_bucket_logging", BucketLoggingStatus=status)
+
+    def _notification(self, wanted: Properties | None) -> None:
+        targets = {
+            "LambdaConfigurations": ("LambdaFunctionConfigurations", "Function", "LambdaFunctionArn"),
+            "QueueConfigurations": ("QueueConfigurations", "Queue", "QueueArn"),
+            "TopicConfigurations": ("TopicConfigurations", "Topic", "TopicArn"),
+        }
+        configuration: Properties = {}
+        for key, rules in (wanted or {}).items():
+            if key not in targets:
+                raise ValueError(
+                    f"{self.logical_resource_id}: the local cloud does not apply NotificationConfiguration.{key}"
+                )
+            api_key, target, api_target = targets[key]
+            configuration[api_key] = [_notification_rule(rule, target, api_target) for rule in rules]
+        self._s3("put_bucket_notification_configuration", NotificationConfiguration=configuration)
+
+    def delete(self) -> None:
+        self._s3("delete_bucket")
+
+
+def _renamed(value: Properties, names: dict[str, str]) -> Properties:
+    return {names.get(key, key): inner for key, inner in value.items()}
+
+
+def _notification_rule(rule: Properties, target: str, api_target: str) -> Properties:
+    made = _renamed(rule, {target: api_target, "Event": "Events"})
+    made["Events"] = [made["Events"]]
+    if "Filter" in made:
+        [(kind, inner)] = made["Filter"].items()
+        rules = [{"Name": f["Name"].lower(), "Value": f["Value"]} for f in inner["Rules"]]
+        made["Filter"] = {"Key" if kind == "S3Key" else kind: {"FilterRules": rules}}
+    return made
+
+
+def _lifecycle_rule(rule: Properties) -> Properties:
+    """CloudFormation's flat rule as the API's nested one; unknown keys pass through for botocore to refuse."""
+    made: Properties = {}
+    expiration: Properties = {}
+    conditions: Properties = {}
+    for key, value in rule.items():
+        match key:
+            case "Id":
+                made["ID"] = value
+            case "ExpirationInDays":
+                expiration["Days"] = value
+            case "ExpirationDate":
+                expiration["Date"] = value
+            case "ExpiredObjectDeleteMarker":
+                expiration["ExpiredObjectDeleteMarker"] = value
+            case "Prefix" | "ObjectSizeGreaterThan" | "ObjectSizeLessThan":
+                conditions[key] = int(value) if key != "Prefix" else value
+            case "TagFilters":
+                conditions["Tags"] = value
+            case "Transitions" | "NoncurrentVersionTransitions":
+                days = {"TransitionInDays": "Days" if key == "Transitions" else "NoncurrentDays"}
+                made[key] = [_renamed(step, days | {"TransitionDate": "Date"}) for step in value]
+            case _:
+                made[key] = value
+    if expiration:
+        made["Expiration"] = expiration
+    tags = conditions.get("Tags", [])
+    if len(conditions) > 1 or len(tags) > 1:
+        made["Filter"] = {"And": conditions}
+    elif tags:
+        made["Filter"] = {"Tag": tags[0]}
+    else:
+        made["Filter"] = conditions or {"Prefix": ""}
+    return made
+
+
+class BucketPolicy(Resource):
+    type = "AWS::S3::BucketPolicy"
+    properties = frozenset({"Bucket", "PolicyDocument"})
+    replaced_by = frozenset({"Bucket"})
+
+    def create(self) -> None:
+        self.physical_resource_id = self.declared["Bucket"]
+        self.update({})
+
+    def update(self, before: Properties) -> None:
+        self.call("s3", "put_bucket_policy", Bucket=self.declared["Bucket"],
+                  Policy=policy_text(self.declared["PolicyDocument"]))  # fmt: skip
+
+    def delete(self) -> None:
+        self.call("s3", "delete_bucket_policy", Bucket=self.declared["Bucket"])
