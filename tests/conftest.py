@@ -1,22 +1,46 @@
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from tests.support import warm_aws
+from tests.support import groups, warm_aws
+from tools import environment
 from video_intake.media import inspector
 
 
 def pytest_addoption(parser):
     parser.addoption("--stack", help="run the integration tests against this deployed stack, not the local cloud")
     parser.addoption("--soak", action="store_true", help="the reliability tests in their full sizes: tens of minutes")
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the tests of each group in another order")
+
+
+def pytest_configure(config):
+    if not config.getoption("--stack"):  # which is found by the developer's own credentials
+        environment.enter()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Group by group; each in the order of its files, or shuffled."""
+    order = {}
+    if (seed := config.getoption("--shuffle")) is not None:
+        numbers = random.Random(seed)
+        order = {item: numbers.random() for item in items}
+    names = dict.fromkeys(groups.group(item.nodeid) for item in items)
+    places = {name: place for place, name in enumerate(sorted(names, key=groups.rank))}
+    items.sort(key=lambda item: (places[groups.group(item.nodeid)], order.get(item, 0)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return groups.scheduling(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def room():
-    """The ceiling counts the whole process, and this one holds a test run. In tests/watched.py it is the real one."""
+    """The ceiling counts the whole process, which here holds a test run. tests/support/watched.py has the real one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inspector, "MAX_MEMORY", 8 << 30)
         yield

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -28,14 +27,12 @@ KEYS = ("missing/" + "long" * 245 + ".mp4", "missing/Été 2026+07 (1) %2B 🎬.
 
 
 @pytest.fixture
-def replay(intake: Stack) -> Callable[..., tuple[int, list[str], str]]:
+def replay(intake: Stack, environ: dict[str, str]) -> Callable[..., tuple[int, list[str], str]]:
     """Runs a command; exit status, first columns of stdout, and stderr."""
 
-    def run(*arguments: str, stdin: str = "", **environ: str) -> tuple[int, list[str], str]:
+    def run(*arguments: str, stdin: str = "", **more: str) -> tuple[int, list[str], str]:
         command = [sys.executable, str(SCRIPT), arguments[0], "--stack", intake.name, *arguments[1:]]
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, check=False, env=os.environ | environ
-        )
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=environ | more)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, [line.split("\t")[0] for line in done.stdout.splitlines()], done.stderr
 

@@ -5,7 +5,6 @@ the thresholds themselves, values are put into the metric as Lambda would. An ho
 """
 
 import contextlib
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -55,13 +54,8 @@ def world(request, warm_cli, tmp_path_factory) -> Iterator[World]:
     """A stack on a local cloud of its own: its clock must not make anybody else's metrics older."""
     if request.config.getoption("--stack"):
         pytest.skip("nobody can put values into Lambda's own metrics of a real account, or let an hour pass there")
-    before = dict(os.environ)
-    try:
-        with localcloud.running(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
-            yield World(cloud, deploy(cloud, "watch", *EMAIL, tools=warm_cli))
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with localcloud.running(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
+        yield World(cloud, deploy(cloud, "watch", *EMAIL, tools=warm_cli))
 
 
 def alarms(world: World) -> dict[str, dict[str, Any]]:

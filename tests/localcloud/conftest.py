@@ -6,7 +6,7 @@ from tests.support.deployed import TEMPLATE, Deployed
 from tools import localcloud
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def deployed(warm_cli, tmp_path_factory):
     folder = tmp_path_factory.mktemp("localcloud")
     with localcloud.running(folder / "state", retry_delay=0.1) as cloud:

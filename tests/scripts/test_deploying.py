@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 STACK = "video-intake-made"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def artifacts(scripts, made):
     return f"video-intake-artifacts-{scripts.stack(STACK)['StackId'].split(':')[4]}-{scripts.environ['AWS_REGION']}"
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from demo.cloud import readable
 from scripts.stack import wait_for
 from tools.videos import cut, video
 
@@ -182,11 +181,3 @@ def test_a_port_in_use_is_a_sentence_with_a_way_out(tmp_path):
     assert ended.returncode == 2
     taken = f"cannot listen on 127.0.0.1 port {port}: Address already in use."
     assert ended.stderr.splitlines()[1:] == [f"cloud: {taken} Any port that is free: make cloud PORT=0"]
-
-
-def test_a_log_line_is_shortened_and_never_swallowed():
-    fault = json.dumps({"level": "ERROR", "message": "Not processed", "key": "a.mp4", "exception": "Traceback ..."})
-    assert readable(0, fault).endswith("  ERROR  Not processed  a.mp4\nTraceback ...")
-    assert readable(0, "RequestId: 1 Error: Task timed out\n").endswith("Task timed out")
-    assert readable(0, "12").endswith("  12"), "JSON, but nothing of ours"
-    assert readable(0, '{"_aws": {}}') is None

@@ -1,6 +1,5 @@
 """One stack on a local cloud, deployed with nothing but its defaults."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,15 +10,12 @@ from tools import localcloud
 from tools.localcloud.deployment import deploy
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(request, warm_cli, tmp_path_factory) -> Iterator[Secured]:
     if request.config.getoption("--stack"):
         pytest.skip("these tests change the parameters of their stack")
-    before = dict(os.environ)
     with localcloud.running(tmp_path_factory.mktemp("secured"), retry_delay=MINUTE) as cloud:
         yield Secured(cloud, deploy(cloud, "secured", tools=warm_cli))
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,14 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-
 from tools import localcloud
+from tools.localcloud.deployment import Session, environ_of
 
 TEMPLATE = Path(__file__).parents[1] / "localcloud/template.yaml"
 DEADLINE = 120.0  # nothing is lost by waiting
@@ -35,20 +33,11 @@ class Deployed:
     outputs: dict
 
     def client(self, service):
-        environ = self.cloud.environ
-        return boto3.client(
-            service,
-            endpoint_url=self.cloud.endpoint,
-            region_name=environ["AWS_REGION"],
-            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
-        )
+        return Session(self.cloud).client(service)
 
     def aws(self, *arguments):
-        # Nothing of the developer's own AWS settings.
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         command = [str(self.tools / "aws"), *arguments]
-        return subprocess.run(command, env=environ | self.cloud.environ, capture_output=True, text=True, check=False)
+        return subprocess.run(command, env=environ_of(self.cloud), capture_output=True, text=True, check=False)
 
     def deploy(self, template, stack, *parameters):
         packaged = self.folder / f"{stack}.yaml"

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from scripts.stack import Stack, Uploaded, wait_for
 from tools import localcloud
-from tools.localcloud.deployment import ROOT
+from tools.localcloud.deployment import ROOT, environ_of
 
 MINUTE: Final = 60
 
@@ -150,7 +150,7 @@ class World:
         """Runs scripts/replay.py on this stack: its exit status, and the columns of each line that it prints."""
         done = subprocess.run(
             [sys.executable, "scripts/replay.py", command, "--stack", self.intake.name, *options],
-            cwd=ROOT, capture_output=True, text=True, check=False,
+            cwd=ROOT, env=environ_of(self.cloud), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode in (0, 1), done.stderr
         return done.returncode, [line.split("\t") for line in done.stdout.splitlines()]
