@@ -6,8 +6,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.support import groups, warm_aws
-from tools import environment
+from tests.support import groups, shelf, warm_aws
+from tools import environment, videos
 from video_intake.media import inspector
 
 
@@ -20,6 +20,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if not config.getoption("--stack"):  # which is found by the developer's own credentials
         environment.enter()
+    videos.shelf = shelf.folder()
 
 
 def pytest_collection_modifyitems(config, items):
