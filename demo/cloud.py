@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
             progress("Starting the local cloud ...")
             with localcloud.running(state, given.port) as cloud:
                 progress("Deploying template.yaml by scripts/deploy.sh ...")
-                intake = deploy(cloud, ENVIRONMENT, "--email", given.email)
+                intake = deploy(cloud, ENVIRONMENT, "--email", given.email, tools=given.tools)
                 progress.clear()
                 with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # whoever read our output may have gone
                     print(welcome(cloud, intake, ROOT), flush=True)
@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=PORT, help="0 for any that is free; default: %(default)s")
     parser.add_argument("--email", default="you@example.com", help="who is subscribed; default: %(default)s")
     parser.add_argument("--state", type=Path, metavar="DIR", help="its files; default: .localcloud/cloud-PORT")
+    parser.add_argument("--tools", type=Path, metavar="DIR", default=Path(sys.executable).parent,
+                        help="where the command aws is; default: where this Python is")  # fmt: skip
     return parser
 
 

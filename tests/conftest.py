@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 
 from tests.support import groups, shelf, warm_aws
+from tests.support.listener import Listener
 from tools import environment, videos
 from video_intake.media import inspector
 
@@ -52,6 +53,13 @@ def warm_cli() -> Iterator[Path]:
     """A folder with the AWS CLI, for those who call it often."""
     with warm_aws.folder() as folder:
         yield folder
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    trap = Listener()
+    yield trap
+    trap.close()
 
 
 @pytest.fixture(scope="session")

@@ -141,7 +141,7 @@ def test_an_outage_of_any_service_is_survived_and_replay_brings_back_the_rest(wo
     world.letters(take="outage-all/")
     assert world.replay("dead-letters", "--yes")[0] == 0
     world.settle(3600)
-    status, found = world.replay("missing", "--prefix", "outage-", "--yes")
+    _, found = world.replay("missing", "--prefix", "outage-", "--yes")
     lost = {version.key for version in hit if version.key.startswith("outage-all/")}
     assert {line[0] for line in found} == lost
     world.settle(3600)

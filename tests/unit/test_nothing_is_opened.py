@@ -5,7 +5,6 @@ The traps are a file that the kernel tells about when anybody opens it (inotify)
 
 import ctypes
 import os
-import socket
 import struct
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from tests.support.boxes import FTYP, box, full, movie, numbers, picture_entry
 from tests.support.files import File
+from tests.support.listener import Listener
 from tools.videos import video
 from video_intake.media import container
 from video_intake.media.inspector import Limits, inspect
@@ -45,35 +45,9 @@ class Canary:
         os.close(self._watch)
 
 
-class Listener:
-    """A port of this machine, and whether anybody has called."""
-
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.setblocking(False)
-        self.port = self._socket.getsockname()[1]
-
-    def called(self) -> bool:
-        try:
-            self._socket.accept()[0].close()
-        except BlockingIOError:
-            return False
-        return True
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 @pytest.fixture
 def canary(tmp_path):
     trap = Canary(tmp_path / "canary.mov")
-    yield trap
-    trap.close()
-
-
-@pytest.fixture
-def listener():
-    trap = Listener()
     yield trap
     trap.close()
 

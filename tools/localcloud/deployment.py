@@ -46,21 +46,21 @@ def environ_of(cloud: LocalCloud, tools: Path = TOOLS) -> dict[str, str]:
     return clean(os.environ) | cloud.environ | {"PATH": path}
 
 
-def deploy(cloud: LocalCloud, suffix: str, *options: str, tools: Path = TOOLS) -> Stack:
-    """Deploys the environment `suffix`, for the processor of this machine. Raises DeploymentFailed."""
+def deploy(cloud: LocalCloud, suffix: str, *options: str, tools: Path = TOOLS, project: Path = ROOT) -> Stack:
+    """Deploys the environment `suffix` of a project, for the processor of this machine. Raises DeploymentFailed."""
     command = ["scripts/deploy.sh", "--env", suffix, *FOR_THIS_MACHINE, *options]
     log = cloud.state / "deploy.log"
     with log.open("w") as out:
-        status = _run(command, environ_of(cloud, tools), out)
+        status = _run(command, project, environ_of(cloud, tools), out)
     if status:
         raise DeploymentFailed("\n".join(log.read_text().splitlines()[-20:]))
     return Stack(f"video-intake-{suffix}", Session(cloud))
 
 
-def _run(command: list[str], environ: dict[str, str], out: TextIO) -> int:
+def _run(command: list[str], folder: Path, environ: dict[str, str], out: TextIO) -> int:
     """The exit status. Whatever ends us in between ends the script and all that it has started."""
     with subprocess.Popen(
-        command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+        command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
         start_new_session=True,
     ) as script:  # fmt: skip
         try:
