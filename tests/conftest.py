@@ -1,14 +1,16 @@
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from tests.support import groups, shelf, warm_aws
+from tests.support import groups, shelf, warm
 from tests.support.listener import Listener
-from tools import environment, videos
+from tools import environment, localcloud, videos
 from video_intake.media import inspector
 
 
@@ -49,10 +51,15 @@ def room():
 
 
 @pytest.fixture(scope="session")
-def warm_cli() -> Iterator[Path]:
-    """A folder with the AWS CLI, for those who call it often."""
-    with warm_aws.folder() as folder:
-        yield folder
+def warm_cli() -> Path:
+    """A folder with the command `aws`, which begins at once."""
+    return warm.command("aws").parent
+
+
+@pytest.fixture(scope="session")
+def local_cloud() -> Callable[..., AbstractContextManager[localcloud.LocalCloud]]:
+    """tools.localcloud.running, which begins at once."""
+    return partial(localcloud.running, program=[str(warm.command("localcloud"))])
 
 
 @pytest.fixture

@@ -18,23 +18,24 @@ def cloud(request, tmp_path_factory) -> Iterator[localcloud.LocalCloud | None]:
     if request.config.getoption("--stack"):
         yield None
         return
-    with localcloud.running(tmp_path_factory.mktemp("cloud"), retry_delay=0.1) as cloud:
+    local_cloud = request.getfixturevalue("local_cloud")
+    with local_cloud(tmp_path_factory.mktemp("cloud"), retry_delay=0.1) as cloud:
         yield cloud
 
 
 @pytest.fixture(scope="package")
-def intake(request, cloud, warm_cli) -> Stack:
+def intake(request, cloud) -> Stack:
     """The stack under test."""
     if cloud is None:
         return Stack(request.config.getoption("--stack"))
     options = ["--email", "you@example.com", "--parameter", "BatchOperations=enabled"]
-    return deploy(cloud, "test", *options, tools=warm_cli)
+    return deploy(cloud, "test", *options, tools=request.getfixturevalue("warm_cli"))
 
 
 @pytest.fixture(scope="package")
-def environ(cloud, warm_cli) -> dict[str, str]:
+def environ(request, cloud) -> dict[str, str]:
     """In which commands speak to that stack."""
-    return dict(os.environ) if cloud is None else environ_of(cloud, warm_cli)
+    return dict(os.environ) if cloud is None else environ_of(cloud, request.getfixturevalue("warm_cli"))
 
 
 @pytest.fixture(scope="package")

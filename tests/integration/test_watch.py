@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 from scripts.stack import wait_for
 from tests.support import dashboards
 from tests.support.world import MINUTE, World, key_of
-from tools import localcloud
 from tools.localcloud import letters
 from tools.localcloud.deployment import deploy
 from tools.videos import video
@@ -50,11 +49,11 @@ THRESHOLDS: list[tuple[str, dict[str, list[float]], dict[str, list[float]]]] = [
 
 
 @pytest.fixture(scope="module")
-def world(request, warm_cli, tmp_path_factory) -> Iterator[World]:
+def world(local_cloud, request, warm_cli, tmp_path_factory) -> Iterator[World]:
     """A stack on a local cloud of its own: its clock must not make anybody else's metrics older."""
     if request.config.getoption("--stack"):
         pytest.skip("nobody can put values into Lambda's own metrics of a real account, or let an hour pass there")
-    with localcloud.running(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
+    with local_cloud(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
         yield World(cloud, deploy(cloud, "watch", *EMAIL, tools=warm_cli))
 
 

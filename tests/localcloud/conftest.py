@@ -3,13 +3,12 @@
 import pytest
 
 from tests.support.deployed import TEMPLATE, Deployed
-from tools import localcloud
 
 
 @pytest.fixture(scope="package")
-def deployed(warm_cli, tmp_path_factory):
+def deployed(local_cloud, warm_cli, tmp_path_factory):
     folder = tmp_path_factory.mktemp("localcloud")
-    with localcloud.running(folder / "state", retry_delay=0.1) as cloud:
+    with local_cloud(folder / "state", retry_delay=0.1) as cloud:
         stack = Deployed(cloud, folder, warm_cli, {})
         stack.client("s3").create_bucket(
             Bucket="artifacts",

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.world import MINUTE, World
-from tools import localcloud
 from tools.localcloud.deployment import deploy
 
 
@@ -17,10 +16,10 @@ def soak(request) -> bool:
 
 
 @pytest.fixture(scope="package")
-def stack(request, soak, warm_cli, tmp_path_factory) -> Iterator[World]:
+def stack(local_cloud, request, soak, warm_cli, tmp_path_factory) -> Iterator[World]:
     if request.config.getoption("--stack"):
         pytest.skip("nobody can make the faults of a real account")
-    with localcloud.running(tmp_path_factory.mktemp("world"), retry_delay=MINUTE) as cloud:
+    with local_cloud(tmp_path_factory.mktemp("world"), retry_delay=MINUTE) as cloud:
         options = ["--parameter", "ReservedConcurrency=10", "--parameter", "LogRetentionInDays=1"]
         options += ["--parameter", f"Storyboard={'enabled' if soak else 'disabled'}"]  # more calls to fail
         yield World(cloud, deploy(cloud, "world", "--email", "you@example.com", *options, tools=warm_cli))

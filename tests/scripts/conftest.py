@@ -4,13 +4,12 @@ import pytest
 
 from tests.support.deployed import Deployed
 from tests.support.scripts import Ended, Scripts, project
-from tools import localcloud
 
 
 @pytest.fixture(scope="package")
-def scripts(warm_cli, tmp_path_factory):
+def scripts(local_cloud, warm_cli, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scripts")
-    with localcloud.running(folder / "state", retry_delay=0.1) as cloud:
+    with local_cloud(folder / "state", retry_delay=0.1) as cloud:
         yield Scripts(Deployed(cloud, folder, warm_cli, {}), project(folder / "a project"), warm_cli)
 
 

@@ -47,8 +47,8 @@ SETTINGS: dict[str, Setting] = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory) -> Iterator[localcloud.LocalCloud]:
-    with localcloud.running(tmp_path_factory.mktemp("hermetic")) as cloud:
+def cloud(local_cloud, tmp_path_factory) -> Iterator[localcloud.LocalCloud]:
+    with local_cloud(tmp_path_factory.mktemp("hermetic")) as cloud:
         yield cloud
 
 

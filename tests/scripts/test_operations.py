@@ -192,9 +192,9 @@ def scene(title: str) -> Callable[[Scene], Scene]:
 
 
 @pytest.fixture(scope="module")
-def stage(warm_cli, tmp_path_factory) -> Iterator[Stage]:
+def stage(local_cloud, warm_cli, tmp_path_factory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("operations")
-    with localcloud.running(folder / "cloud", retry_delay=0.1) as cloud:
+    with local_cloud(folder / "cloud", retry_delay=0.1) as cloud:
         intake = deploy(cloud, "prod", "--email", "ops@example.com", tools=warm_cli)
         set_by_the_page = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PAGER")
         environ = {name: value for name, value in cloud.environ.items() if name not in set_by_the_page}

@@ -6,15 +6,14 @@ import pytest
 
 from tests.support.secured import Secured
 from tests.support.world import MINUTE
-from tools import localcloud
 from tools.localcloud.deployment import deploy
 
 
 @pytest.fixture(scope="package")
-def stack(request, warm_cli, tmp_path_factory) -> Iterator[Secured]:
+def stack(local_cloud, request, warm_cli, tmp_path_factory) -> Iterator[Secured]:
     if request.config.getoption("--stack"):
         pytest.skip("these tests change the parameters of their stack")
-    with localcloud.running(tmp_path_factory.mktemp("secured"), retry_delay=MINUTE) as cloud:
+    with local_cloud(tmp_path_factory.mktemp("secured"), retry_delay=MINUTE) as cloud:
         yield Secured(cloud, deploy(cloud, "secured", tools=warm_cli))
 
 

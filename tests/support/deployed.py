@@ -5,7 +5,7 @@ import json
 import subprocess
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools import localcloud
@@ -31,9 +31,12 @@ class Deployed:
     folder: Path
     tools: Path  # with the AWS CLI
     outputs: dict
+    _clients: dict = field(default_factory=dict)
 
     def client(self, service):
-        return Session(self.cloud).client(service)
+        if service not in self._clients:
+            self._clients[service] = Session(self.cloud).client(service)
+        return self._clients[service]
 
     def aws(self, *arguments):
         command = [str(self.tools / "aws"), *arguments]
