@@ -25,6 +25,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("videos", nargs="*", metavar="VIDEO", help="default: samples, good and bad, made in code")
     parser.add_argument("--state", type=Path, metavar="DIR", default=ROOT / ".localcloud", help="default: .localcloud")
     parser.add_argument("--output", type=Path, metavar="DIR", default=ROOT / "demo-output", help="default: demo-output")
+    parser.add_argument("--tools", type=Path, metavar="DIR", default=Path(sys.executable).parent,
+                        help="where the command aws is; default: where this Python is")  # fmt: skip
     given = parser.parse_args(arguments)
     if refused := unusable(given.videos):
         print(f"demo: {refused}", file=sys.stderr)
@@ -34,7 +36,7 @@ def main(arguments: list[str]) -> int:
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return showcase.run(given.videos, given.state, given.output)
+        return showcase.run(given.videos, given.state, given.output, given.tools)
     except KeyboardInterrupt:
         print("\ndemo: interrupted", file=sys.stderr)
         return 130

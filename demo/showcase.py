@@ -25,7 +25,7 @@ class Trouble(Exception):
     """Something a person must know, in a sentence."""
 
 
-def run(videos: list[str], state: Path, output: Path) -> int:
+def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
     """The exit status of the demonstration."""
     progress = terminal.Progress()
     started = time.monotonic()
@@ -33,7 +33,7 @@ def run(videos: list[str], state: Path, output: Path) -> int:
         progress("Starting the local cloud ...")
         with localcloud.running(state) as cloud:
             progress("Deploying template.yaml by scripts/deploy.sh ...")
-            intake = deploy(cloud, ENVIRONMENT, "--email", "you@example.com")
+            intake = deploy(cloud, ENVIRONMENT, "--email", "you@example.com", tools=tools)
             expected = upload(intake, videos, progress)
             results = results_of(intake, list(expected), progress)
             progress.clear()
