@@ -102,7 +102,7 @@ def test_the_mail_of_a_failure():
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_000, "999 kB"), (1_000_000, "1 MB"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_000, "999 kB"), (999_600, "1 MB"), (1_000_000, "1 MB"),
      (1e9, "1 GB"), (25e9, "25 GB"), (2.5e12, "2.5e+03 GB")],
 )  # fmt: skip
 def test_sizes_read_well(size, text):
