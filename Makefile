@@ -77,7 +77,7 @@ $(MUTATE_READY): requirements-mutate.txt $(READY)
 	@touch $@
 
 .PHONY: mutate
-mutate: $(MUTATE_READY) ## Change the pure modules in every small way and list what no test noticed; one of them: MODULE=events
+mutate: $(MUTATE_READY) ## Change the pure modules in every small way and list what no test noticed; one of them: MODULE=video_intake.uploads
 	@rm -rf mutants
 	@export PYTHONPATH=$(CURDIR)/build/mutate/packages; \
 	  python -m mutmut run --max-children 1 $(if $(MODULE),"$(MODULE).*") && \

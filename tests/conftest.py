@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -17,7 +18,7 @@ from video_intake.media import inspector
 def pytest_addoption(parser):
     parser.addoption("--stack", help="run the integration tests against this deployed stack, not the local cloud")
     parser.addoption("--soak", action="store_true", help="the reliability tests in their full sizes: tens of minutes")
-    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the tests of each group in another order")
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run files and tests of each group in another order")
 
 
 def pytest_configure(config):
@@ -27,14 +28,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Group by group; each in the order of its files, or shuffled."""
-    order = {}
+    """Group by group. Shuffled are the files of a group, and the tests of a file, whose fixtures thus are made once."""
+    order: dict[Any, float] = {}
     if (seed := config.getoption("--shuffle")) is not None:
         numbers = random.Random(seed)
-        order = {item: numbers.random() for item in items}
+        order = {item: numbers.random() for item in items} | {item.path: numbers.random() for item in items}
     names = dict.fromkeys(groups.group(item.nodeid) for item in items)
     places = {name: place for place, name in enumerate(sorted(names, key=groups.rank))}
-    items.sort(key=lambda item: (places[groups.group(item.nodeid)], order.get(item, 0)))
+    items.sort(key=lambda item: (places[groups.group(item.nodeid)], order.get(item.path, 0), order.get(item, 0)))
 
 
 @pytest.hookimpl(optionalhook=True)
