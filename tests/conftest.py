@@ -1,4 +1,5 @@
 import json
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -29,6 +30,9 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Group by group. Shuffled are the files of a group, and the tests of a file, whose fixtures thus are made once."""
+    if config.getoption("--stack"):  # where CloudWatch may take a quarter of an hour
+        for item in items:
+            item.add_marker(pytest.mark.timeout(1800))
     order: dict[Any, float] = {}
     if (seed := config.getoption("--shuffle")) is not None:
         numbers = random.Random(seed)
@@ -36,6 +40,12 @@ def pytest_collection_modifyitems(config, items):
     names = dict.fromkeys(groups.group(item.nodeid) for item in items)
     places = {name: place for place, name in enumerate(sorted(names, key=groups.rank))}
     items.sort(key=lambda item: (places[groups.group(item.nodeid)], order.get(item.path, 0), order.get(item, 0)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are cores: a test waits for its local cloud half of the time."""
+    return (os.process_cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,5 +1,7 @@
 """CloudFormation: what nobody applies is an error, failures roll back, updates and deletions reach everything."""
 
+import shutil
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -30,12 +32,12 @@ def reasons(deployed, stack):
 )
 def test_what_cannot_be_applied_is_refused_by_name(deployed, tmp_path, before, after, complaint):
     assert before in TEXT
-    template = TEMPLATE.with_name("changed.yaml")  # beside the function, which the template names relative to itself
+    template = tmp_path / "changed.yaml"
     template.write_text(TEXT.replace(before, after))
-    try:
-        refused = deployed.deploy(template, "refused", "Greeting=hello")
-    finally:
-        template.unlink()
+    shutil.copytree(
+        TEMPLATE.with_name("function"), tmp_path / "function"
+    )  # which the template names relative to itself
+    refused = deployed.deploy(template, "refused", "Greeting=hello")
     assert refused.returncode != 0
     assert complaint in refused.stderr
     with pytest.raises(ClientError, match="does not exist"):
