@@ -1,6 +1,7 @@
 """The walls of the house: which module may load what, directly or through another."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -111,3 +112,13 @@ def test_nothing_imports_the_demo():
 def test_the_guide_names_every_module():
     guide = (ROOT / "docs/how-it-works.md").read_text()
     assert [name for name in MODULES if name.rpartition(".")[2] not in guide] == []
+
+
+def test_every_path_that_is_written_down_leads_somewhere():
+    """In prose, comments and settings; what a test makes in a folder of its own is not meant."""
+    read = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tools/*/README.md"), ROOT / "pyproject.toml"]
+    read += [ROOT / "template.yaml", ROOT / "Makefile", *(path for path in FILES if "tests" not in path.parts)]
+    path = re.compile(r"(?<![\w/.{-])(?:src|scripts|tools|tests|docs|demo)/[\w./-]*\w")
+    found = {(file.name, name) for file in read for name in path.findall(file.read_text())}
+    assert len(found) > 50
+    assert [(file, name) for file, name in sorted(found) if not (ROOT / name).exists()] == []
