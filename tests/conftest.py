@@ -26,6 +26,7 @@ def pytest_configure(config):
     if not config.getoption("--stack"):  # which is found by the developer's own credentials
         environment.enter()
     videos.shelf = shelf.folder()
+    warm.share_loader()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -40,7 +40,6 @@ Setting = Callable[[str, Path], dict[str, str]]
 SETTINGS: dict[str, Setting] = {
     "what people set": lambda url, _: developers(url),
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": lambda *_: {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
-    "make cloud": lambda url, _: other_cloud(url),
     "a config file": config_file,
     "what starts first": lambda _, folder: started_by(folder),
 }

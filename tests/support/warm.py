@@ -54,6 +54,7 @@ def _aws() -> Callable[[], Any]:
     session = clidriver.create_clidriver().session
     for service in SERVICES:
         session.create_client(service, "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    session.get_available_services()
     return clidriver.main
 
 
@@ -122,11 +123,7 @@ def _start(name: str, folder: Path, run: int) -> None:
 
 def serve(name: str, folder: Path, run: int) -> None:
     """Answers calls until the test run has ended."""
-    from botocore import loaders
-
-    loaders.JSONFileLoader.load_file = functools.cache(loaders.JSONFileLoader.load_file)
-    loaders.JSONFileLoader.__eq__ = lambda one, other: type(one) is type(other)  # one is like another
-    loaders.JSONFileLoader.__hash__ = lambda _: 0
+    share_loader()
     program, address = PROGRAMS[name](), folder / f"{name}.socket"
     assert threading.active_count() == 1, "a fork would lose the others"
     gc.freeze()
@@ -150,6 +147,13 @@ def serve(name: str, folder: Path, run: int) -> None:
     (folder / f"{name}.started").rmdir()
     with contextlib.suppress(OSError):
         folder.rmdir()  # the last one does
+
+
+def share_loader() -> None:
+    """botocore reads its descriptions of every service anew for each session; what one has read serves all."""
+    from botocore import session
+
+    session.create_loader = functools.cache(session.create_loader)
 
 
 def _runs(process: int) -> bool:
