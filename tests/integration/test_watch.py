@@ -87,9 +87,9 @@ def calm(world: World) -> World:
 
 def rings(world: World, name: str) -> dict[str, Any]:
     """Waits until the alarm rings and its mail is there; the alarm."""
-    wait_for(f"{name}", lambda: name in ringing(world), 20)
+    wait_for(f"{name}", lambda: name in ringing(world))
     alarm = alarms(world)[name]
-    wait_for("its mail", lambda: bool(mails(world, alarm, "ALARM")), 5)
+    wait_for("its mail", lambda: bool(mails(world, alarm, "ALARM")))
     return alarm
 
 

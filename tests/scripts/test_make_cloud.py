@@ -159,7 +159,7 @@ def test_ctrl_c_ends_it_with_everything_that_it_started(uploaded):  # the last o
     started = descendants(uploaded.process.pid)
     assert len(started) >= 2, "the server and a worker of the function"
     assert uploaded.end(signal.SIGINT) == 0
-    assert wait_for("their end", lambda: not living(started), 10)
+    assert wait_for("their end", lambda: not living(started), SECONDS)
     assert uploaded.errors.splitlines()[-1] == "cloud: ended; nothing of it runs on."
     assert "Traceback" not in uploaded.errors + uploaded.printed
     assert uploaded.printed.count("Processed  good one.mov") == 1, "each line once, however long it has been there"
@@ -170,7 +170,7 @@ def test_ctrl_c_during_the_deployment_ends_that_too(tmp_path):
     terminal.says("Deploying")
     started = wait_for("the script", lambda: len(pids := descendants(terminal.process.pid)) >= 2 and pids)
     assert terminal.end(signal.SIGINT) == 130
-    assert wait_for("their end", lambda: not living(started), 10)
+    assert wait_for("their end", lambda: not living(started), SECONDS)
     assert "Traceback" not in terminal.errors
 
 
