@@ -83,7 +83,7 @@ def test_an_indexed_file_is_its_ends_and_one_key_frame(kind):
         # with none: a window is looked through near the wanted place, another at the end
         ("mp4 many frag_keyframe+empty_moov+skip_trailer", 4, 2, 1798),
         # with none, sound and pictures in fragments of their own
-        ("mp4 many frag_every_frame+empty_moov+skip_trailer", 6, 4, 744),
+        ("mp4 many frag_every_frame+empty_moov+skip_trailer", 4, 3, 576),
         # a few large ones, with and without mfra
         ("mp4 few frag_keyframe+empty_moov", 4, 3, 381),
         ("mp4 few frag_keyframe+empty_moov+skip_trailer", 7, 6, 578),

@@ -3,7 +3,6 @@
 from fractions import Fraction
 from typing import Final
 
-import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.rational import AVRational
@@ -11,24 +10,20 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
+from video_intake.media.display import Display
 from video_intake.media.facts import Audio, Chapter, Container, Video
+from video_intake.media.fragmented import Film
 from video_intake.media.isobmff import Layout
-from video_intake.media.orientation import Orientation, square
 
 MAX_CHAPTERS: Final = 100  # a film has thirty; the result document also travels as a message of 256 KB
 MAX_TITLE: Final = 200  # characters
 
-HDR: Final[dict[int, str]] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}  # ITU-R BT.2100 names them so
 
-
-def of_container(opened: InputContainer, size: int, layout: Layout | None, video_tracks: int) -> Container:
+def of_container(
+    opened: InputContainer, size: int, layout: Layout | None, duration: float | None, video_tracks: int
+) -> Container:
     """Facts of the file of `size` bytes."""
-    # The film's own word comes first, which players show too. Its tracks may be longer, by a frame of sound or by what
-    # an editor left behind the cut.
-    duration = layout.duration if layout else None
-    if duration is None and opened.duration and opened.duration > 0:
-        duration = opened.duration / av.time_base
-    brand = _text(opened.metadata.get("major_brand")) if layout else None
+    brand = layout.brand if layout else None
     quicktime = layout and (layout.ftyp is None or brand == "qt")  # before 2001 there was no ftyp
     return Container(
         format="avi" if layout is None else "mov" if quicktime else "mp4",
@@ -37,7 +32,7 @@ def of_container(opened: InputContainer, size: int, layout: Layout | None, video
         bit_rate=int(size * 8 / duration) if duration else None,
         creation_time=_text(opened.metadata.get("creation_time")),
         fast_start=layout.fast_start if layout else None,
-        fragmented=bool(layout and layout.fragmented),
+        fragmented=bool(layout and layout.movie.fragmented),
         video_tracks=video_tracks,
         chapters=tuple(
             Chapter(
@@ -50,34 +45,32 @@ def of_container(opened: InputContainer, size: int, layout: Layout | None, video
     )
 
 
-def of_video(stream: VideoStream, frame: VideoFrame, orientation: Orientation, fragmented: bool) -> Video:
+def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, film: Film | None) -> Video:
     """Facts of a track; `frame` is a decoded one, which knows what only the bit stream says."""
     context = stream.codec_context
-    aspect = pixel_aspect(stream)
-    width, height = square(frame.width, frame.height, aspect)
+    width, height = shown.shown(frame.width, frame.height)
     rate: Fraction | AVRational | None = stream.average_rate or stream.guessed_rate
-    if fragmented and frame.duration:  # FFmpeg would divide the frames of the fragments it saw by the time of all
-        rate = 1 / Fraction(frame.duration * frame.time_base)
-    transfer = context.color_trc if context.color_trc != ColorTrc.UNSPECIFIED else frame.color_trc
-    dolby_vision = context.coded_side_data.get("dovi_conf")
+    frames: int | None = stream.frames
+    if film and (line := film.timelines.get(stream.id)):
+        rate, frames = line.rate, line.samples if film.whole else None
     return Video(
         codec=context.codec.canonical_name,
         profile=context.profile,
         codec_tag=context.codec_tag.rstrip("\0"),
         width=frame.width,
         height=frame.height,
-        display_width=height if orientation.swaps_sides else width,
-        display_height=width if orientation.swaps_sides else height,
-        sample_aspect_ratio=f"{aspect.numerator}:{aspect.denominator}",
-        rotation=orientation.rotation,
-        mirrored=orientation.mirrored,
+        display_width=height if shown.turned.swaps_sides else width,
+        display_height=width if shown.turned.swaps_sides else height,
+        sample_aspect_ratio=f"{shown.aspect.numerator}:{shown.aspect.denominator}",
+        rotation=shown.turned.rotation,
+        mirrored=shown.turned.mirrored,
         frame_rate=f"{rate.numerator}/{rate.denominator}" if rate and rate.denominator else None,
-        frames=stream.frames or None,
+        frames=frames or None,
         pixel_format=frame.format.name,
         bit_depth=max(component.bits for component in frame.format.components),
-        color_transfer=_transfer_name(transfer),
-        hdr=HDR.get(transfer),
-        dolby_vision_profile=dolby_vision[2] if dolby_vision else None,  # AVDOVIDecoderConfigurationRecord
+        color_transfer=_transfer_name(shown.transfer),
+        hdr=shown.hdr,
+        dolby_vision_profile=shown.dolby_vision,
     )
 
 
@@ -93,14 +86,6 @@ def of_audio(stream: AudioStream) -> Audio:
         sample_rate=context.sample_rate or None,
         language=_language(stream.language),
     )
-
-
-def pixel_aspect(stream: VideoStream) -> Fraction:
-    """The shape of a stored pixel; square where nothing is said. The container's word comes first."""
-    for said in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
-        if said and said.numerator > 0 and said.denominator > 0:
-            return Fraction(said.numerator, said.denominator)
-    return Fraction(1)
 
 
 def _transfer_name(transfer: int) -> str | None:

@@ -55,7 +55,12 @@ class RangeReader:
     @property
     def overdue(self) -> bool:
         """Whether the deadline has passed."""
-        return self._clock() > self._deadline
+        return self.remaining < 0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds to the deadline; infinite where there is none."""
+        return self._deadline - self._clock()
 
     def check_time(self) -> None:
         """Raises Rejected where the deadline has passed."""
@@ -108,6 +113,18 @@ class RangeReader:
             return b""
         offset = start - starts[at]
         return chunks[at][offset : offset + length]
+
+    def fetched_end(self) -> bytes:
+        """What is cached without a gap to the end of the file."""
+        starts, chunks = self._cache
+        pieces: list[bytes] = []
+        end = self.size
+        for start, chunk in zip(reversed(starts), reversed(chunks), strict=True):
+            if start + len(chunk) < end:
+                break
+            pieces.insert(0, chunk)
+            end = start
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _missing(self, wanted: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         for start, end in wanted:

@@ -45,6 +45,20 @@ class Gone(Exception):
 UPLOAD_AGAIN: Final = "Upload it again; if it does not play to its end at its source either, the recording was cut off."
 
 
+def clock(seconds: float) -> str:
+    """A duration for people: "1.5 seconds", "2:05 minutes", "1:00:00 hours"."""
+    if seconds < 60:
+        return f"{seconds:.3g} seconds"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02} minutes" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02} hours"
+
+
+def bound(what: str, number: int, most: int) -> None:
+    """Raises Rejected("too-large-to-decode") for more than `most`."""
+    if number > most:
+        raise too_large_to_decode(f"at most {most:,} {what}", found=number)
+
+
 def empty() -> Rejected:
     """There is not a single byte."""
     return Rejected(
@@ -75,6 +89,46 @@ def audio_only() -> Rejected:
     )
 
 
+def no_video_track(kinds: str) -> Rejected:
+    """There is neither a track for pictures nor one for sound; `kinds` names those that are there ("subt")."""
+    return Rejected(
+        Reason.NO_FRAMES,
+        "The file has neither video nor sound." if not kinds else "The file has tracks, but none of them is video.",
+        "Upload the file that holds the picture; this one may be the subtitles or the data that go with it.",
+        {"tracks": kinds},
+    )
+
+
+def elsewhere() -> Rejected:
+    """The pictures are in another file, which is named here (a reference movie)."""
+    return Rejected(
+        Reason.NO_FRAMES,
+        "The file only refers to its video, which is stored in another file.",
+        "In the program that made it, export or save the movie as a self-contained file.",
+        {},
+    )
+
+
+def segment(box: str) -> Rejected:
+    """A part of a stream without the one that precedes all others and describes them; it begins with `box`."""
+    return Rejected(
+        Reason.TRUNCATED,
+        "The file is one segment of a stream. It cannot be played without the initialization segment.",
+        "Join the initialization segment and all media segments into one file, and upload that.",
+        {"firstBox": box},
+    )
+
+
+def initialization() -> Rejected:
+    """The first segment of a stream, which describes the video, and none of those that hold it."""
+    return Rejected(
+        Reason.NO_FRAMES,
+        "The file is the beginning of a stream: it describes a video, but contains none of its frames.",
+        "Join it with the media segments that follow it into one file, and upload that; or record it again.",
+        {},
+    )
+
+
 def no_frames(**evidence: Any) -> Rejected:
     """There is a track for pictures, and none in it."""
     return Rejected(
@@ -85,13 +139,14 @@ def no_frames(**evidence: Any) -> Rejected:
     )
 
 
-def truncated(file_end: int, **evidence: Any) -> Rejected:
-    """Media data or index reach beyond `file_end`, the size of the file."""
+def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> Rejected:
+    """Media data or index reach beyond `file_end`, the size of the file; `seconds` of the film are complete."""
+    there = f" The first {clock(seconds)} are complete." if seconds else ""
     return Rejected(
         Reason.TRUNCATED,
-        "The file ends too early: the upload or the recording was cut off.",
+        f"The file ends too early: the upload or the recording was cut off.{there}",
         UPLOAD_AGAIN,
-        evidence | {"fileEnd": file_end},
+        evidence | {"fileEnd": file_end} | ({"secondsComplete": round(seconds, 3)} if seconds else {}),
     )
 
 
