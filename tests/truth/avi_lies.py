@@ -81,7 +81,7 @@ def _patched(content: bytes, mark: bytes, offset: int, value: int) -> bytes:
 
 def stream_length(content: bytes, chance: Random) -> Told:
     """A strh that claims another number of frames."""
-    at = content.index(b"vids") - 4 + 4 + 4 + 32 - 8
+    at = content.index(b"vids") + 32
     length = chance.choice((0, 7, 3_661_000))
     return Told(content[:at] + struct.pack("<I", length) + content[at + 4 :])
 

@@ -30,7 +30,7 @@ class Film:
     sound: str | None = None
     dark: int = 0  # so many pictures at the beginning are black
     uneven: bool = False  # frames of very different lengths
-    early: int = 0  # frames by which FFmpeg's muxers date an open key frame too early, at the beginning of a fragment
+    early: int = 0  # frames by which an open key frame may be dated too early: by FFmpeg's muxers, and in AVI
     refreshed: bool = False  # pictures are correct only some frames after any place but the beginning
 
     @property
@@ -83,7 +83,7 @@ FILMS: Final = [
     film("hevc open", "libx265", options=x265("keyint=24:bframes=3:open-gop=1"), early=3),
     film("mpeg4", "mpeg4", options={"g": "12"}),
     film("mpeg4 one group", "mpeg4", options={"g": "300", "bf": "2"}, sound="mp3"),
-    film("mpeg2", "mpeg2video", rate=25, options={"g": "12", "bf": "2"}),
+    film("mpeg2", "mpeg2video", rate=25, options={"g": "12", "bf": "2"}, early=2),
     film("mjpeg", "mjpeg", pixel_format="yuvj420p", options={"qscale": "4", "flags": "+qscale"}, count=40),
     film("prores", "prores_ks", pixel_format="yuv422p10le", count=24, sound="pcm_s16le"),
     film("av1", "libsvtav1", options={"preset": "12", "svtav1-params": "keyint=24:lp=1"}, count=60),

@@ -1,4 +1,4 @@
-"""What an inspection of an ordinary large file costs, to the request: a check that costs a round trip is the wrong check.
+"""What an inspection of an ordinary large file costs, to the request: a check that costs a round trip is a wrong check.
 
 Files that lie may cost more (tests/truth asks only whether the answer is right).
 """

@@ -42,11 +42,7 @@ def any_picture(frames: Frames, places: Sequence[float]) -> tuple[Shot, str]:
         return shot, ""
     budget = onward.Budget.of(frames.video.reader)
     if best.shot:  # key frames are where they are said to be, and blank
-        starts = [place for place, _, _ in key_frames.ranges(frames.video, places)] or places[:1]
-        for place in starts:
-            _look(onward.shots(frames, place, "DEFAULT", budget.part(len(starts))), best)
-            if best.spread >= CLEAR:
-                break
+        _look_on(frames, places, budget, best)
         return best.shot, ""
     for found in _everywhere(frames, places[0], budget):
         _look(found, best)
@@ -64,6 +60,18 @@ def _marked(frames: Frames, places: Iterable[float], best: Best) -> Shot | None:
         if best.take(shot) >= poster.BLANK_SPREAD:
             return shot
     return None
+
+
+def _look_on(frames: Frames, places: Sequence[float], budget: onward.Budget, best: Best) -> None:
+    """Decodes on from each of the places, for something to see."""
+    starts = [place for place, _, _ in key_frames.ranges(frames.video, places)] or places[:1]
+    try:
+        for place in starts if len(frames.video.stream.index_entries) != 1 else ():
+            _look(onward.shots(frames, place, "DEFAULT", budget.part(len(starts))), best)
+            if best.spread >= CLEAR:
+                break
+    except MemoryError:
+        pass  # there is a picture, if a blank one, and for more of that size no room
 
 
 def _everywhere(frames: Frames, place: float, budget: onward.Budget) -> Iterator[Iterator[Shot]]:

@@ -1,5 +1,6 @@
 """A file opened by FFmpeg, which is shown what was looked at before and nothing else, and its pictures checked."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Final
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
@@ -26,6 +28,7 @@ OPTIONS: Final = {
     "skip_frame": "all",
     "protocol_whitelist": "none",  # whatever a file refers to: FFmpeg is left no way to open it
 }
+CHUNK_HEADER: Final = 8  # of AVI: an index has where it begins, a packet where it ends
 COVER: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -45,6 +48,18 @@ class Opened:
         """Whether only packets have a time, as in AVI."""
         return self.container.format.name == "avi"
 
+    def stamp(self, packet: "Packet[VideoStream]") -> int | None:
+        """When a packet is shown, in the stream's units; in AVI, which does not say that, when it is decoded.
+
+        FFmpeg guesses the former there, and miscounts where a film has pictures that only repeat the one before.
+        """
+        if not self.by_packets:
+            return packet.dts if packet.pts is None else packet.pts
+        entries = self.stream.index_entries
+        at = (packet.pos or 0) - CHUNK_HEADER
+        number = bisect_left(range(len(entries)), at, key=lambda each: entries[each].pos)
+        return entries[number].timestamp if number < len(entries) and entries[number].pos == at else packet.dts
+
     def in_file(self, position: int) -> int:
         """Where the file has what FFmpeg finds at `position`."""
         return position - self.file.shift
@@ -57,10 +72,18 @@ class Opened:
 
 @contextmanager
 def opened(
-    file: VirtualFile, reader: RangeReader, demuxer: str, movie: Movie | None, max_pixels: int, offset: float = 0.0
+    file: VirtualFile,
+    reader: RangeReader,
+    demuxer: str,
+    movie: Movie | None,
+    max_pixels: int,
+    *,
+    offset: float = 0.0,
+    proven: bool = False,
 ) -> Iterator[Opened]:
     """Opens the file by the named `demuxer`: a playlist or another container must never choose its own and open URLs.
 
+    `proven` says that the file is known to be whole, so that its index need not be asked.
     Raises Rejected: audio-only, no-frames, truncated, unsupported-codec, too-large-to-decode, and undecodable for
     whatever FFmpeg reports meanwhile; what reading raises comes out as it is.
     """
@@ -72,7 +95,8 @@ def opened(
         with av.open(file, "r", format=demuxer, options=options, buffer_size=BUFFER) as container:
             file.opening = False
             stream, tracks = _pictures(container, movie)
-            _check_whole(container, reader, movie)
+            if not proven:
+                _check_whole(container, reader, movie)
             _check_size(stream, movie, max_pixels)
             _prepare(container, stream, max_pixels)
             yield Opened(container, stream, tracks, reader, file, offset)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from video_intake.media import (
+    avi,
     choice,
     container,
+    extent,
     fragmented,
     isobmff,
     memory,
     report,
-    riff,
     signatures,
     storyboard,
     verdicts,
@@ -26,7 +27,6 @@ from video_intake.media.isobmff import Layout
 from video_intake.media.key_frames import Frames, Shot
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Rejected
-from video_intake.media.virtual_file import VirtualFile
 
 POSTER_AT: Final = (0.10, 0.25, 0.40, 0.02)  # of the duration; the next is tried where a frame is blank
 MAX_MEMORY: Final = 580 << 20  # of data; with libraries and the next read less than 700 of 1,024. 8K takes 330
@@ -85,12 +85,12 @@ def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
 
 
 def _avi(reader: RangeReader, limits: Limits) -> Inspection:
-    riff.check(reader)
-    file = VirtualFile(reader)
-    with opened(file, reader, signatures.AVI, None, limits.max_pixels) as video:
+    scanned = avi.scan(reader, limits.max_pixels)
+    with avi.video(reader, scanned, limits.max_pixels) as video:
+        amount = avi.extent(video, scanned)
         frames = Frames(video)
         shot, warning = choice.any_picture(frames, POSTER_AT)
-        return report.of(frames, shot, None, None, limits.poster_edge, limits.storyboard, [warning])
+        return report.of(frames, shot, None, amount, limits.poster_edge, limits.storyboard, [warning])
 
 
 def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
@@ -99,7 +99,8 @@ def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
     with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels) as video:
         frames = Frames(video)
         shot, warning = choice.any_picture(frames, POSTER_AT)
-        return report.of(frames, shot, layout, None, limits.poster_edge, limits.storyboard, [warning])
+        amount = extent.of_movie(layout.movie, video.stream.id)
+        return report.of(frames, shot, layout, amount, limits.poster_edge, limits.storyboard, [warning])
 
 
 def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limits: Limits) -> Inspection:
@@ -110,14 +111,15 @@ def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limit
         wanted = (*places, *storyboard.PLACES) if limits.storyboard else places
         film = fragmented.chosen(reader, layout, fragments, wanted)
         file, offset = fragmented.shown(reader, layout, film)
-        with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels, offset) as video:
+        with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels, offset=offset) as video:
             frames = Frames(video)
             shot, warning = early, ""
             if shot is None and at_last:
                 shot, warning = choice.any_picture(frames, places)
             elif shot is None and not (shot := choice.marked(frames, places)):
                 return None
-            return report.of(frames, shot, layout, film, limits.poster_edge, limits.storyboard, [warning])
+            amount = extent.of_fragments(layout.movie, film, video.stream.id, reader.size)
+            return report.of(frames, shot, layout, amount, limits.poster_edge, limits.storyboard, [warning])
 
     found = look(POSTER_AT[:1], at_last=False) or look(POSTER_AT, at_last=True)
     assert found  # or it would have raised
@@ -142,7 +144,7 @@ def _early_shot(reader: RangeReader, layout: Layout, fragments: Fragments, limit
     film: Film = fragmented.alone(layout, fragments, fragments.first)
     file, offset = fragmented.shown(reader, layout, film)
     try:
-        with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels, offset) as video:
+        with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels, offset=offset) as video:
             return choice.marked(Frames(video), POSTER_AT[:1])
     except Rejected:
         return None  # if it is the file's fault, all of it will show that

@@ -64,6 +64,8 @@ class Frames:
         """The packet of the key frame near a place; None where none is found. Raises what reading raises."""
         try:
             packet = self._packet(place)
+        except MemoryError:  # of FFmpeg's errors too
+            raise
         except av.FFmpegError as error:
             packet, self.damage = None, str(error)
         self.video.check()
@@ -73,7 +75,7 @@ class Frames:
     def decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
         """What the decoder gives for a packet, or at the end for None. Raises what reading raises."""
         if packet:
-            packet.opaque = packet.dts if packet.pts is None else packet.pts
+            packet.opaque = self.video.stamp(packet)
         try:
             frames = self.context.decode(packet)
         except MemoryError:
@@ -89,14 +91,14 @@ class Frames:
             return False
         return is_key(frame) or self.context.codec.name in INTRA or not self._all_marked()
 
-    def time(self, frame: VideoFrame) -> float | None:
+    def time(self, frame: VideoFrame, stamp: object = None) -> float | None:
         """Seconds into the film, by the picture's own packet: decoders guess, where they begin in the middle.
 
-        In AVI a packet has only the time when it is decoded, to which a decoder would add its delay.
+        `stamp` is another time than the packet's, in the stream's units.
         """
-        base = self.video.stream.time_base
-        if base and isinstance(frame.opaque, int):
-            return float(frame.opaque * base) + self.video.offset
+        base, stamp = self.video.stream.time_base, frame.opaque if stamp is None else stamp
+        if base and isinstance(stamp, int):
+            return float(stamp * base) + self.video.offset
         return None if frame.time is None else frame.time + self.video.offset
 
     def _all_marked(self) -> bool:

@@ -13,6 +13,16 @@ def durations_differ(stated: float, found: float, what: str = "header") -> str:
     return f"The file's {what} states a duration of {clock(stated)}, but its samples last {clock(found)}."
 
 
+def rates_differ(of_stream: float, of_file: float) -> str:
+    """An AVI states two frame rates."""
+    return f"The file states two frame rates: {of_stream:.5g} in the video stream and {of_file:.5g} in the main header."
+
+
+def no_index() -> str:
+    """An AVI without an index, too large to look at every chunk."""
+    return "The file has no usable index; its duration and number of frames are those that its header states."
+
+
 def duration_unchecked(seconds: float | None) -> str:
     """Not every fragment was looked at, and those that were do not tell how long the film is."""
     if seconds is None:

@@ -68,18 +68,21 @@ def shots(
     video.file.onward = most is None
     context.flags |= Flags.output_corrupt if damaged else 0
     begun = packet.is_discard or damaged  # else there is no picture before one that needs no other
-    beginning, base, count = place is None, None, 0
+    beginning, shown = place is None, 0
+    decoded: list[int] = []  # when the packets since the first shown picture are decoded: AVI has no other times
     try:
         for each in _packets(frames, packet, budget, most):
+            if each and (stamp := video.stamp(each)) is not None:
+                decoded.append(stamp)
             for frame in frames.decoded(each):
                 begun = begun or is_key(frame) or (beginning and frame.pict_type == PictureType.NONE)
                 if not begun or (frame.is_corrupt and not damaged):
                     continue
-                if base is None:
-                    base = frames.time(frame)
-                step = float(count * (video.stream.time_base or 0))
-                yield Shot(frame, base + step if video.by_packets and base is not None else frames.time(frame))
-                count += 1
+                if not shown and frame.opaque in decoded:
+                    del decoded[: decoded.index(frame.opaque)]
+                time = decoded[shown] if video.by_packets and shown < len(decoded) else frame.opaque
+                shown += 1
+                yield Shot(frame, frames.time(frame, time))
     finally:
         context.flags &= ~Flags.output_corrupt
         video.file.onward = False
@@ -93,6 +96,8 @@ def _first(frames: Frames) -> "Packet[VideoStream] | None":
     entries = video.stream.index_entries
     try:
         frames.seek(entries[0].timestamp if len(entries) else 0)
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         frames.damage = str(error) if len(entries) else ""
     packet = next(_demuxed(frames), None)
@@ -116,6 +121,8 @@ def _demuxed(frames: Frames) -> Iterator["Packet[VideoStream]"]:
         for packet in frames.video.container.demux(frames.video.stream):
             if packet.size:
                 yield packet
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         frames.damage = str(error)
     frames.video.check()

@@ -13,13 +13,14 @@ from video_intake.media.facts import Poster
 from video_intake.media.orientation import UPRIGHT
 
 QUALITY: Final = 3  # FFmpeg's -q:v, 2 (best) to 31: at 1280 px about 100 KB, and no blocks to be seen
+THUMB: Final = (32, 32)  # pixels, at which a picture is looked at
 BLANK_SPREAD: Final = 6.0  # standard deviation of 8-bit luma: noise in a dark room has more, a fade less
 
 
 def spread(frame: VideoFrame) -> float:
     """How much there is to see: the standard deviation of 8-bit luma. Next to nothing is below BLANK_SPREAD."""
     if _has_alpha(frame):
-        frame = _composed(frame, "ITU709")
+        frame = _composed(frame.reformat(*THUMB, "gbrap", interpolation="AREA"))
     return _spread(frame)
 
 
@@ -44,22 +45,30 @@ def upright(frame: VideoFrame, shown: Display, longest: int) -> VideoFrame:
     colors = frame.color_range  # the filters below may lose it
     picture = _whole(frame, shown.crop)
     if _has_alpha(picture):
-        picture = _composed(picture, matrix)
+        deep = max(component.bits for component in picture.format.components) > 8
+        picture = _composed(_scaled(picture, size, "gbrap16le" if deep else "gbrap", matrix, colors))
     if primaries:
-        small = picture.reformat(*size, "rgb48le", interpolation="AREA", src_colorspace=matrix, src_color_range=colors)
+        small = _scaled(picture, size, "rgb48le", matrix, colors)
         steps = (*turn, ("haldclut", "interp=tetrahedral:clut=first"))
         small = filters.picture([small], steps, hdr.table(shown.hdr, primaries))
         return small.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
-    small = picture.reformat(  # one pass scales (averaging areas) and converts
-        *size,
-        "yuvj420p",
-        interpolation="AREA",
-        src_colorspace=None if picture.format.is_rgb else matrix,
-        src_color_range=colors,
-        dst_colorspace="ITU601",
-        dst_color_range="JPEG",
-    )
+    small = _scaled(picture, size, "yuvj420p", matrix, colors, to_jpeg=True)
     return filters.picture([small], turn) if turn else small
+
+
+def _scaled(
+    frame: VideoFrame, size: tuple[int, int], pixel_format: str, matrix: str, colors: int, *, to_jpeg: bool = False
+) -> VideoFrame:
+    """In one pass of the scaler, which averages areas; `colors` is the range of the frame's."""
+    return frame.reformat(
+        *size,
+        pixel_format,
+        interpolation="AREA",
+        src_colorspace=None if frame.format.is_rgb else matrix,
+        src_color_range=None if frame.format.is_rgb else colors,
+        dst_colorspace="ITU601" if to_jpeg else None,
+        dst_color_range="JPEG" if to_jpeg else None,
+    )
 
 
 def jpeg(frame: VideoFrame) -> bytes:
@@ -74,7 +83,7 @@ def jpeg(frame: VideoFrame) -> bytes:
 
 
 def _spread(frame: VideoFrame) -> float:
-    gray = frame.reformat(32, 32, "gray", interpolation="AREA")
+    gray = frame.reformat(*THUMB, "gray", interpolation="AREA")
     line, luma = gray.planes[0].line_size, bytes(gray.planes[0])
     values = [value for row in range(32) for value in luma[row * line : row * line + 32]]
     mean = sum(values) / len(values)
@@ -100,13 +109,11 @@ def _has_alpha(frame: VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
-def _composed(frame: VideoFrame, matrix: str) -> VideoFrame:
-    """A picture with transparent parts over black, as players show it.
+def _composed(frame: VideoFrame) -> VideoFrame:
+    """A small picture (gbrap) with its transparent parts over black, as players show it.
 
     One that is transparent everywhere is shown as if it were not: some programs leave that channel empty.
     """
-    deep = max(component.bits for component in frame.format.components) > 8
-    with_alpha, without = ("gbrap16le", "gbrp16le") if deep else ("gbrap", "gbrp")
-    straight = frame.reformat(format=with_alpha, src_colorspace=None if frame.format.is_rgb else matrix)
-    seen = filters.picture([straight], [("premultiply", "inplace=1")]).reformat(format=without)
-    return seen if _spread(seen) >= BLANK_SPREAD else straight.reformat(format=without)
+    opaque = frame.format.name.replace("gbrap", "gbrp")
+    seen = filters.picture([frame], [("premultiply", "inplace=1")]).reformat(format=opaque)
+    return seen if _spread(seen) >= BLANK_SPREAD else frame.reformat(format=opaque)

@@ -11,8 +11,8 @@ from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
 from video_intake.media.display import Display
+from video_intake.media.extent import Extent
 from video_intake.media.facts import Audio, Chapter, Container, Video
-from video_intake.media.fragmented import Film
 from video_intake.media.isobmff import Layout
 
 MAX_CHAPTERS: Final = 100  # a film has thirty; the result document also travels as a message of 256 KB
@@ -45,14 +45,11 @@ def of_container(
     )
 
 
-def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, film: Film | None) -> Video:
+def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, extent: Extent) -> Video:
     """Facts of a track; `frame` is a decoded one, which knows what only the bit stream says."""
     context = stream.codec_context
     width, height = shown.shown(frame.width, frame.height)
-    rate: Fraction | AVRational | None = stream.average_rate or stream.guessed_rate
-    frames: int | None = stream.frames
-    if film and (line := film.timelines.get(stream.id)):
-        rate, frames = line.rate, line.samples if film.whole else None
+    rate: Fraction | AVRational | None = extent.rate or stream.average_rate or stream.guessed_rate
     return Video(
         codec=context.codec.canonical_name,
         profile=context.profile,
@@ -65,7 +62,7 @@ def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, film: Film 
         rotation=shown.turned.rotation,
         mirrored=shown.turned.mirrored,
         frame_rate=f"{rate.numerator}/{rate.denominator}" if rate and rate.denominator else None,
-        frames=frames or None,
+        frames=extent.frames or None,
         pixel_format=frame.format.name,
         bit_depth=max(component.bits for component in frame.format.components),
         color_transfer=_transfer_name(shown.transfer),

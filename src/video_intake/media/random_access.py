@@ -56,9 +56,9 @@ def from_sidx(reader: RangeReader, index: Box, depth: int = 0) -> Claim | None:
         return None
     (scale,) = struct.unpack_from(">I", content, 8)
     offset, count = struct.unpack_from(">Q2xH" if wide else ">I2xH", content, 20 if wide else 16)
-    entries = list(struct.iter_unpack(">II4x", content[table:][: 12 * count]))
-    if not entries or len(entries) < count:
+    if not count or len(content) < table + 12 * count:
         return None
+    entries = struct.iter_unpack(">II4x", content[table : table + 12 * count])
     at, lasting = index.end + offset, 0
     starts: list[int] = []
     for size, duration in entries:

@@ -5,10 +5,9 @@ from collections.abc import Iterable
 import av
 from av.audio.stream import AudioStream
 
-from video_intake.media import display, durations, notes, poster, probe, sheet
-from video_intake.media.container import Opened
+from video_intake.media import display, notes, poster, probe, sheet
+from video_intake.media.extent import Extent
 from video_intake.media.facts import Inspection
-from video_intake.media.fragmented import Film
 from video_intake.media.isobmff import Layout
 from video_intake.media.key_frames import Frames, Shot
 from video_intake.media.verdicts import Rejected
@@ -18,7 +17,7 @@ def of(
     frames: Frames,
     shot: Shot,
     layout: Layout | None,
-    film: Film | None,
+    extent: Extent,
     edge: int,
     storyboard: bool,
     said: Iterable[str],
@@ -27,10 +26,11 @@ def of(
     video = frames.video
     stream, warnings = video.stream, [warning for warning in said if warning]
     shown = display.of(stream, shot.frame)
-    duration, more = _duration(video, layout, film)
-    warnings += more
-    whole = probe.of_container(video.container, video.reader.size, layout, duration, video.tracks)
-    seen = probe.of_video(stream, shot.frame, shown, film)
+    warnings += extent.warnings
+    if layout and any(track.external and track.handler == b"soun" for track in layout.movie.tracks):
+        warnings.append(notes.sound_elsewhere())
+    whole = probe.of_container(video.container, video.reader.size, layout, extent.seconds, video.tracks)
+    seen = probe.of_video(stream, shot.frame, shown, extent)
     picture, tiles = None, None
     try:
         picture = poster.make(shot.frame, shown, edge, shot.time)
@@ -49,19 +49,3 @@ def of(
         storyboard=tiles,
         warnings=notes.bounded(warnings),
     )
-
-
-def _duration(video: Opened, layout: Layout | None, film: Film | None) -> tuple[float | None, list[str]]:
-    """Seconds that the film lasts, and warnings about that and about what else the file holds."""
-    if layout is None:
-        return (video.container.duration or 0) / av.time_base or None, []
-    if any(track.external and track.handler == b"soun" for track in layout.movie.tracks):
-        warnings = [notes.sound_elsewhere()]
-    else:
-        warnings = []
-    if film is None:
-        seconds, more = durations.of_movie(layout.movie)
-        return seconds, warnings + more
-    seconds, more = durations.of_fragments(layout.movie, film)
-    junk = [notes.junk(end - start, end == video.reader.size) for start, end in film.junk]
-    return seconds, warnings + more + junk
