@@ -65,7 +65,8 @@ def damaged_index(content: bytes, chance: Random) -> Told:
     first = chance.randrange(len(entries))
     last = min(first + chance.choice((1, 5, len(entries))), len(entries))
     noise = chance.randbytes(16 * (last - first))
-    return Told(content[: start + 8 + 16 * first] + noise + content[start + 8 + 16 * last : end] + content[end:])
+    content = content[: start + 8 + 16 * first] + noise + content[start + 8 + 16 * last : end] + content[end:]
+    return Told(content, noticed_afar=False)
 
 
 def absolute_index(content: bytes, _: Random) -> Told:

@@ -19,8 +19,7 @@ class Told:
     content: bytes
     verdicts: frozenset[str] = frozenset({"success"})
     warned: bool | None = None  # whether there must, or must not, be a warning
-    rated: bool = True  # whether the times of the frames are still the film's own
-    sound: bool = True  # the duration is that of the film, and not longer
+    noticed_afar: bool = True  # whether it can be noticed without looking at all of the file
 
 
 type Lie = Callable[[bytes, Random], Told | None]

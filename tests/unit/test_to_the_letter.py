@@ -239,7 +239,7 @@ def test_a_wrong_name_is_told(inspection):
 
 def test_a_rejection_says_its_reason_and_its_sentence():
     assert str(verdicts.unsupported_codec(codec="zzz9")) == (
-        "unsupported-codec: The video is encoded as zzz9, for which there is no decoder."
+        "unsupported-codec: The video is encoded as zzz9, which cannot be decoded here."
     )
 
 

@@ -16,6 +16,7 @@ from video_intake.media.virtual_file import VirtualFile
 MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx)")
 FOUND: Final = re.compile(rb"(?:[0-9]{2}(?:d[cb]|wb|pc|tx)|ix[0-9]{2}|JUNK|LIST|idx1|RIFF)")
 KEY: Final = 0x10  # of an entry's flags
+COVERED: Final = 0.95  # of the media data, that a whole index lists; the rest fills up sectors
 MAX_OFFSET: Final = 0xFFFFFFFF
 
 
@@ -100,19 +101,23 @@ def _is_right(reader: RangeReader, base: int, entry: tuple[bytes, int, int, int]
     """Whether the chunk is where an entry has it; None where nobody knows without fetching it."""
     kind, _, offset, size = entry
     there = reader.cached(base + offset, 8)
-    return there == struct.pack("<4sI", kind, size) if len(there) == 8 else base + offset + size > reader.size and None
+    if len(there) == 8:
+        return there == struct.pack("<4sI", kind, size)
+    return None if base + offset + size <= reader.size else False
 
 
 def rebuilt(reader: RangeReader, avi: Avi, media: Media | None) -> VirtualFile | None:
     """The file with its headers, one list of media data, and after it an index of the chunks that are there.
 
-    They are those of `media`, or else those that the file's own index lists; None where neither is known.
+    They are those of `media`, or else those that the file's own index lists, if they are most of the media data.
     """
     chunks, known = listed(reader, avi)
     if media:
         chunks = list(media.chunks)
     size = reader.size - avi.data
-    if not chunks or reader.size > MAX_OFFSET:
+    ends = min(avi.index.start if avi.index else avi.movi.end, reader.size)
+    covered = sum(8 + chunk.size for chunk in chunks)
+    if not chunks or reader.size > MAX_OFFSET or (media is None and covered < COVERED * (ends - avi.data)):
         return None
     otherwise = 0 if known else KEY
     entries = b"".join(

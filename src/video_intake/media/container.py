@@ -80,10 +80,12 @@ def opened(
     *,
     offset: float = 0.0,
     proven: bool = False,
+    codec: str = "",
 ) -> Iterator[Opened]:
     """Opens the file by the named `demuxer`: a playlist or another container must never choose its own and open URLs.
 
-    `proven` says that the file is known to be whole, so that its index need not be asked.
+    `proven` says that the file is known to be whole, so that its index need not be asked, and `codec` how the pictures
+    are coded, where that is not in the movie.
     Raises Rejected: audio-only, no-frames, truncated, unsupported-codec, too-large-to-decode, and undecodable for
     whatever FFmpeg reports meanwhile; what reading raises comes out as it is.
     """
@@ -94,7 +96,7 @@ def opened(
         file.opening = bool(movie and movie.described())
         with av.open(file, "r", format=demuxer, options=options, buffer_size=BUFFER) as container:
             file.opening = False
-            stream, tracks = _pictures(container, movie)
+            stream, tracks = _pictures(container, movie, codec)
             if not proven:
                 _check_whole(container, reader, movie)
             _check_size(stream, movie, max_pixels)
@@ -145,7 +147,7 @@ def _free(file: VirtualFile, start: int, end: int) -> None:
         file.hide(start, start + len(header), header)
 
 
-def _pictures(container: InputContainer, movie: Movie | None) -> tuple[VideoStream, int]:
+def _pictures(container: InputContainer, movie: Movie | None, codec: str) -> tuple[VideoStream, int]:
     tracks = [stream for stream in container.streams.video if not stream.disposition & COVER]
     if not tracks:
         if container.streams.audio:
@@ -154,7 +156,7 @@ def _pictures(container: InputContainer, movie: Movie | None) -> tuple[VideoStre
         raise verdicts.no_frames(frames=0) if "vide" in kinds else verdicts.no_video_track(", ".join(kinds))
     stream = next((track for track in tracks if track.disposition & Disposition.default), tracks[0])
     if stream.codec_context is None:
-        raise verdicts.unsupported_codec(_codec_name(movie))
+        raise verdicts.unsupported_codec(_codec_name(movie) or codec or "an unknown format")
     return stream, len(tracks)
 
 
@@ -197,4 +199,4 @@ def _prepare(container: InputContainer, stream: VideoStream, max_pixels: int) ->
 
 def _codec_name(movie: Movie | None) -> str:
     codecs = [code for track in movie.tracks if track.handler == b"vide" for code in track.codecs] if movie else []
-    return codecs[0].decode("latin-1").strip() if codecs else "an unknown codec"
+    return codecs[0].decode("latin-1").strip() if codecs else ""

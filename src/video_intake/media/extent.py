@@ -4,7 +4,7 @@ The duration is the one that the film's header states, which players show, where
 agree; else theirs, with a warning.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
@@ -26,6 +26,7 @@ class Extent:
     rate: Fraction | None = None  # frames a second, the mean
     bytes: int | None = None  # of the pictures alone
     lasting: float | None = None  # seconds, of the pictures alone
+    sound: Mapping[int, int] = field(default_factory=dict)  # bits per second of other tracks, by their numbers
     warnings: list[str] = field(default_factory=list)
 
 
@@ -47,9 +48,14 @@ def of_movie(movie: Movie, track: int) -> Extent:
     own = next((each for each in movie.tracks if each.id == track), None)
     if own is None or not own.scale or not own.lasting:
         return Extent(seconds or None, warnings=warnings)
+    sound = {
+        each.id: int(each.bytes * 8 * each.scale / each.lasting)
+        for each in movie.tracks
+        if each.bytes and each.lasting and each.scale
+    }
     if own.claimed and differ(own.claimed / own.scale, own.lasting / own.scale):
         warnings.append(notes.durations_differ(own.claimed / own.scale, own.lasting / own.scale, "video track"))
-    return Extent(seconds or None, own.samples, None, own.bytes, own.lasting / own.scale, warnings)
+    return Extent(seconds or None, own.samples, None, own.bytes, own.lasting / own.scale, sound, warnings)
 
 
 def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
@@ -71,7 +77,8 @@ def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
         return Extent(seconds, warnings=warnings)
     if not film.whole:
         return Extent(seconds, rate=own.rate, warnings=warnings)
-    return Extent(seconds, own.samples, own.rate, own.bytes, own.seconds, warnings)
+    sound = {number: int(line.bytes * 8 / line.seconds) for number, line in film.timelines.items() if line.seconds}
+    return Extent(seconds, own.samples, own.rate, own.bytes, own.seconds, sound, warnings)
 
 
 def _gaps(of_tracks: Iterable[float]) -> float:

@@ -62,7 +62,7 @@ def _film(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> Fi
         if track.id not in lines and (line := timeline.of(track, runs, fragments.whole)):
             lines[track.id] = line
     begins = min((line.begins for line in lines.values()), default=0.0)
-    ends = [line.begins + line.seconds for line in lines.values() if line.seconds is not None]
+    ends = _ends(lines, layout, fragments)
     return Film(
         lines,
         begins,
@@ -71,6 +71,22 @@ def _film(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> Fi
         fragments.claim.seconds if fragments.claim else None,
         tuple(fragments.ending.junk) if fragments.ending else (),
     )
+
+
+def _ends(lines: dict[int, Timeline], layout: Layout, fragments: Fragments) -> list[float]:
+    """When the tracks end, as far as that is known; nothing where it is not known of the pictures.
+
+    Of a track that does not appear in the last fragments only the beginning was seen.
+    """
+    ending = [] if fragments.whole else fragments.ending.fragments if fragments.ending else []
+    present = {run.track for part in ending for run in fragments.runs(part)}
+    known = {
+        number: line.begins + line.seconds
+        for number, line in lines.items()
+        if line.seconds is not None and (fragments.whole or number in present)
+    }
+    video = {track.id for track in layout.movie.tracks if track.handler == b"vide"} & lines.keys()
+    return list(known.values()) if video <= known.keys() else []
 
 
 def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> None:

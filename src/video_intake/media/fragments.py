@@ -161,7 +161,7 @@ class Fragments:
     def _finish(self, start: int) -> None:
         walk = Walk(self._reader, start)
         walk.all(2 * FEW)
-        if walk.ended:
+        if walk.ended and walk.fragments and (start, walk.fragments[0].moof.start) not in walk.junk:
             self.last = walk
 
     def _from_end(self) -> bool:

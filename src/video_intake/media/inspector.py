@@ -1,14 +1,14 @@
 """What a file is and what it looks like: technical facts and a poster, or the reason why there is none."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from video_intake.media import (
     avi,
-    choice,
+    choices,
     container,
     extent,
     fragmented,
@@ -19,6 +19,7 @@ from video_intake.media import (
     storyboard,
     verdicts,
 )
+from video_intake.media.choices import Choice
 from video_intake.media.container import opened
 from video_intake.media.facts import Inspection
 from video_intake.media.fragmented import Film
@@ -65,7 +66,7 @@ def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
     head = reader.peek(0, 4096)
     demuxer = signatures.container(head)
     if demuxer is None:
-        raise verdicts.not_a_video(signatures.describe(head), firstBytes=head[:16].hex(" "))
+        raise signatures.rejection(reader, head)
     if demuxer == signatures.AVI:
         return _avi(reader, limits)
     layout = isobmff.scan(reader)
@@ -86,11 +87,11 @@ def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
 
 def _avi(reader: RangeReader, limits: Limits) -> Inspection:
     scanned = avi.scan(reader, limits.max_pixels)
-    with avi.video(reader, scanned, limits.max_pixels) as video:
-        amount = avi.extent(video, scanned)
+    with avi.video(reader, scanned, limits.max_pixels) as (video, indexed):
+        amount = avi.extent(video, scanned, indexed)
         frames = Frames(video)
-        shot, warning = choice.any_picture(frames, POSTER_AT)
-        return report.of(frames, shot, None, amount, limits.poster_edge, limits.storyboard, [warning])
+        choice = choices.any_picture(frames, POSTER_AT)
+        return report.of(frames, choice, None, amount, limits.poster_edge, limits.storyboard)
 
 
 def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
@@ -98,30 +99,31 @@ def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
     file = container.indexed(reader, layout)
     with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels) as video:
         frames = Frames(video)
-        shot, warning = choice.any_picture(frames, POSTER_AT)
+        choice = choices.any_picture(frames, POSTER_AT)
         amount = extent.of_movie(layout.movie, video.stream.id)
-        return report.of(frames, shot, layout, amount, limits.poster_edge, limits.storyboard, [warning])
+        return report.of(frames, choice, layout, amount, limits.poster_edge, limits.storyboard)
 
 
 def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limits: Limits) -> Inspection:
     """A file in fragments: FFmpeg is shown few of them, and more only where these have no picture to show."""
     early = _visit(reader, layout, fragments, limits) if fragments.few else None
 
-    def look(places: Sequence[float], at_last: bool) -> Inspection | None:
+    def look(places: Sequence[float], choose: Callable[[Frames, Sequence[float]], Choice | None]) -> Inspection | None:
         wanted = (*places, *storyboard.PLACES) if limits.storyboard else places
         film = fragmented.chosen(reader, layout, fragments, wanted)
         file, offset = fragmented.shown(reader, layout, film)
         with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels, offset=offset) as video:
             frames = Frames(video)
-            shot, warning = early, ""
-            if shot is None and at_last:
-                shot, warning = choice.any_picture(frames, places)
-            elif shot is None and not (shot := choice.marked(frames, places)):
+            choice = Choice(early) if early else choose(frames, places)
+            if choice is None:
                 return None
             amount = extent.of_fragments(layout.movie, film, video.stream.id, reader.size)
-            return report.of(frames, shot, layout, amount, limits.poster_edge, limits.storyboard, [warning])
+            return report.of(frames, choice, layout, amount, limits.poster_edge, limits.storyboard)
 
-    found = look(POSTER_AT[:1], at_last=False) or look(POSTER_AT, at_last=True)
+    found = look(POSTER_AT[:1], choices.marked)
+    if found is None and not fragments.whole and not (found := look(POSTER_AT, choices.clear)):
+        fragments.visit_all()
+    found = found or look(POSTER_AT, choices.any_picture)
     assert found  # or it would have raised
     return found
 
@@ -145,6 +147,7 @@ def _early_shot(reader: RangeReader, layout: Layout, fragments: Fragments, limit
     file, offset = fragmented.shown(reader, layout, film)
     try:
         with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels, offset=offset) as video:
-            return choice.marked(Frames(video), POSTER_AT[:1])
+            choice = choices.marked(Frames(video), POSTER_AT[:1])
+            return choice.shot if choice else None
     except Rejected:
         return None  # if it is the file's fault, all of it will show that

@@ -1,22 +1,43 @@
 """Facts of an opened file, read through PyAV."""
 
+import sys
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from fractions import Fraction
 from typing import Final
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.rational import AVRational
+from av.sidedata.sidedata import SideData, Type
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorTrc
 from av.video.stream import VideoStream
 
+from video_intake.media import tags
 from video_intake.media.display import Display
 from video_intake.media.extent import Extent
-from video_intake.media.facts import Audio, Chapter, Container, Video
+from video_intake.media.facts import Audio, Container, Video
 from video_intake.media.isobmff import Layout
 
-MAX_CHAPTERS: Final = 100  # a film has thirty; the result document also travels as a message of 256 KB
-MAX_TITLE: Final = 200  # characters
+MAX_AUDIO: Final = 32  # tracks that are described; a film in all languages has as many
+
+# Names as ffprobe has them, where PyAV has numbers or bytes (AVColorSpace, AVStereo3D, AVSphericalMapping)
+MATRICES: Final = {
+    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
+    10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2",
+    16: "ycgco-re", 17: "ycgco-ro",
+}  # fmt: skip
+RANGES: Final = {1: "tv", 2: "pc"}
+FIELDS: Final = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}
+STEREO: Final = (
+    None, "side by side", "top and bottom", "frame alternate", "checkerboard",
+    "side by side (quincunx subsampling)", "interleaved lines", "interleaved columns", "unspecified",
+)  # fmt: skip
+SPHERICAL: Final = (
+    "equirectangular", "cubemap", "tiled equirectangular", "half equirectangular", "rectilinear", "fisheye",
+    "parametric immersive",
+)  # fmt: skip
 
 
 def of_container(
@@ -30,18 +51,15 @@ def of_container(
         brand=brand,
         duration=duration and round(duration, 6),
         bit_rate=int(size * 8 / duration) if duration else None,
-        creation_time=_text(opened.metadata.get("creation_time")),
+        creation_time=tags.text(opened.metadata.get("creation_time")),
+        recorded_at=tags.recorded_at(opened.metadata),
+        device_make=tags.first(opened.metadata, tags.MAKE),
+        device_model=tags.first(opened.metadata, tags.MODEL),
         fast_start=layout.fast_start if layout else None,
         fragmented=bool(layout and layout.movie.fragmented),
         video_tracks=video_tracks,
-        chapters=tuple(
-            Chapter(
-                round(float(chapter["start"] * chapter["time_base"]), 3),
-                round(float(chapter["end"] * chapter["time_base"]), 3),
-                _text(chapter["metadata"].get("title", "")[:MAX_TITLE]),
-            )
-            for chapter in opened.chapters()[:MAX_CHAPTERS]
-        ),
+        audio_tracks=len(opened.streams.audio),
+        chapters=tuple(tags.chapters(opened)),
     )
 
 
@@ -63,41 +81,54 @@ def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, extent: Ext
         mirrored=shown.turned.mirrored,
         frame_rate=f"{rate.numerator}/{rate.denominator}" if rate and rate.denominator else None,
         frames=extent.frames or None,
+        bit_rate=int(extent.bytes * 8 / extent.lasting) if extent.bytes and extent.lasting else None,
+        field_order=FIELDS.get(context.field_order, "interlaced") if frame.interlaced_frame else "progressive",
         pixel_format=frame.format.name,
         bit_depth=max(component.bits for component in frame.format.components),
-        color_transfer=_transfer_name(shown.transfer),
+        color_range=RANGES.get(frame.color_range),
+        color_primaries=_name(ColorPrimaries, frame.color_primaries),
+        color_transfer=_name(ColorTrc, shown.transfer),
+        color_matrix=MATRICES.get(frame.colorspace) if frame.colorspace or frame.format.is_rgb else None,
         hdr=shown.hdr,
         dolby_vision_profile=shown.dolby_vision,
+        stereo=_listed(STEREO, context.coded_side_data.get("stereo_3d") or _bytes(frame, Type.STEREO3D)),
+        spherical=_listed(SPHERICAL, context.coded_side_data.get("spherical") or _bytes(frame, Type.SPHERICAL)),
     )
 
 
-def of_audio(stream: AudioStream) -> Audio:
-    """Facts of a track, which may be in a codec that cannot be decoded: it needs not be."""
+def of_audio(stream: AudioStream, rates: Mapping[int, int]) -> Audio:
+    """Facts of a track, which may be in a codec that cannot be decoded: it needs not be.
+
+    `rates` has the bits per second of tracks by their numbers, as far as they were counted.
+    """
     context = stream.codec_context
     if context is None:
-        return Audio("unknown", None, None, None, _language(stream.language))
+        return Audio("unknown", None, None, None, rates.get(stream.id), tags.language(stream.language))
+    counted = None if context.codec.canonical_name.startswith("pcm") else rates.get(stream.id)
     return Audio(
         codec=context.codec.canonical_name,
         channels=context.channels or None,
-        channel_layout=context.layout.name if context.channels else None,
+        channel_layout=tags.text(context.layout.name) if context.channels else None,
         sample_rate=context.sample_rate or None,
-        language=_language(stream.language),
+        bit_rate=counted or context.bit_rate or None,
+        language=tags.language(stream.language),
     )
 
 
-def _transfer_name(transfer: int) -> str | None:
-    if transfer in (0, ColorTrc.UNSPECIFIED):
-        return None
+def _name(names: type[IntEnum], number: int) -> str | None:
+    """The name that the standard (ITU-T H.273) has for a number; None where it is reserved or says nothing."""
     try:
-        return ColorTrc(transfer).name.lower().replace("_", "-")
+        name = names(number).name
     except ValueError:
-        return None  # a reserved value of the standard (ITU-T H.273)
+        return None
+    return None if name == "UNSPECIFIED" else name.lower().replace("_", "-")
 
 
-def _language(code: str | None) -> str | None:
-    return None if code in (None, "", "und") else _text(code)
+def _listed(names: Sequence[str | None], data: bytes | SideData | None) -> str | None:
+    """The name for the number with which a structure of FFmpeg begins."""
+    number = int.from_bytes(bytes(data)[:4], sys.byteorder) if data else len(names)
+    return names[number] if number < len(names) else None
 
 
-def _text(value: str | None) -> str | None:
-    """Text of the file, which may be in any encoding: PyAV marks what is no UTF-8 by surrogates."""
-    return value.encode("utf-8", "replace").decode().strip() if value else None
+def _bytes(frame: VideoFrame, kind: Type) -> SideData | None:
+    return frame.side_data.get(kind)

@@ -1,30 +1,28 @@
 """All that is reported of one opened file: facts, poster, storyboard, warnings."""
 
-from collections.abc import Iterable
-
 import av
 from av.audio.stream import AudioStream
 
 from video_intake.media import display, notes, poster, probe, sheet
+from video_intake.media.choices import Choice
 from video_intake.media.extent import Extent
 from video_intake.media.facts import Inspection
 from video_intake.media.isobmff import Layout
-from video_intake.media.key_frames import Frames, Shot
+from video_intake.media.key_frames import Frames
 from video_intake.media.verdicts import Rejected
 
 
 def of(
     frames: Frames,
-    shot: Shot,
+    choice: Choice,
     layout: Layout | None,
     extent: Extent,
     edge: int,
     storyboard: bool,
-    said: Iterable[str],
 ) -> Inspection:
-    """The facts of the file, `shot` being the poster. `said` are warnings (or "") that were noticed on the way."""
-    video = frames.video
-    stream, warnings = video.stream, [warning for warning in said if warning]
+    """The facts of the file, with the poster that was chosen and, if asked for, a storyboard."""
+    video, shot = frames.video, choice.shot
+    stream, warnings = video.stream, [choice.warning]
     shown = display.of(stream, shot.frame)
     warnings += extent.warnings
     if layout and any(track.external and track.handler == b"soun" for track in layout.movie.tracks):
@@ -44,7 +42,11 @@ def of(
     return Inspection(
         container=whole,
         video=seen,
-        audio=tuple(probe.of_audio(track) for track in video.container.streams.audio if isinstance(track, AudioStream)),
+        audio=tuple(
+            probe.of_audio(track, extent.sound)
+            for track in video.container.streams.audio[: probe.MAX_AUDIO]
+            if isinstance(track, AudioStream)
+        ),
         poster=picture,
         storyboard=tiles,
         warnings=notes.bounded(warnings),

@@ -19,6 +19,10 @@ SEARCHED: Final = 8 << 20  # for the media data, where chunks do not lead to the
 HEADERS: Final = 1 << 20  # of headers that are read: each stream has some 5 KB
 NAME: Final = re.compile(rb"[\x20-\x7E]{4}")
 MOVI: Final = re.compile(rb"LIST....movi", re.DOTALL)
+ENTRIES: Final = re.compile(
+    rb"[0-9]{2}(?:d[cb]|wb)[\0-\x7F]\0{2}.{9}", re.DOTALL
+)  # of an idx1: name, flags, offset, size
+INDEX: Final = 16 << 20  # of an idx1: a million entries
 MAX_STREAMS: Final = 100  # as many as a chunk can name
 
 
@@ -71,9 +75,10 @@ class Avi:
         return self.movi.start + 12
 
     @property
-    def video(self) -> int | None:
-        """The number of the first stream of pictures."""
-        return next((number for number, stream in enumerate(self.streams) if stream.kind == b"vids"), None)
+    def codec(self) -> str:
+        """The four-character code of the first stream of pictures."""
+        codes = (stream.codec for stream in self.streams if stream.kind == b"vids")
+        return next(codes, b"").decode("latin-1").strip()
 
 
 def scan(reader: RangeReader) -> Avi:
@@ -93,7 +98,7 @@ def scan(reader: RangeReader) -> Avi:
     (microseconds,) = struct.unpack("<I", content[avih + 8 : avih + 12].ljust(4, b"\0")) if avih >= 0 else (0,)
     index = None
     if movi.end > reader.size or movi.size in UNKNOWN:
-        index = _index_at_end(reader, movi)
+        index = index_at_end(reader, movi)
         if index is None and movi.size not in UNKNOWN:
             raise verdicts.truncated(reader.size, box="movi", boxEnd=movi.end)
     return Avi(streams, microseconds, tuple(headers), movi, irregular, index)
@@ -137,18 +142,31 @@ def _movi(reader: RangeReader, headers: list[Chunk]) -> tuple[Chunk, bool]:
     raise verdicts.truncated(reader.size, detail="there is no media data (movi)")
 
 
-def _index_at_end(reader: RangeReader, movi: Chunk) -> Chunk | None:
-    """The idx1 in what was fetched of the end, proven by its entries: all but a few name chunks of a stream."""
+def index_at_end(reader: RangeReader, movi: Chunk) -> Chunk | None:
+    """The idx1 at the end of the file, by its name before what look like its entries.
+
+    For files whose list of media data does not lead to it. Where the end that was fetched is full of such entries, more
+    of it is fetched.
+    """
     tail = reader.fetched_end()
+    while not (found := _named_index(reader, tail, movi)) and len(ENTRIES.findall(tail)) * 32 > len(tail):
+        start = max(reader.size - 4 * len(tail), movi.start)
+        if len(tail) >= INDEX or start >= reader.size - len(tail):
+            break
+        reader.load([(start, reader.size)])
+        tail = reader.fetched_end()
+    return found
+
+
+def _named_index(reader: RangeReader, tail: bytes, movi: Chunk) -> Chunk | None:
     begin = reader.size - len(tail)
     at = tail.rfind(b"idx1")
     while at >= 0:
         reader.check_time()
         chunk = chunk_at(reader, begin + at)
         if chunk and movi.start < chunk.start and chunk.end <= reader.size and chunk.size >= 16:
-            names = tail[at + 8 :][: min(chunk.size, 1600)][: chunk.size // 16 * 16]
-            kinds = [names[place + 2 : place + 4] for place in range(0, len(names), 16)]
-            if sum(kind in (b"dc", b"db", b"wb") for kind in kinds) * 2 > len(kinds):
+            entries = tail[at + 8 :][: min(chunk.size // 16, 100) * 16]
+            if len(ENTRIES.findall(entries)) * 32 > len(entries):
                 return chunk
         at = tail.rfind(b"idx1", 0, at)
     return None

@@ -7,8 +7,17 @@ from typing import Final
 
 from video_intake.media import key_frames, notes, onward, poster, verdicts
 from video_intake.media.key_frames import Frames, Shot
+from video_intake.media.verdicts import Rejected
 
 CLEAR: Final = 2 * poster.BLANK_SPREAD  # of a picture at which decoding on ends: a fade-in goes on to more
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The picture for the poster, and a warning about it, or none: ""."""
+
+    shot: Shot
+    warning: str = ""
 
 
 @dataclass
@@ -26,30 +35,40 @@ class Best:
         return spread
 
 
-def marked(frames: Frames, places: Iterable[float]) -> Shot | None:
+def marked(frames: Frames, places: Sequence[float]) -> Choice | None:
     """The first marked key frame near one of the places with something to see; None where there is none."""
-    return _marked(frames, places, Best())
+    shot = _marked(frames, places, Best())
+    return Choice(shot) if shot else None
 
 
-def any_picture(frames: Frames, places: Sequence[float]) -> tuple[Shot, str]:
-    """A picture for the poster, with a warning about it, or none: "".
+def clear(frames: Frames, places: Sequence[float]) -> Choice | None:
+    """As any_picture, but None where it shows nothing, or there is none."""
+    try:
+        found = any_picture(frames, places)
+    except Rejected:
+        return None
+    return None if poster.spread(found.shot.frame) < poster.BLANK_SPREAD else found
+
+
+def any_picture(frames: Frames, places: Sequence[float]) -> Choice:
+    """A picture for the poster.
 
     Marked key frames come first; then what follows them, then what follows the first sample of all.
     Raises Rejected where not a single picture comes out: no-frames or undecodable; and what reading raises.
     """
     best = Best()
     if shot := _marked(frames, places, best):
-        return shot, ""
+        return Choice(shot)
     budget = onward.Budget.of(frames.video.reader)
     if best.shot:  # key frames are where they are said to be, and blank
         _look_on(frames, places, budget, best)
-        return best.shot, ""
+        return Choice(best.shot)
     for found in _everywhere(frames, places[0], budget):
         _look(found, best)
         if best.shot:
-            return best.shot, ""
+            return Choice(best.shot)
     if last := next(iter(deque(onward.shots(frames, None, "DEFAULT", budget.part(3), damaged=True), 1)), None):
-        return last, notes.refreshed()
+        return Choice(last, notes.refreshed())
     if not frames.packets and not frames.damage:
         raise verdicts.no_frames(frames=frames.video.stream.frames)
     raise verdicts.undecodable(frames.damage or "no picture came out of the decoder")
