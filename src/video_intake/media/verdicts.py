@@ -13,9 +13,7 @@ from typing import Any, Final
 
 MAX_EVIDENCE: Final = 200  # characters of a string in it: names of boxes and codecs are the file's own
 
-UPLOAD_AGAIN: Final = (
-    "Upload it again. If it does not play to its end at its source either, the recording itself was cut off."
-)
+UPLOAD_AGAIN: Final = "Upload it again. If it does not play to its end at its source either, the recording was cut off."
 
 
 class Reason(StrEnum):
