@@ -18,6 +18,7 @@ from tests.support.listener import Listener
 from tools.videos import video
 from video_intake.media import container
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.movie import Movie
 from video_intake.media.verdicts import Rejected
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
@@ -120,6 +121,7 @@ def test_nothing_could_be_opened(canary, listener, monkeypatch):
     """Even if FFmpeg were asked to follow references, there is no protocol left to do it with."""
     following = {"enable_drefs": "1", "use_absolute_path": "1"}
     monkeypatch.setattr(container, "OPTIONS", container.OPTIONS | following)
+    monkeypatch.setattr(Movie, "refers_elsewhere", lambda self: False)  # as a rule FFmpeg does not get to see it
     with pytest.raises(Rejected):
         inspect(File(elsewhere(alias(str(canary.path)))).reader(), Limits())
     assert not canary.opened()
@@ -130,6 +132,7 @@ def test_the_traps_tell(canary, listener, monkeypatch):
     assert not canary.opened()
     loose = {"enable_drefs": "1", "use_absolute_path": "1", "protocol_whitelist": "file"}
     monkeypatch.setattr(container, "OPTIONS", container.OPTIONS | loose)
+    monkeypatch.setattr(Movie, "refers_elsewhere", lambda self: False)
     with pytest.raises(Rejected):
         inspect(File(elsewhere(alias(str(canary.path)))).reader(), Limits())
     assert canary.opened()
