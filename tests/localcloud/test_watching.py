@@ -6,7 +6,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from tools.localcloud import insights, metric_math
+from tools.localcloud.cloudwatch import insights, metric_math
 
 from .conftest import wait_for
 
@@ -163,6 +163,21 @@ def test_a_query_that_would_be_answered_otherwise_is_refused(deployed, query):
         deployed.client("logs").start_query(
             logGroupName=deployed.outputs["Log"], queryString=query, startTime=0, endTime=int(time.time())
         )
+
+
+@pytest.mark.parametrize("pattern", ['{ $.key = "a" }', "?START ?END", "-START", '"START" END', "%ST.*%", "[a, b]"])
+def test_a_filter_that_would_let_everything_through_is_refused(deployed, pattern):
+    with pytest.raises(ClientError, match="InvalidParameterException"):
+        deployed.client("logs").filter_log_events(logGroupName=deployed.outputs["Log"], filterPattern=pattern)
+
+
+@pytest.mark.parametrize(("pattern", "found"), [("nothing ever says this", False), ('"INIT_START Runtime"', True)])
+def test_words_and_quoted_terms_are_looked_for(deployed, pattern, found):
+    deployed.upload("logged.mp4")
+    deployed.result("logged.mp4")
+    log = deployed.client("logs").filter_log_events(logGroupName=deployed.outputs["Log"], filterPattern=pattern)
+    assert bool(log["events"]) == found
+    assert all("INIT_START" in event["message"] for event in log["events"])
 
 
 def test_saved_queries_are_kept_changed_and_deleted(deployed):

@@ -455,12 +455,6 @@ def stop_and_go_on(stage: Stage) -> Iterator[int | None]:
     assert stage.intake.outcome(meanwhile)["status"] == "success"
 
 
-@scene("Ten times the load")
-def ten_times(stage: Stage) -> Iterator[int | None]:
-    yield
-    assert '"UnreservedConcurrentExecutions": 1000' in stage.printed[0]
-
-
 @scene("A thousand times the load")
 def a_thousand_times(stage: Stage) -> Iterator[int | None]:
     yield

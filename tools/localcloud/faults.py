@@ -7,7 +7,7 @@ AWS has no such interface. It lies under /_localcloud/, where no AWS request can
     POST   /_localcloud/faults  one more rule: a JSON object with the fields of Rule
     DELETE /_localcloud/faults  the world is well again
     POST   /_localcloud/clock   {"seconds": 60}: for events that wait, and for metrics, so much time has passed
-    POST   /_localcloud/stack   puts a stack into a state: see `stack_states`
+    POST   /_localcloud/stack   puts a stack into a state: see `cloudformation.states`
 
 A call is one call of the SDK, however often the SDK tries it; `number` counts them within an invocation.
 """
@@ -23,15 +23,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
-from tools.localcloud import calls, stack_states
-
-if TYPE_CHECKING:
-    from tools.localcloud.alarms import Alarms
-    from tools.localcloud.functions import Lambdas
-    from tools.localcloud.runtime_api import Worker
+from tools.localcloud import calls
+from tools.localcloud.cloudformation import states
+from tools.localcloud.cloudwatch.alarms import Alarms
+from tools.localcloud.lambdas.functions import Lambdas
+from tools.localcloud.lambdas.worker import Worker
 
 PREFIX = "/_localcloud/"
 KINDS = {
@@ -182,7 +181,7 @@ class Faults:
                     self._lambdas.pass_time(float(said["seconds"]))
                     self._alarms.pass_time(float(said["seconds"]))
                 case "POST", "stack":
-                    stack_states.put(**said)
+                    states.put(**said)
                 case _:
                     start_response("404 Not Found", [("Content-Type", "application/json")])
                     return [b"{}"]

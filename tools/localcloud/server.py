@@ -15,11 +15,15 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from tools.localcloud import calls, cloudformation, insights, keys, log_filters, mail, notifications, objects, quotas
+from tools.localcloud import calls, keys, mail
 from tools.localcloud.account import Account
-from tools.localcloud.alarms import Alarms
+from tools.localcloud.cloudformation import api as cloudformation
+from tools.localcloud.cloudwatch import logs_api
+from tools.localcloud.cloudwatch.alarms import Alarms
 from tools.localcloud.faults import PREFIX, Faults
-from tools.localcloud.functions import Lambdas
+from tools.localcloud.lambdas import api as lambdas
+from tools.localcloud.lambdas.functions import Lambdas
+from tools.localcloud.s3 import notifications, objects
 
 HOST = "127.0.0.1"  # nothing here asks who is speaking; no other machine may
 BACKLOG = 512  # a burst of uploads opens its connections all at once
@@ -56,11 +60,9 @@ class Server:
         objects.install(state / "objects")
         notifications.install()
         mail.install(self.mailbox)
-        log_filters.install()
-        quotas.install()
-        insights.install()
+        logs_api.install()
         keys.install()
-        self.lambdas.install()
+        lambdas.install(self.lambdas)
         alarms.install()
         warnings.filterwarnings("ignore", module="moto")  # moto's remarks about objects that nobody closed
         self._application = DomainDispatcherApplication(_application_of)

@@ -11,9 +11,9 @@ from moto.core.responses import EmptyResult
 from moto.moto_api._internal import mock_random
 from moto.s3.models import s3_backends
 
-from tools.localcloud import change_sets, stack_states
 from tools.localcloud.account import Account
-from tools.localcloud.stacks import Stack, StackResources
+from tools.localcloud.cloudformation import change_sets, states
+from tools.localcloud.cloudformation.stacks import Stack, StackResources
 
 
 class CloudFormation(models.CloudFormationBackend):  # type: ignore[misc]  # moto's class is untyped to mypy
@@ -211,4 +211,4 @@ def install(account: Account) -> None:
     responses.CloudFormationResponse.delete_stack = delete_stack
     responses.CloudFormationResponse.list_stack_resources = list_stack_resources
     responses.CloudFormationResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER["DescribeChangeSetOutput.Changes"] = list
-    stack_states.install()
+    states.install()

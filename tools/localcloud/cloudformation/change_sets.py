@@ -11,9 +11,9 @@ from typing import Any
 
 from moto.cloudformation import parsing
 
-from tools.localcloud.resource_types.base import Resource
-from tools.localcloud.stacks import StackResources
-from tools.localcloud.template import drop_empty, if_resolved, references
+from tools.localcloud.cloudformation.resource_types.base import Resource
+from tools.localcloud.cloudformation.stacks import StackResources
+from tools.localcloud.cloudformation.template import drop_empty, if_resolved, references
 
 Change = dict[str, Any]
 TAGS: Change = {"Attribute": "Tags", "RequiresRecreation": "Never"}

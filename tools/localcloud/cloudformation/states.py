@@ -1,7 +1,7 @@
 """States of a stack that take a bad day to come about, or somebody else: set by whoever tests what is done then.
 
     POST /_localcloud/stack {"name": "...", "status": "UPDATE_ROLLBACK_FAILED"}
-    POST /_localcloud/stack {"name": "...", "drift": {"VideoBucket": ["/LifecycleConfiguration"], "AlarmTopic": null}}
+    POST /_localcloud/stack {"name": "...", "drift": {"Uploads": ["/LifecycleConfiguration"], "Alarms": null}}
 
 Nothing happens to the resources. `drift` is what a detection would have found a moment ago: the properties that were
 changed by hand, or null for a resource that was deleted; moto has no detection.

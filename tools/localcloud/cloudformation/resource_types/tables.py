@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.localcloud.resource_types.base import Properties, Resource
+from tools.localcloud.cloudformation.resource_types.base import Properties, Resource
 
 
 class Table(Resource):

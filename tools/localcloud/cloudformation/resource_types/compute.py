@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tools.localcloud.resource_types.base import Properties, Resource
-from tools.localcloud.shapes import policy_text
+from tools.localcloud.cloudformation.resource_types.base import Properties, Resource
+from tools.localcloud.cloudformation.shapes import policy_text
 
 
 class Role(Resource):

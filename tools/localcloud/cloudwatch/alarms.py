@@ -19,9 +19,10 @@ from moto.cloudwatch import models, responses
 from moto.cloudwatch.exceptions import ValidationError
 from moto.sqs.models import sqs_backends
 
-from tools.localcloud import alarm_messages, keys
+from tools.localcloud import keys
 from tools.localcloud.account import ACCOUNT_ID, Account
-from tools.localcloud.metric_math import Unknown, Value, computed, parsed, statistic
+from tools.localcloud.cloudwatch import alarm_messages
+from tools.localcloud.cloudwatch.metric_math import Unknown, Value, computed, parsed, statistic
 
 log = logging.getLogger(__name__)
 

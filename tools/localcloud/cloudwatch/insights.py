@@ -1,4 +1,4 @@
-"""CloudWatch Logs Insights, as far as the queries here need it; and a store of saved queries, which moto has not.
+"""CloudWatch Logs Insights, as far as the queries here need it.
 
 moto's own engine passes over the commands that it does not know. Here what is not known is refused when the query
 starts. JSON lines are flattened into fields as CloudWatch does it: `a.b` for maps, `a.0` for lists.
@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.logs import models, responses
-from moto.logs.exceptions import InvalidParameterException, LogsClientError
-
-from tools.localcloud.insights_expressions import Expression, Fields, Malformed, expression, listed
+from tools.localcloud.cloudwatch.insights_expressions import Expression, Fields, Malformed, expression, listed
 
 AGGREGATES: dict[str, Callable[[list[Any]], Any]] = {
     "count": len, "sum": sum, "avg": lambda values: sum(values) / len(values) if values else None,
@@ -130,43 +126,3 @@ def _discovered(message: str) -> Fields:
     except ValueError:
         return {}
     return dict(flattened(document)) if isinstance(document, dict) else {}
-
-
-class MalformedQuery(LogsClientError):  # type: ignore[misc]  # moto's class is untyped to mypy
-    def __init__(self, what: Malformed) -> None:
-        super().__init__("MalformedQueryException", f"The local cloud cannot answer this: {what}")
-
-
-def install() -> None:
-    """Put engine and store under moto's Logs API."""
-    saved: dict[str, dict[str, dict[str, Any]]] = {}  # region → id → definition
-    plain_start = models.LogsBackend.start_query
-
-    def start_query(self: Any, *arguments: Any, **named: Any) -> Any:
-        try:
-            return plain_start(self, *arguments, **named)
-        except Malformed as malformed:
-            raise MalformedQuery(malformed) from malformed
-
-    def put_query_definition(self: Any) -> str:
-        said = {name: self._get_param(name) for name in ("name", "queryString", "logGroupNames")}
-        mine = saved.setdefault(self.region, {})
-        named = self._get_param("queryDefinitionId") or str(uuid.uuid4())
-        told = {"queryDefinitionId": named, "lastModified": int(datetime.now(UTC).timestamp() * 1000)}
-        mine[named] = told | {name: value for name, value in said.items() if value}
-        return json.dumps({"queryDefinitionId": named})
-
-    def describe_query_definitions(self: Any) -> str:
-        prefix = self._get_param("queryDefinitionNamePrefix") or ""
-        mine = [one for one in saved.get(self.region, {}).values() if one["name"].startswith(prefix)]
-        return json.dumps({"queryDefinitions": sorted(mine, key=lambda one: str(one["name"]))})
-
-    def delete_query_definition(self: Any) -> str:
-        if saved.get(self.region, {}).pop(self._get_param("queryDefinitionId"), None) is None:
-            raise InvalidParameterException("There is no such query definition.")
-        return json.dumps({"success": True})
-
-    models.execute_query = execute
-    models.LogsBackend.start_query = start_query
-    for method in (put_query_definition, describe_query_definitions, delete_query_definition):
-        setattr(responses.LogsResponse, method.__name__, method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from moto.cloudwatch.models import cloudwatch_backends
 
 from tools.localcloud.account import ACCOUNT_ID
-from tools.localcloud.resource_types.base import Properties, Resource
+from tools.localcloud.cloudformation.resource_types.base import Properties, Resource
 
 
 class LogGroup(Resource):

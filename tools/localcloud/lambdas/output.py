@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tools.localcloud.account import Account
-from tools.localcloud.embedded_metrics import metric_data
-from tools.localcloud.runtime_api import Outcome, Worker
+from tools.localcloud.lambdas.embedded_metrics import metric_data
+from tools.localcloud.lambdas.worker import Outcome, Worker
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class FunctionOutput:
         threading.Thread(target=self._flush_regularly, name=f"{name}-log", daemon=True).start()
 
     def log_group(self, function: Any) -> str:
-        return str(getattr(function, "logging_config", {}).get("LogGroup") or f"/aws/lambda/{self.name}")
+        return str(function.logging_config.get("LogGroup") or f"/aws/lambda/{self.name}")
 
     def new_stream(self, function: Any) -> str:
         """A stream for one worker. A group that does not exist is not made: the role says nothing about making
@@ -65,9 +65,9 @@ class FunctionOutput:
         return "\n".join(self._tail).encode()[-4096:]
 
     @contextlib.contextmanager
-    def of(self, worker: Worker, request_id: str, function: Any, cold: bool) -> Iterator[Callable[[Outcome], None]]:
+    def of(self, worker: Worker, request_id: str, function: Any) -> Iterator[Callable[[Outcome], None]]:
         """The lines around one invocation, and its metrics; all of it is in CloudWatch when it ends."""
-        stream = self._streams[worker]
+        stream, cold = self._streams[worker], worker.init_seconds is None
         self._add(stream, f"START RequestId: {request_id} Version: $LATEST")
 
         def report(outcome: Outcome) -> None:

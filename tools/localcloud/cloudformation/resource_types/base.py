@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tools.localcloud.account import Account
-from tools.localcloud.shapes import call, generated_name, tag_map
+from tools.localcloud.cloudformation.shapes import call, generated_name, tag_map
 
 Properties = dict[str, Any]
 

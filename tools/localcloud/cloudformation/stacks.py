@@ -18,10 +18,10 @@ from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.utilities.utils import get_partition
 
-from tools.localcloud import resource_types
 from tools.localcloud.account import Account
-from tools.localcloud.resource_types.base import Resource
-from tools.localcloud.template import (
+from tools.localcloud.cloudformation import resource_types
+from tools.localcloud.cloudformation.resource_types.base import Resource
+from tools.localcloud.cloudformation.template import (
     conditions_of,
     drop_empty,
     if_resolved,

@@ -8,8 +8,8 @@ what the API does not know. Where CloudFormation and the API differ, the differe
 
 from __future__ import annotations
 
-from tools.localcloud.resource_types import buckets, compute, messaging, observability, tables
-from tools.localcloud.resource_types.base import Resource
+from tools.localcloud.cloudformation.resource_types import buckets, compute, messaging, observability, tables
+from tools.localcloud.cloudformation.resource_types.base import Resource
 
 GROUPS = (buckets, compute, messaging, observability, tables)
 

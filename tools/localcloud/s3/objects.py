@@ -1,6 +1,6 @@
 """S3 objects on disk: moto keeps a whole object in memory for every request that touches it.
 
-A video of a gigabyte arrives in parts, is joined by copying, and is read in ranges; here none of that holds
+A gigabyte arrives in parts, is joined by copying, and is read in ranges; here none of that holds
 more than a part or a block. Small objects (results, most posters) stay as moto has them.
 Also here: one writer at a time per object, because moto's versions are a list that two uploads may replace.
 """

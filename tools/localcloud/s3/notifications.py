@@ -25,7 +25,7 @@ from moto.s3.exceptions import S3ClientError
 
 log = logging.getLogger(__name__)
 
-Deliver = Callable[[str, str, dict[str, Any]], None]  # kind of target, its ARN, the event
+Deliver = Callable[[str, dict[str, Any]], None]  # the target's ARN, the event
 
 _waiting = threading.local()
 _sequence = threading.Lock()
@@ -87,25 +87,20 @@ def _send_event(account_id: str, event_name: Any, bucket: Any, key: Any) -> None
     configuration = bucket.notification_configuration
     if configuration is None or (name == "s3:ObjectCreated:Put" and key.multipart is not None):
         return  # moto calls the end of a multipart upload a Put as well; its own event follows
-    for kind, rules in (
-        ("lambda", configuration.cloud_function),
-        ("sqs", configuration.queue),
-        ("sns", configuration.topic),
-    ):
-        for rule in rules:
-            if rule.matches(name, key.name):
-                event = {"Records": [record(name, bucket, key, rule.id)]}
-                _waiting.__dict__.setdefault("events", []).append((kind, rule.arn, event, bucket))
+    for rule in [*configuration.cloud_function, *configuration.queue, *configuration.topic]:
+        if rule.matches(name, key.name):
+            event = {"Records": [record(name, bucket, key, rule.id)]}
+            _waiting.__dict__.setdefault("events", []).append((rule.arn, event, bucket))
 
 
 def deliver_waiting(deliver: Deliver) -> None:
     """Send what this thread's request has caused; a target that is gone is S3's to forget, and ours to log."""
     events, _waiting.events = _waiting.__dict__.get("events", []), []
-    for kind, arn, event, bucket in events:
+    for arn, event, bucket in events:
         try:
-            if kind == "lambda":
+            if arn.split(":")[2] == "lambda":
                 require_permission(arn, bucket)
-            deliver(kind, arn, event)
+            deliver(arn, event)
         except Exception:
             log.exception("an event of %s could not be delivered to %s", bucket.name, arn)
 
