@@ -1,38 +1,25 @@
 """Faults on purpose: what the world does to a function, done to chosen calls of it; and a record of all its calls.
 
-AWS has no such interface. It lies under /_localcloud/, where no AWS request can be:
-
-    GET    /_localcloud/calls   every AWS call of every function, in order
-    GET    /_localcloud/events  how many asynchronous events are unfinished, and how many of them wait for a retry
-    POST   /_localcloud/faults  one more rule: a JSON object with the fields of Rule
-    DELETE /_localcloud/faults  the world is well again
-    POST   /_localcloud/clock   {"seconds": 60}: for events that wait, and for metrics, so much time has passed
-    POST   /_localcloud/stack   puts a stack into a state: see `cloudformation.states`
-
 A call is one call of the SDK, however often the SDK tries it; `number` counts them within an invocation.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
 
 from tools.localcloud import calls
-from tools.localcloud.cloudformation import states
-from tools.localcloud.cloudwatch.alarms import Alarms
-from tools.localcloud.lambdas.functions import Lambdas
+from tools.localcloud.lambdas.running import Workers
 from tools.localcloud.lambdas.worker import Worker
 
-PREFIX = "/_localcloud/"
 KINDS = {
     "refuse": "throttled, which the SDK tries again; nothing is carried out",
     "deny": "not allowed, which the SDK does not try again; nothing is carried out",
@@ -112,16 +99,16 @@ class Call:
 class Faults:
     """Stands between the functions and the services."""
 
-    def __init__(self, lambdas: Lambdas, alarms: Alarms):
-        self._lambdas, self._alarms = lambdas, alarms
-        self._rules: list[Rule] = []
-        self._calls: list[Call] = []
+    def __init__(self, workers: Workers):
+        self.rules: list[Rule] = []
+        self.calls: list[Call] = []
+        self._workers = workers
         self._tries: dict[tuple[str, int], dict[str, int]] = {}  # invocation → its calls as the SDK names them
         self._lock = threading.Lock()
 
     def answer(self, application: Application, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """The application's answer, unless a fault befalls it."""
-        worker = self._lambdas.workers.get(environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
+        worker = self._workers.get(environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
         rule = self._fault(worker, environ) if worker else None
         if worker is None or rule is None:
             return application(environ, start_response)
@@ -156,37 +143,10 @@ class Faults:
                 operation, action, resource, unquote(environ.get("RAW_URI", "")),
             )  # fmt: skip
             event = invocation.payload.decode(errors="replace")
-            rule = next((rule for rule in self._rules if rule.befalls(call, event)), None)
+            rule = next((rule for rule in self.rules if rule.befalls(call, event)), None)
             call.fault = rule.kind if rule else ""
-            self._calls.append(call)
+            self.calls.append(call)
         return rule
-
-    def control(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """The interface that the module's description tells of."""
-        what = (environ["REQUEST_METHOD"], environ["PATH_INFO"].removeprefix(PREFIX))
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        said: dict[str, Any] = json.loads(environ["wsgi.input"].read(length) or b"{}")
-        told: Any = {}
-        with self._lock:
-            match what:
-                case "GET", "calls":
-                    told = [asdict(call) for call in self._calls]
-                case "GET", "events":
-                    told = self._lambdas.events()
-                case "POST", "faults":
-                    self._rules.append(Rule(**said))
-                case "DELETE", "faults":
-                    self._rules.clear()
-                case "POST", "clock":
-                    self._lambdas.pass_time(float(said["seconds"]))
-                    self._alarms.pass_time(float(said["seconds"]))
-                case "POST", "stack":
-                    states.put(**said)
-                case _:
-                    start_response("404 Not Found", [("Content-Type", "application/json")])
-                    return [b"{}"]
-        start_response("200 OK", [("Content-Type", "application/json")])
-        return [json.dumps(told).encode()]
 
 
 def _error(kind: str, service: str, start_response: StartResponse) -> Iterable[bytes]:

@@ -20,7 +20,8 @@ from tools.localcloud.account import Account
 from tools.localcloud.cloudformation import api as cloudformation
 from tools.localcloud.cloudwatch import logs_api
 from tools.localcloud.cloudwatch.alarms import Alarms
-from tools.localcloud.faults import PREFIX, Faults
+from tools.localcloud.control import PREFIX, Control
+from tools.localcloud.faults import Faults
 from tools.localcloud.lambdas import api as lambdas
 from tools.localcloud.lambdas.functions import Lambdas
 from tools.localcloud.s3 import notifications, objects
@@ -55,7 +56,8 @@ class Server:
         self.mailbox = mail.Mailbox(state / "mail")
         self.lambdas = Lambdas(account, state, retry_delay)
         alarms = Alarms(account)
-        self.faults = Faults(self.lambdas, alarms)
+        self.faults = Faults(self.lambdas.workers)
+        self.control = Control(self.lambdas, alarms, self.faults)
         cloudformation.install(account)
         objects.install(state / "objects")
         notifications.install()
@@ -75,7 +77,7 @@ class Server:
 
     def _answer(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith(PREFIX):
-            return self.faults.control(environ, start_response)
+            return self.control.answer(environ, start_response)
         began, operation = time.monotonic(), calls.operation(environ)
         answer = self.faults.answer(self._apply, environ, start_response)
         log.info(

@@ -1,4 +1,4 @@
-"""What a change set says it would do: the same comparison that `stacks` makes when it carries one out.
+"""What a change set says it would do: the same comparison that `resources` makes when it carries one out.
 
 moto compares templates only, and lists logical ids without saying what changes about them. Here each resource is
 resolved against what lives. What is not there yet, and what follows an attribute of something that changes, cannot be
@@ -12,7 +12,7 @@ from typing import Any
 from moto.cloudformation import parsing
 
 from tools.localcloud.cloudformation.resource_types.base import Resource
-from tools.localcloud.cloudformation.stacks import StackResources
+from tools.localcloud.cloudformation.resources import StackResources
 from tools.localcloud.cloudformation.template import drop_empty, if_resolved, references
 
 Change = dict[str, Any]
