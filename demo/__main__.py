@@ -109,7 +109,8 @@ def show(intake: Stack, results: list[Result], mailbox: Path) -> None:
             target.write_bytes(intake.read(key) or b"")
     print(terminal.table(terminal.HEADINGS, [terminal.row(result) for result in results]))
     print("\nE-mails to the subscriber (failures only, the default):\n")
-    print("\n\n".join(letters.letter(message) for message in letters.letters(mailbox)) or "  none")
+    mails = [message for message in letters.letters(mailbox) if not letters.is_all_clear(message)]
+    print("\n\n".join(letters.letter(message) for message in mails) or "  none")
     print("\nMetrics (CloudWatch, namespace VideoIntake):\n")
     for name, statistic, value in intake.metrics(ENVIRONMENT):
         print(f"  {name:22}{statistic:9}{'none' if value is None else f'{value:.4g}'}")

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +35,13 @@ class Deployed:
     tools: Path  # with the AWS CLI
     outputs: dict
 
-    def client(self, service):
+    def client(self, service, key=None):
         environ = self.cloud.environ
         return boto3.client(
             service,
             endpoint_url=self.cloud.endpoint,
             region_name=environ["AWS_REGION"],
-            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+            aws_access_key_id=key or environ["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
         )
 
@@ -88,8 +87,7 @@ class Deployed:
 
     def settled(self):
         """Whether every event has come to its end."""
-        with urllib.request.urlopen(f"{self.cloud.endpoint}/_localcloud/events") as answer:
-            return not json.load(answer)["unfinished"]
+        return not self.cloud.control("GET", "events")["unfinished"]
 
     def dead_letter(self, key):
         """The record that the on-failure destination holds about an upload."""

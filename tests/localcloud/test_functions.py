@@ -39,6 +39,51 @@ def test_the_function_sees_lambda_and_not_this_machine(deployed):
     assert seen["modules"] == []
 
 
+def test_an_answer_has_the_request_id_that_the_function_sees(deployed):
+    answer = invoke(deployed, {})
+    assert (
+        answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"] == json.loads(answer["Payload"].read())["request"]
+    )
+
+
+def test_an_event_has_one_request_id_from_acceptance_to_its_record(deployed):
+    key = "raise and compare.mp4"
+    accepted = invoke(deployed, {"Records": [{"s3": {"object": {"key": key}}}]}, InvocationType="Event")
+    told = accepted["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+    assert told == deployed.dead_letter(key)["requestContext"]["requestId"]
+    assert f"START RequestId: {told} " in deployed.log()
+
+
+def test_the_metrics_of_an_invocation_have_the_time_of_its_start(deployed):
+    invoke(deployed, {})  # from here on it is warm
+    invoke(deployed, {"busy": 2})
+    ended = time.time()
+    points = deployed.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda", MetricName="Duration", Period=1, Statistics=["Maximum"],
+        Dimensions=[{"Name": "FunctionName", "Value": deployed.outputs["Function"]}],
+        StartTime=int(ended) - 60, EndTime=int(ended) + 1,
+    )["Datapoints"]  # fmt: skip
+    [long] = [point for point in points if point["Maximum"] >= 2000]
+    assert ended - long["Timestamp"].timestamp() >= 2
+
+
+def test_an_object_can_be_hidden_for_a_while_as_in_a_young_bucket(deployed):
+    deployed.cloud.control("POST", "faults", kind="hide", event="young.mp4", attempt=1)
+    try:
+        deployed.upload("young.mp4")
+        assert deployed.result("young.mp4")["head"] == "1234"
+    finally:
+        deployed.cloud.control("DELETE", "faults")
+    begins = f"/{deployed.outputs['Bucket']}/young."
+    tried = [call for call in deployed.cloud.control("GET", "calls") if call["path"].startswith(begins)]
+    assert [(call["attempt"], call["operation"], call["fault"]) for call in tried] == [
+        (1, "s3:GetObject", "hide"),
+        (2, "s3:GetObject", ""),
+        (2, "s3:PutObjectTagging", ""),
+    ]
+    assert "NoSuchKey" in deployed.log()
+
+
 def test_an_upload_is_processed_with_its_version_tags_mail_log_and_metric(deployed):
     version = deployed.upload("some where/bad größe + 😀.mp4")
     result = deployed.result("some where/bad größe + 😀.mp4")

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import urllib.request
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -66,6 +67,18 @@ def test_every_way_of_creating_makes_one_event_of_its_own(deployed):
     assert all(earlier < later for earlier, later in itertools.pairwise(sequencers))
     log = wait_for(lambda: deployed.log())
     assert "four" not in log
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain"])
+def test_a_presigned_put_takes_any_content_type(deployed, content_type):
+    """The first is what urllib sends by default."""
+    s3, where = deployed.client("s3"), {"Bucket": deployed.outputs["Bucket"], "Key": "presigned.bin"}
+    body = bytes(range(256)) + b"&Action=DeleteStack&Version=2010-05-15"
+    url = s3.generate_presigned_url("put_object", Params=where, ExpiresIn=60)
+    request = urllib.request.Request(url, body, {"Content-Type": content_type}, method="PUT")
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 200
+    assert s3.get_object(**where)["Body"].read() == body
 
 
 def test_tags_belong_to_a_version(deployed):

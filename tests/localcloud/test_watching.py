@@ -83,6 +83,12 @@ def test_an_alarm_over_an_expression_tells_of_its_metrics(deployed):
     assert trigger["Metrics"][0]["MetricStat"]["Metric"]["MetricName"] == "Heard"
 
 
+def test_a_new_alarm_notifies_once_that_it_is_ok(deployed):
+    subject = f'Subject: OK: "{deployed.outputs["Alarm"]}"'
+    mails = wait_for(lambda: [m.read_text() for m in deployed.cloud.mailbox.glob("*.eml") if subject in m.read_text()])
+    assert "State Change:  INSUFFICIENT_DATA -> OK" in mails[0]
+
+
 def test_what_was_throttled_is_tried_ever_later_and_tells_its_age(deployed):
     name = deployed.outputs["Function"]
     wait_for(deployed.settled)  # what earlier tests have left has ages too

@@ -13,42 +13,35 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
-from tools.localcloud import calls
+from tools.localcloud import calls, errors
 from tools.localcloud.lambdas.running import Workers
 from tools.localcloud.lambdas.worker import Worker
 
 KINDS = {
     "refuse": "throttled, which the SDK tries again; nothing is carried out",
     "deny": "not allowed, which the SDK does not try again; nothing is carried out",
+    "hide": "S3 answers that there is no such key, as it may for 15 minutes after versioning was first enabled",
     "lose": "carried out, but the connection breaks before the answer",
     "late": "carried out, but the answer takes `seconds`",
     "kill-before": "the function's process is killed; the call is not carried out",
     "kill-after": "the call is carried out, then the function's process is killed",
     "freeze": "the function's process stops for good, as a decoder that hangs; the call is not carried out",
 }
-WITHOUT_EFFECT = ("refuse", "deny", "kill-before", "freeze")
+WITHOUT_EFFECT = ("refuse", "deny", "hide", "kill-before", "freeze")
 
-ERRORS = {  # as each protocol words it: status, type, body
-    "s3": ("{status}", "application/xml", "<Error><Code>{code}</Code><Message>on purpose</Message></Error>"),
-    "sns": (
-        "{status}",
-        "text/xml",
-        "<ErrorResponse><Error><Code>{code}</Code><Message>on purpose</Message></Error></ErrorResponse>",
-    ),
-    "dynamodb": (
-        "400 Bad Request",
-        "application/x-amz-json-1.0",
-        '{{"__type": "com.amazonaws.dynamodb.v20120810#{code}", "message": "on purpose"}}',
-    ),
-}
 CODES = {
     "refuse": {"s3": "SlowDown", "sns": "Throttling", "dynamodb": "ThrottlingException"},
     "deny": {"s3": "AccessDenied", "sns": "AuthorizationError", "dynamodb": "AccessDeniedException"},
+    "hide": {
+        "s3": "NoSuchKey"
+    },  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
 }
-STATUS = {"refuse": "503 Service Unavailable", "deny": "403 Forbidden"}
+OF_AN_OBJECT = ("s3:GetObject", "s3:HeadObject", "s3:GetObjectTagging", "s3:PutObjectTagging")
+STATUS = {"refuse": HTTPStatus.SERVICE_UNAVAILABLE, "deny": HTTPStatus.FORBIDDEN, "hide": HTTPStatus.NOT_FOUND}
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -77,6 +70,7 @@ class Rule:
             self.event in event
             and fnmatchcase(call.operation, self.operation)
             and all(wanted in (0, actual) for wanted, actual in asked)
+            and (self.kind != "hide" or call.operation in OF_AN_OBJECT)
         )
 
 
@@ -114,7 +108,8 @@ class Faults:
             return application(environ, start_response)
         answer: Iterable[bytes] = []
         if rule.kind in CODES:
-            return _error(rule.kind, calls.scope(environ)[1], start_response)
+            code = CODES[rule.kind][calls.credential(environ).service]
+            return errors.answer(environ, start_response, STATUS[rule.kind], code, "on purpose")
         if rule.kind == "freeze":
             worker.process.send_signal(signal.SIGSTOP)
         elif rule.kind not in WITHOUT_EFFECT:
@@ -147,12 +142,6 @@ class Faults:
             call.fault = rule.kind if rule else ""
             self.calls.append(call)
         return rule
-
-
-def _error(kind: str, service: str, start_response: StartResponse) -> Iterable[bytes]:
-    status, content_type, body = ERRORS[service]
-    start_response(status.format(status=STATUS[kind]), [("Content-Type", content_type)])
-    return [body.format(code=CODES[kind][service]).encode()]
 
 
 def _nothing(start_response: StartResponse) -> Iterable[bytes]:

@@ -22,11 +22,12 @@ from tools.localcloud.cloudwatch import logs_api
 from tools.localcloud.cloudwatch.alarms import Alarms
 from tools.localcloud.control import PREFIX, Control
 from tools.localcloud.faults import Faults
+from tools.localcloud.guard import Guard
 from tools.localcloud.lambdas import api as lambdas
 from tools.localcloud.lambdas.functions import Lambdas
 from tools.localcloud.s3 import notifications, objects
 
-HOST = "127.0.0.1"  # nothing here asks who is speaking; no other machine may
+HOST = "127.0.0.1"  # no other machine can reach it; whom it answers on this one is for `guard` to say
 BACKLOG = 512  # a burst of uploads opens its connections all at once
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ ONE_AT_A_TIME = ("dynamodb", "logs", "sns")
 LARGE_BODY = 1 << 20
 LARGE_BODIES_AT_ONCE = 3
 
+FORM = "application/x-www-form-urlencoded"
+
 Environ = dict[str, Any]
 
 
@@ -52,7 +55,8 @@ class Server:
         self._socket.bind((HOST, port))
         self._socket.listen(BACKLOG)
         self.endpoint = f"http://{HOST}:{self._socket.getsockname()[1]}"
-        account = Account(self.endpoint)
+        self.account = account = Account(self.endpoint)
+        self.guard = Guard(account)
         self.mailbox = mail.Mailbox(state / "mail")
         self.lambdas = Lambdas(account, state, retry_delay)
         alarms = Alarms(account)
@@ -76,13 +80,20 @@ class Server:
         self._server.daemon_threads = True  # type: ignore[attr-defined]  # the threaded server has it
 
     def _answer(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        refused = self.guard.refusal(environ, start_response)
+        if refused is not None:
+            log.warning("refused %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            return refused
         if environ["PATH_INFO"].startswith(PREFIX):
             return self.control.answer(environ, start_response)
+        caller = calls.credential(environ)
+        if caller.service == "s3" and environ.get("CONTENT_TYPE", "").startswith(FORM):
+            environ["CONTENT_TYPE"] = "binary/octet-stream"  # moto would take the object for a form
         began, operation = time.monotonic(), calls.operation(environ)
         answer = self.faults.answer(self._apply, environ, start_response)
         log.info(
-            "%s %s %s %s %.0f ms", _caller(environ), environ["REQUEST_METHOD"], operation,
-            environ.get("RAW_URI", environ["PATH_INFO"]), (time.monotonic() - began) * 1000,
+            "%s %s %s %s %s %.0f ms", self.account.name_of(caller.key), caller.service, environ["REQUEST_METHOD"],
+            operation, environ.get("RAW_URI", environ["PATH_INFO"]), (time.monotonic() - began) * 1000,
         )  # fmt: skip
         return answer
 
@@ -95,7 +106,7 @@ class Server:
     def _turn(self, environ: Environ) -> contextlib.AbstractContextManager[Any]:
         if int(environ.get("CONTENT_LENGTH") or 0) > LARGE_BODY:
             return self._large_bodies
-        return self._locks.get(calls.scope(environ)[1], contextlib.nullcontext())
+        return self._locks.get(calls.credential(environ).service, contextlib.nullcontext())
 
     def run(self) -> None:
         self._server.serve_forever(poll_interval=0.1)
@@ -119,9 +130,3 @@ class QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's class is
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
-
-
-def _caller(environ: Environ) -> str:
-    """The access key that a request is signed with, and the service it is signed for."""
-    _, found, credential = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")
-    return f"{credential.split('/')[0]} {calls.scope(environ)[1]}" if found else "anonymous"

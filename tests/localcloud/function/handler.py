@@ -16,7 +16,8 @@ blocks = []
 def handler(event, context):
     if "Records" not in event:
         time.sleep(event.get("busy", 0))
-        return {"event": event, "environment": sorted(os.environ), "modules": _foreign_modules()}
+        seen = {"event": event, "environment": sorted(os.environ), "modules": _foreign_modules()}
+        return seen | {"request": context.aws_request_id}
     for record in event["Records"]:
         stored = record["s3"]["object"]
         key = unquote_plus(stored["key"])

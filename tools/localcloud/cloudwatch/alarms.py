@@ -58,16 +58,13 @@ class Alarms:
         points = [datapoint(backend, alarm, now - i * period) for i in range(int(alarm.evaluation_periods))]
         state, reason = evaluated(alarm, points)
         if state != alarm.state_value:
-            # AWS needs a minute to find out that a new alarm is OK, and by then nobody has confirmed a
-            # subscription: that first message reaches nobody, so it is not sent.
-            silent = alarm.state_reason.startswith("Unchecked") and state == "OK"
-            self._turn(region, alarm, state, reason, silent)
+            self._turn(region, alarm, state, reason)
 
-    def _turn(self, region: str, alarm: Any, state: str, reason: str, silent: bool = False) -> None:
+    def _turn(self, region: str, alarm: Any, state: str, reason: str) -> None:
         before = alarm.state_value
         _plain_update(alarm, reason, json.dumps({"version": "1.0", "recentReason": reason}), state)
         actions = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}.get(state, alarm.insufficient_data_actions)
-        for arn in actions if alarm.actions_enabled and not silent else []:
+        for arn in actions if alarm.actions_enabled else []:
             self._publish(region, alarm, before, arn)
 
     def _publish(self, region: str, alarm: Any, before: str, topic_arn: str) -> None:

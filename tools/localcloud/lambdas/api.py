@@ -6,9 +6,11 @@ import base64
 from typing import Any
 
 from moto.awslambda import models
+from moto.core import responses
 
 from tools.localcloud.lambdas.functions import Lambdas
 
+REQUEST_ID = "x-amzn-requestid"
 # In AWS's words
 NO_PACKAGE = (
     "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist."
@@ -58,11 +60,11 @@ def install(lambdas: Lambdas) -> None:
         live = lambdas.of(function.function_arn)
         match headers.get("X-Amz-Invocation-Type", "RequestResponse"):
             case "Event":
-                response_headers["x-amzn-RequestId"] = live.events.submit(payload)
+                response_headers[REQUEST_ID] = live.events.submit(payload)
                 return b""
             case "DryRun":
                 return b""
-        outcome = live.running.run_now(payload)
+        response_headers[REQUEST_ID], outcome = live.running.run_now(payload)
         response_headers["X-Amz-Executed-Version"] = "$LATEST"
         response_headers["x-amz-log-result"] = base64.b64encode(live.running.output.tail()).decode()
         if outcome.error:
@@ -79,6 +81,9 @@ def install(lambdas: Lambdas) -> None:
         plain_delete(self, function_name, qualifier)
         lambdas.forget(arn)
 
+    # moto makes up a request id for every answer; that of an invocation is what the function sees and records carry.
+    plain_id = responses.gen_amzn_requestid_long
+    responses.gen_amzn_requestid_long = lambda headers: headers.get(REQUEST_ID) or plain_id(headers)
     models.LambdaFunction.__init__ = init
     models.LambdaFunction.get_configuration = get_configuration
     models.LambdaFunction.update_configuration = update_configuration

@@ -34,7 +34,7 @@ class Lambdas:
     def __init__(self, account: Account, state: Path, retry_delay: float):
         self.account, self.retry_delay = account, retry_delay
         self.workers: Workers = WeakValueDictionary()
-        self._surroundings = Surroundings(state, account.endpoint)
+        self._surroundings = Surroundings(account, state)
         self._clock = Clock()
         self._live: dict[str, Live] = {}
         self._lock = threading.Lock()

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from tools.localcloud.account import Account
@@ -67,7 +68,7 @@ class FunctionOutput:
     @contextlib.contextmanager
     def of(self, worker: Worker, request_id: str, function: Any) -> Iterator[Callable[[Outcome], None]]:
         """The lines around one invocation, and its metrics; all of it is in CloudWatch when it ends."""
-        stream, cold = self._streams[worker], worker.init_seconds is None
+        stream, cold, began = self._streams[worker], worker.init_seconds is None, datetime.now(UTC)
         self._add(stream, f"START RequestId: {request_id} Version: $LATEST")
 
         def report(outcome: Outcome) -> None:
@@ -84,13 +85,16 @@ class FunctionOutput:
                 line += "\tStatus: error"
             self._add(stream, line)
             self.flush()
-            self.metric(Invocations=1, Errors=1 if outcome.error else 0, Duration=milliseconds)
+            # "The timestamp on a metric reflects when the function was invoked", minutes before it is there.
+            # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
+            self.metric(began, Invocations=1, Errors=1 if outcome.error else 0, Duration=milliseconds)
 
         yield report
         if not worker.alive:
             self._streams.pop(worker, None)
 
-    def metric(self, **values: float | list[float]) -> None:
+    def metric(self, at: datetime | None = None, **values: float | list[float]) -> None:
+        """Values of Lambda's own metrics, by their names, of now or of another time."""
         self._put(
             "AWS/Lambda",
             [
@@ -99,6 +103,7 @@ class FunctionOutput:
                     "Dimensions": [{"Name": "FunctionName", "Value": self.name}],
                     "Values": [float(one) for one in (value if isinstance(value, list) else [value])],
                     "Unit": UNITS.get(name, "Count"),
+                    "Timestamp": at or datetime.now(UTC),
                 }
                 for name, value in values.items()
             ],

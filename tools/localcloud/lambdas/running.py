@@ -53,8 +53,9 @@ class RunningFunction:
         reserved = self.declared.reserved_concurrency
         return (UNRESERVED_WORKERS, False) if reserved is None else (int(reserved), True)
 
-    def run_now(self, payload: bytes) -> Outcome:
-        """RequestResponse: throttled beyond the reserved concurrency; without one it waits for a worker."""
+    def run_now(self, payload: bytes) -> tuple[str, Outcome]:
+        """RequestResponse: throttled beyond the reserved concurrency; without one it waits for a worker. Returns the
+        request id as well."""
         with self.changed:
             while self.busy >= (limit := self.limit)[0]:
                 if limit[1]:
@@ -62,7 +63,8 @@ class RunningFunction:
                     raise TooManyRequests()
                 self.changed.wait(1)
             self.busy += 1
-        return self.run(str(uuid.uuid4()), payload)
+        request_id = str(uuid.uuid4())
+        return request_id, self.run(request_id, payload)
 
     def run(self, request_id: str, payload: bytes, attempt: int = 1) -> Outcome:
         """Runs in a free slot that the caller has taken, and gives the slot back."""

@@ -1,17 +1,23 @@
 """Lambda's runtime API: the HTTP interface through which one execution environment asks for events and answers them.
 
+It knows no keys, so it is closed to web pages, and to other users of the machine where the system tells who calls.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+from tools.localcloud.guard import from_a_page
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +77,14 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def parse_request(self) -> bool:
+            if not super().parse_request():
+                return False
+            if from_a_page(self.headers.get, self.server.server_port) or _is_strange(self.client_address[1]):  # type: ignore[attr-defined]
+                self.send_error(HTTPStatus.FORBIDDEN)
+                return False
+            return True
+
         def do_GET(self) -> None:
             invocation = api.next_invocation()
             if invocation is None:
@@ -105,3 +119,13 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
             log.debug(format, *args)
 
     return Handler
+
+
+def _is_strange(port: int) -> bool:
+    """Whether a connection from this port of 127.0.0.1 belongs to another user; nobody says so but Linux (proc(5))."""
+    try:
+        sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    except OSError:
+        return False
+    connected = "01"
+    return any(s[1] == f"0100007F:{port:04X}" and s[3] == connected and int(s[7]) != os.getuid() for s in sockets)

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tools.localcloud.account import role_access_key
+from tools.localcloud.account import Account
 
 CARRIED_BY_LAMBDA = ("boto3", "awslambdaric")
 
@@ -26,8 +26,8 @@ CARRIED_BY_LAMBDA = ("boto3", "awslambdaric")
 class Surroundings:
     """Packages and the runtime's modules, in the state folder."""
 
-    def __init__(self, state: Path, endpoint: str):
-        self._packages, self._endpoint = state / "functions", endpoint
+    def __init__(self, account: Account, state: Path):
+        self._account, self._packages = account, state / "functions"
         self._runtime = _runtime_folder(state / "runtime")
         self._lock = threading.Lock()
 
@@ -48,12 +48,12 @@ class Surroundings:
         """What the template declares, and what Lambda itself sets; nothing of this process's environment."""
         environ = {str(key): str(value) for key, value in function.environment_vars.items()}
         environ |= {
-            "AWS_ACCESS_KEY_ID": role_access_key(function.role),
+            "AWS_ACCESS_KEY_ID": self._account.role_key(function.role),
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_SESSION_TOKEN": token,  # distinguishes the workers of a function
             "AWS_DEFAULT_REGION": function.region,
             "AWS_REGION": function.region,
-            "AWS_ENDPOINT_URL": self._endpoint,
+            "AWS_ENDPOINT_URL": self._account.endpoint,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
             "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
