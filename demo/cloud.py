@@ -170,7 +170,7 @@ def follow(cloud: "LocalCloud", intake: "Stack") -> None:
                 print(line, flush=True)
         for letter in letters.letters(cloud.mailbox, read):
             read += 1
-            brief = f"{time.strftime('%H:%M:%S')}  E-mail to {letter['To']}: {letter['Subject']}"
+            brief = f"{time.strftime('%H:%M:%S')}  E-mail to {letter['To']}: {letters.subject(letter)}"
             print(brief if letters.is_all_clear(letter) else f"\n{letters.letter(letter)}\n", flush=True)
         time.sleep(TICK_SECONDS)
 
