@@ -1,7 +1,9 @@
 """Lambda as the local cloud runs it: the package in a child process, from events to dead letters."""
 
+import io
 import json
 import time
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +54,34 @@ def test_an_event_has_one_request_id_from_acceptance_to_its_record(deployed):
     told = accepted["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
     assert told == deployed.dead_letter(key)["requestContext"]["requestId"]
     assert f"START RequestId: {told} " in deployed.log()
+
+
+def test_a_dry_run_runs_nothing(deployed):
+    assert invoke(deployed, {"busy": 60}, InvocationType="DryRun")["StatusCode"] == 204
+
+
+def test_a_package_that_cannot_be_imported_says_so(deployed):
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("handler.py", "import av  # which this package forgot")
+    functions = deployed.client("lambda")
+    role = functions.get_function_configuration(FunctionName=deployed.outputs["Function"])["Role"]
+    functions.create_function(FunctionName="incomplete", Role=role, Runtime="python3.13", Handler="handler.handler",
+                              Code={"ZipFile": package.getvalue()})  # fmt: skip
+    answer = functions.invoke(FunctionName="incomplete")
+    assert answer["FunctionError"] == "Unhandled"
+    told = json.loads(answer["Payload"].read())
+    assert told["errorType"] == "Runtime.ImportModuleError"
+    assert "No module named 'av'" in told["errorMessage"]
+    functions.delete_function(FunctionName="incomplete")
+
+
+def test_a_topic_calls_a_function_that_subscribes(deployed):
+    sns = deployed.client("sns")
+    topic = sns.create_topic(Name="calling")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=deployed.outputs["FunctionArn"])
+    sns.publish(TopicArn=topic, Message="a thing")
+    wait_for(lambda: "heard of: a thing" in deployed.log())
 
 
 def test_the_metrics_of_an_invocation_have_the_time_of_its_start(deployed):

@@ -19,6 +19,9 @@ def handler(event, context):
         seen = {"event": event, "environment": sorted(os.environ), "modules": _foreign_modules()}
         return seen | {"request": context.aws_request_id}
     for record in event["Records"]:
+        if "Sns" in record:
+            print("heard of:", record["Sns"]["Message"])
+            continue
         stored = record["s3"]["object"]
         key = unquote_plus(stored["key"])
         if "raise" in key:

@@ -20,11 +20,10 @@ from tools.localcloud.cloudformation.stacks import Stack
 def _needs_capability(template: str, capabilities: list[str]) -> str | None:
     """AWS creates roles only for a caller who said so; a deploy script that forgets it must fail here too."""
     roles = [r for r in Stack.parse_template(template)["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
-    if any("RoleName" in role.get("Properties", {}) for role in roles):
-        return None if "CAPABILITY_NAMED_IAM" in capabilities else "CAPABILITY_NAMED_IAM"
-    if roles and not {"CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"} & set(capabilities):
-        return "CAPABILITY_IAM"
-    return None
+    named = any("RoleName" in role.get("Properties", {}) for role in roles)
+    if not roles or "CAPABILITY_NAMED_IAM" in capabilities or ("CAPABILITY_IAM" in capabilities and not named):
+        return None
+    return "CAPABILITY_NAMED_IAM" if named else "CAPABILITY_IAM"
 
 
 class InsufficientCapabilities(ValidationError):  # type: ignore[misc]  # moto's class is untyped to mypy

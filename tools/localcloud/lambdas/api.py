@@ -39,8 +39,6 @@ def install(lambdas: Lambdas) -> None:
         self.logging_config = updates.get("LoggingConfig", self.logging_config)
         self.tracing_config = updates.get("TracingConfig", self.tracing_config)
         self.kms_key_arn = updates.get("KMSKeyArn", self.kms_key_arn) or None  # "" takes it away
-        if "EphemeralStorage" in updates:
-            self.ephemeral_storage = updates["EphemeralStorage"]["Size"]
         return plain_update(self, updates)
 
     def update_function_code(self: Any, updates: dict[str, Any]) -> Any:
@@ -58,12 +56,10 @@ def install(lambdas: Lambdas) -> None:
         function = self.get_function(function_name, None if qualifier == "$LATEST" else qualifier)
         payload = (body.encode() if isinstance(body, str) else bytes(body or b"")) or b"{}"
         live = lambdas.of(function.function_arn)
-        match headers.get("X-Amz-Invocation-Type", "RequestResponse"):
-            case "Event":
-                response_headers[REQUEST_ID] = live.events.submit(payload)
-                return b""
-            case "DryRun":
-                return b""
+        kind = headers.get("X-Amz-Invocation-Type")
+        if kind in ("Event", "DryRun"):
+            response_headers[REQUEST_ID] = live.events.submit(payload) if kind == "Event" else ""
+            return b""
         response_headers[REQUEST_ID], outcome = live.running.run_now(payload)
         response_headers["X-Amz-Executed-Version"] = "$LATEST"
         response_headers["x-amz-log-result"] = base64.b64encode(live.running.output.tail()).decode()

@@ -60,7 +60,7 @@ class Lambdas:
         return {"unfinished": sum(one for one, _ in counts), "waiting": sum(one for _, one in counts)}
 
     def deliver(self, arn: str, event: dict[str, Any]) -> None:
-        """An event to a function, a queue or a topic, as a service delivers it."""
+        """An event to a function or a queue, as a service delivers it."""
         _, _, kind, region, account_id, name = arn.split(":", 5)
         if kind == "lambda":
             function = models.lambda_backends[account_id][region].get_function(arn)
@@ -68,8 +68,6 @@ class Lambdas:
         elif kind == "sqs":
             sqs = self.account.client("sqs", region)
             sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=json.dumps(event))
-        elif kind == "sns":
-            self.account.client("sns", region).publish(TopicArn=arn, Message=json.dumps(event))
         else:
             raise ValueError(f"the local cloud cannot deliver to {arn}")
 

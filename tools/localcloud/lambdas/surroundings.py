@@ -46,8 +46,8 @@ class Surroundings:
 
     def environ(self, function: Any, log_group: str, log_stream: str, token: str) -> dict[str, str]:
         """What the template declares, and what Lambda itself sets; nothing of this process's environment."""
-        environ = {str(key): str(value) for key, value in function.environment_vars.items()}
-        environ |= {
+        declared = {str(key): str(value) for key, value in function.environment_vars.items()}
+        return declared | {
             "AWS_ACCESS_KEY_ID": self._account.role_key(function.role),
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_SESSION_TOKEN": token,  # distinguishes the workers of a function
@@ -71,10 +71,6 @@ class Surroundings:
             "TZ": ":UTC",
             "_HANDLER": function.handler,
         }
-        if function.logging_config.get("LogFormat") == "JSON":
-            environ["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
-            environ["AWS_LAMBDA_LOG_LEVEL"] = function.logging_config.get("ApplicationLogLevel", "INFO")
-        return environ
 
 
 def _runtime_folder(folder: Path) -> Path:

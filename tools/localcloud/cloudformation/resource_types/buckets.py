@@ -7,6 +7,13 @@ from typing import Any
 from tools.localcloud.cloudformation.resource_types.base import Properties, Resource
 from tools.localcloud.cloudformation.shapes import policy_text
 
+DELETIONS = {
+    "put_bucket_encryption": "delete_bucket_encryption",
+    "put_public_access_block": "delete_public_access_block",
+    "put_bucket_ownership_controls": "delete_bucket_ownership_controls",
+    "put_bucket_lifecycle_configuration": "delete_bucket_lifecycle",
+}
+
 
 class Bucket(Resource):
     type = "AWS::S3::Bucket"
@@ -52,6 +59,9 @@ class Bucket(Resource):
             self._s3("put_bucket_tagging", Tagging={"TagSet": self.tag_list})
 
     def _s3(self, operation: str, **arguments: Any) -> None:
+        """One setting of the bucket; what is no longer declared is deleted."""
+        if arguments and None in arguments.values():
+            operation, arguments = DELETIONS[operation], {}
         self.call("s3", operation, Bucket=self.physical_resource_id, **arguments)
 
     def _versioning(self, wanted: Properties | None) -> None:
@@ -59,32 +69,20 @@ class Bucket(Resource):
         self._s3("put_bucket_versioning", VersioningConfiguration=wanted or {"Status": "Suspended"})
 
     def _encryption(self, wanted: Properties | None) -> None:
-        if wanted is None:
-            self._s3("delete_bucket_encryption")
-            return
         renamed = {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}
-        rules = [_renamed(rule, renamed) for rule in wanted["ServerSideEncryptionConfiguration"]]
-        self._s3("put_bucket_encryption", ServerSideEncryptionConfiguration={"Rules": rules})
+        rules = wanted and {"Rules": [_renamed(rule, renamed) for rule in wanted["ServerSideEncryptionConfiguration"]]}
+        self._s3("put_bucket_encryption", ServerSideEncryptionConfiguration=rules)
 
     def _public_access(self, wanted: Properties | None) -> None:
-        if wanted is None:
-            self._s3("delete_public_access_block")
-        else:
-            self._s3("put_public_access_block", PublicAccessBlockConfiguration=wanted)
+        self._s3("put_public_access_block", PublicAccessBlockConfiguration=wanted)
 
     def _ownership(self, wanted: Properties | None) -> None:
-        if wanted is None:
-            self._s3("delete_bucket_ownership_controls")
-        else:
-            self._s3("put_bucket_ownership_controls", OwnershipControls=wanted)
+        self._s3("put_bucket_ownership_controls", OwnershipControls=wanted)
 
     def _lifecycle(self, wanted: Properties | None) -> None:
         """Stored, never carried out: nothing here lives long enough to expire."""
-        if wanted is None:
-            self._s3("delete_bucket_lifecycle")
-        else:
-            rules = [_lifecycle_rule(rule) for rule in wanted["Rules"]]
-            self._s3("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": rules})
+        rules = wanted and {"Rules": [_lifecycle_rule(rule) for rule in wanted["Rules"]]}
+        self._s3("put_bucket_lifecycle_configuration", LifecycleConfiguration=rules)
 
     def _logging(self, wanted: Properties | None) -> None:
         """Stored, once the other bucket's policy admits it; no log is written."""

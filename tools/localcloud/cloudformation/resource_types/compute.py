@@ -8,20 +8,14 @@ from tools.localcloud.cloudformation.shapes import policy_text
 
 class Role(Resource):
     type = "AWS::IAM::Role"
-    properties = frozenset(
-        {
-            "AssumeRolePolicyDocument", "Description", "ManagedPolicyArns", "MaxSessionDuration", "Path",
-            "PermissionsBoundary", "Policies", "RoleName", "Tags",
-        }
-    )  # fmt: skip
-    replaced_by = frozenset({"RoleName", "Path"})
+    properties = frozenset({"AssumeRolePolicyDocument", "Description", "Policies", "RoleName", "Tags"})
+    replaced_by = frozenset({"RoleName"})
 
     def create(self) -> None:
         self.physical_resource_id = name = self.name("RoleName")
         made = self.call(
-            "iam", "create_role", RoleName=name, Tags=self.tag_list,
+            "iam", "create_role", RoleName=name, Tags=self.tag_list, Description=self.declared.get("Description", ""),
             AssumeRolePolicyDocument=policy_text(self.declared["AssumeRolePolicyDocument"]),
-            **self.given("RoleName", "AssumeRolePolicyDocument", "ManagedPolicyArns", "Policies", "Tags"),
         )["Role"]  # fmt: skip
         self.attributes = {"Arn": made["Arn"], "RoleId": made["RoleId"]}
         self._policies({})
@@ -30,12 +24,7 @@ class Role(Resource):
         name = self.physical_resource_id
         self.call("iam", "update_assume_role_policy", RoleName=name,
                   PolicyDocument=policy_text(self.declared["AssumeRolePolicyDocument"]))  # fmt: skip
-        self.call("iam", "update_role", RoleName=name, **{
-            key: self.declared[key] for key in ("Description", "MaxSessionDuration") if key in self.declared
-        })  # fmt: skip
-        if "PermissionsBoundary" in self.declared:
-            self.call("iam", "put_role_permissions_boundary", RoleName=name,
-                      PermissionsBoundary=self.declared["PermissionsBoundary"])  # fmt: skip
+        self.call("iam", "update_role", RoleName=name, Description=self.declared.get("Description", ""))
         self.call("iam", "tag_role", RoleName=name, Tags=self.tag_list)
         self._policies(before)
 
@@ -43,23 +32,10 @@ class Role(Resource):
         name = self.physical_resource_id
         wanted = {policy["PolicyName"]: policy["PolicyDocument"] for policy in self.declared.get("Policies", [])}
         for policy, document in wanted.items():
-            self.call(
-                "iam",
-                "put_role_policy",
-                RoleName=name,
-                PolicyName=policy,
-                PolicyDocument=policy_text(document),
-            )
+            text = policy_text(document)
+            self.call("iam", "put_role_policy", RoleName=name, PolicyName=policy, PolicyDocument=text)
         for gone in {policy["PolicyName"] for policy in before.get("Policies", [])} - set(wanted):
             self.call("iam", "delete_role_policy", RoleName=name, PolicyName=gone)
-        attached, now = (
-            set(before.get("ManagedPolicyArns", [])),
-            set(self.declared.get("ManagedPolicyArns", [])),
-        )
-        for arn in now - attached:
-            self.call("iam", "attach_role_policy", RoleName=name, PolicyArn=arn)
-        for arn in attached - now:
-            self.call("iam", "detach_role_policy", RoleName=name, PolicyArn=arn)
 
     def delete(self) -> None:
         everything, self.declared = self.declared, {}
@@ -71,18 +47,18 @@ class Function(Resource):
     type = "AWS::Lambda::Function"
     properties = frozenset(
         {
-            "Architectures", "Code", "Description", "Environment", "EphemeralStorage", "FunctionName", "Handler",
-            "KmsKeyArn", "LoggingConfig", "MemorySize", "PackageType", "ReservedConcurrentExecutions", "Role",
-            "Runtime", "Tags", "Timeout", "TracingConfig",
+            "Architectures", "Code", "Description", "Environment", "FunctionName", "Handler", "KmsKeyArn",
+            "LoggingConfig", "MemorySize", "ReservedConcurrentExecutions", "Role", "Runtime", "Tags", "Timeout",
+            "TracingConfig",
         }
     )  # fmt: skip
-    replaced_by = frozenset({"FunctionName", "PackageType"})
+    replaced_by = frozenset({"FunctionName"})
 
     def create(self) -> None:
         self.physical_resource_id = name = self.name("FunctionName")
         made = self.call(
             "lambda", "create_function", FunctionName=name, Tags=self.tags, Code=self.declared["Code"],
-            **self._configuration(), **self._only("Architectures", "PackageType"),
+            **self._configuration(), **self._only("Architectures"),
         )  # fmt: skip
         self.attributes = {"Arn": made["FunctionArn"]}
         self._reserve({})
@@ -91,10 +67,10 @@ class Function(Resource):
         return {key: self.declared[key] for key in names if key in self.declared}
 
     def _configuration(self) -> Properties:
-        settings = self._only(
-            "Description", "Environment", "EphemeralStorage", "Handler", "LoggingConfig", "MemorySize", "Role",
-            "Runtime", "Timeout", "TracingConfig",
-        )  # fmt: skip
+        if set(self.declared.get("LoggingConfig", {})) - {"LogGroup"}:
+            raise ValueError(f"{self.logical_resource_id}: the local cloud knows no LoggingConfig but LogGroup")
+        settings = self._only("Description", "Environment", "Handler", "LoggingConfig", "MemorySize", "Role", "Runtime",
+                              "Timeout", "TracingConfig")  # fmt: skip
         return settings | ({"KMSKeyArn": self.declared["KmsKeyArn"]} if "KmsKeyArn" in self.declared else {})
 
     def update(self, before: Properties) -> None:

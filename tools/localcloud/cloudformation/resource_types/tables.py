@@ -7,10 +7,9 @@ from tools.localcloud.cloudformation.resource_types.base import Properties, Reso
 
 class Table(Resource):
     type = "AWS::DynamoDB::Table"
-    made_with = frozenset({"AttributeDefinitions", "BillingMode", "KeySchema", "ProvisionedThroughput", "TableName"})
+    made_with = frozenset({"AttributeDefinitions", "BillingMode", "KeySchema", "TableName"})
     properties = made_with | {
-        "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification", "Tags",
-        "TimeToLiveSpecification",
+        "PointInTimeRecoverySpecification", "SSESpecification", "Tags", "TimeToLiveSpecification",
     }  # fmt: skip
     replaced_by = frozenset({"AttributeDefinitions", "KeySchema", "TableName"})
 
@@ -25,20 +24,14 @@ class Table(Resource):
 
     def update(self, before: Properties) -> None:
         name, declared = self.physical_resource_id, self.declared
-        settings: Properties = {}
-        if declared.get("DeletionProtectionEnabled") != before.get("DeletionProtectionEnabled"):
-            settings["DeletionProtectionEnabled"] = declared.get("DeletionProtectionEnabled", False)
-        if declared.get("SSESpecification") != before.get("SSESpecification"):
-            if (
-                "SSESpecification" not in declared
-            ):  # github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1070
-                raise ValueError(f"{self.logical_resource_id}: SSESpecification cannot be taken away, as on AWS")
-            wanted = dict(declared["SSESpecification"])
-            settings["SSESpecification"] = {"Enabled" if k == "SSEEnabled" else k: v for k, v in wanted.items()}
         if before and declared.get("BillingMode") != before.get("BillingMode"):
-            settings["BillingMode"] = declared.get("BillingMode", "PROVISIONED")
-        if settings:
-            self.call("dynamodb", "update_table", TableName=name, **settings)
+            raise ValueError(f"{self.logical_resource_id}: the local cloud does not change a BillingMode")
+        if declared.get("SSESpecification") != before.get("SSESpecification"):
+            # github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1070
+            if "SSESpecification" not in declared:
+                raise ValueError(f"{self.logical_resource_id}: SSESpecification cannot be taken away, as on AWS")
+            wanted = {"Enabled" if k == "SSEEnabled" else k: v for k, v in declared["SSESpecification"].items()}
+            self.call("dynamodb", "update_table", TableName=name, SSESpecification=wanted)
         if declared.get("TimeToLiveSpecification") != before.get("TimeToLiveSpecification"):
             wanted = declared.get("TimeToLiveSpecification") or before["TimeToLiveSpecification"] | {"Enabled": False}
             self.call("dynamodb", "update_time_to_live", TableName=name, TimeToLiveSpecification=wanted)
