@@ -105,3 +105,34 @@ def test_listing_the_versions_leaves_their_content_alone(deployed, large):
     for _ in range(3):
         assert deployed.client("s3").list_object_versions(Bucket=deployed.outputs["Bucket"])["Versions"]
     assert get(deployed)["Body"].read() == large
+
+
+def test_where_versioning_is_suspended_older_versions_stay_and_null_is_replaced(deployed):
+    s3, where = deployed.client("s3"), {"Bucket": "pausing", "Key": "a.txt"}
+    s3.create_bucket(Bucket="pausing", CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+
+    def turn(status):
+        s3.put_bucket_versioning(Bucket="pausing", VersioningConfiguration={"Status": status})
+
+    def versions():
+        listed = s3.list_object_versions(Bucket="pausing")
+        found = {one["VersionId"]: one["Size"] for one in listed.get("Versions", [])}
+        return found | {one["VersionId"]: "deleted" for one in listed.get("DeleteMarkers", [])}
+
+    turn("Enabled")
+    kept = s3.put_object(**where, Body=b"1")["VersionId"]
+    turn("Suspended")
+    for body in (b"22", b"333"):
+        s3.put_object(**where, Body=body)
+        assert versions() == {kept: 1, "null": len(body)}
+    assert s3.get_object(**where)["Body"].read() == b"333"
+    assert s3.get_object(**where, VersionId="null")["Body"].read() == b"333"
+    assert s3.head_object(**where, VersionId="null")["ContentLength"] == 3
+    assert s3.get_object(**where, VersionId=kept)["Body"].read() == b"1"
+    s3.delete_object(**where)
+    assert versions() == {kept: 1, "null": "deleted"}
+    s3.delete_object(**where, VersionId="null")
+    assert versions() == {kept: 1}
+    turn("Enabled")
+    s3.put_object(**where, Body=b"4444")
+    assert len(versions()) == 2

@@ -21,11 +21,12 @@ from tools.localcloud.cloudformation import api as cloudformation
 from tools.localcloud.cloudwatch import logs_api
 from tools.localcloud.cloudwatch.alarms import Alarms
 from tools.localcloud.control import PREFIX, Control
+from tools.localcloud.eventbridge import bus
 from tools.localcloud.faults import Faults
 from tools.localcloud.guard import Guard
 from tools.localcloud.lambdas import api as lambdas
 from tools.localcloud.lambdas.functions import Lambdas
-from tools.localcloud.s3 import notifications, objects
+from tools.localcloud.s3 import notification_settings, notifications, objects, suspended
 
 HOST = "127.0.0.1"  # no other machine can reach it; whom it answers on this one is for `guard` to say
 BACKLOG = 512  # a burst of uploads opens its connections all at once
@@ -59,12 +60,16 @@ class Server:
         self.guard = Guard(account)
         self.mailbox = mail.Mailbox(state / "mail")
         self.lambdas = Lambdas(account, state, retry_delay)
+        self.bus = bus.Bus(account, self.lambdas)
         alarms = Alarms(account)
         self.faults = Faults(self.lambdas.workers)
         self.control = Control(self.lambdas, alarms, self.faults)
         cloudformation.install(account)
+        suspended.install()
         objects.install(state / "objects")
         notifications.install()
+        notification_settings.install(self.lambdas.policy)
+        bus.install()
         mail.install(self.mailbox)
         logs_api.install()
         keys.install()
@@ -100,8 +105,14 @@ class Server:
     def _apply(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._turn(environ):
             answer = self._application(environ, start_response)
-        notifications.deliver_waiting(self.lambdas.deliver)
+        notifications.deliver_waiting(self._deliver, self.bus.publish)
         return answer  # type: ignore[no-any-return]  # moto's application is untyped to mypy
+
+    def _deliver(self, arn: str, bucket: Any, event: dict[str, Any]) -> None:
+        """From S3 directly."""
+        if arn.split(":")[2] == "lambda":
+            notification_settings.require_permission(self.lambdas.policy, arn, bucket)
+        self.lambdas.deliver(arn, event)
 
     def _turn(self, environ: Environ) -> contextlib.AbstractContextManager[Any]:
         if int(environ.get("CONTENT_LENGTH") or 0) > LARGE_BODY:

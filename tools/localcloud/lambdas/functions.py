@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from moto.awslambda import models
+from moto.awslambda.exceptions import UnknownFunctionException
 
 from tools.localcloud.account import Account
 from tools.localcloud.lambdas.event_queue import Clock, EventQueue
@@ -70,6 +71,15 @@ class Lambdas:
             sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=json.dumps(event))
         else:
             raise ValueError(f"the local cloud cannot deliver to {arn}")
+
+    def policy(self, arn: str) -> dict[str, Any] | None:
+        """Who may invoke a function; None where there is no such function."""
+        region, account_id = arn.split(":")[3:5]
+        try:
+            function = models.lambda_backends[account_id][region].get_function(arn)
+        except UnknownFunctionException:
+            return None
+        return {"Statement": function.policy.statements}
 
     def stop(self) -> None:
         for live in list(self._live.values()):

@@ -8,10 +8,10 @@ what the API does not know. Where CloudFormation and the API differ, the differe
 
 from __future__ import annotations
 
-from tools.localcloud.cloudformation.resource_types import buckets, compute, messaging, observability, tables
+from tools.localcloud.cloudformation.resource_types import buckets, compute, messaging, observability, rules, tables
 from tools.localcloud.cloudformation.resource_types.base import Resource
 
-GROUPS = (buckets, compute, messaging, observability, tables)
+GROUPS = (buckets, compute, messaging, observability, rules, tables)
 
 
 def of(type_name: str) -> type[Resource] | None:

@@ -94,7 +94,6 @@ class Bucket(Resource):
         targets = {
             "LambdaConfigurations": ("LambdaFunctionConfigurations", "Function", "LambdaFunctionArn"),
             "QueueConfigurations": ("QueueConfigurations", "Queue", "QueueArn"),
-            "TopicConfigurations": ("TopicConfigurations", "Topic", "TopicArn"),
         }
         configuration: Properties = {}
         for key, rules in (wanted or {}).items():
