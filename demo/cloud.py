@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "local"
+EXISTING_BUCKET, EXISTING_PREFIX = "videos-from-before", "incoming/"
 PORT = 4566  # where people who have used a local cloud before look for one
 TICK_SECONDS = 0.5
 LATE_MILLISECONDS = 5000  # two workers' lines do not arrive in the order of their times
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
             progress("Starting the local cloud ...")
             with _running(given.state, given.port) as cloud:
                 progress("Deploying template.yaml by scripts/deploy.sh ...")
-                intake = deploy(cloud, ENVIRONMENT, "--email", given.email)
+                intake = deploy(cloud, ENVIRONMENT, "--email", given.email, *_existing_bucket(cloud))
                 progress.clear()
                 with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # whoever read our output may have gone
                     print(welcome(cloud, intake), flush=True)
@@ -99,11 +100,30 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _address(text: str) -> str:
-    """What the template accepts, asked before the package is built."""
+def _parameters() -> dict[str, Any]:
+    """What the template declares."""
     from cfn_flip import load_yaml
 
-    wanted = load_yaml((ROOT / "template.yaml").read_text())["Parameters"]["NotificationEmail"]
+    return dict(load_yaml((ROOT / "template.yaml").read_text())["Parameters"])
+
+
+def _existing_bucket(cloud: "LocalCloud") -> list[str]:
+    """Makes a bucket that is there before the stack; returns the options by which the stack takes its uploads as well.
+    Nothing of that where the template does not know existing buckets."""
+    if "ExistingBucketName" not in _parameters():
+        return []
+    import boto3
+
+    keys = {"aws_access_key_id": cloud.environ["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": "local"}
+    region = cloud.environ["AWS_REGION"]
+    s3 = boto3.client("s3", region, endpoint_url=cloud.endpoint, **keys)
+    s3.create_bucket(Bucket=EXISTING_BUCKET, CreateBucketConfiguration={"LocationConstraint": region})
+    return ["--bucket", EXISTING_BUCKET, "--bucket-prefix", EXISTING_PREFIX, "--yes"]
+
+
+def _address(text: str) -> str:
+    """What the template accepts, asked before the package is built."""
+    wanted = _parameters()["NotificationEmail"]
     if not re.fullmatch(wanted["AllowedPattern"], text):
         raise argparse.ArgumentTypeError(f"{text!r} {wanted['ConstraintDescription']}")
     return text
@@ -129,6 +149,9 @@ def _running(state: Path | None, port: int) -> Iterator["LocalCloud"]:
 def welcome(cloud: "LocalCloud", intake: "Stack") -> str:
     """What a person copies into another terminal."""
     names = intake.outputs
+    existing = f"  aws s3 cp my.mov s3://{EXISTING_BUCKET}/{EXISTING_PREFIX}\n" * (
+        "ExistingBucketName" in _parameters()
+    )
     exports = "\n".join(f"  export {name}={value}" for name, value in cloud.environ.items())
     return f"""\
 {intake.name} is deployed at {cloud.endpoint}. In another terminal, first:
@@ -140,7 +163,7 @@ def welcome(cloud: "LocalCloud", intake: "Stack") -> str:
 and then, for example:
 
   aws s3 cp my.mov s3://{intake.bucket}/
-  aws s3 ls --recursive {names["ResultsUri"]}
+{existing}  aws s3 ls --recursive {names["ResultsUri"]}
   aws cloudwatch list-metrics --namespace VideoIntake
   aws sns list-subscriptions
   aws sqs get-queue-attributes --attribute-names All --queue-url {names["FailedEventsQueueUrl"]}

@@ -242,6 +242,26 @@ def test_a_queue_whose_policy_does_not_name_the_rule_keeps_nothing(deployed, sta
     sqs.delete_queue(QueueUrl=url)
 
 
+@pytest.mark.parametrize(("service", "waits"), [("events.amazonaws.com", True), ("sns.amazonaws.com", False)])
+def test_an_encrypted_queue_keeps_events_only_if_its_key_lets_eventbridge_in(deployed, service, waits):
+    kms, sqs = deployed.client("kms"), deployed.client("sqs")
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "kms:*", "Resource": "*"}
+    key = kms.create_key(Policy=json.dumps({"Statement": [statement]}))["KeyMetadata"]["Arn"]
+    url = sqs.create_queue(QueueName="encrypted", Attributes={"KmsMasterKeyId": key})["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn, "Principal": "*"}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [allow]})})
+    with another_target(deployed, Arn=arn + "-gone", DeadLetterConfig={"Arn": arn}):
+        put(deployed, "plain-one", "incoming/encrypted.mp4")
+    lost = f"The key of {arn} does not let"
+    if waits:
+        assert wait_for(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
+    else:
+        wait_for(lambda: lost in (deployed.cloud.state / "server.log").read_text())
+        assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    sqs.delete_queue(QueueUrl=url)
+
+
 # ---------------------------------------------------------------- Turning it on
 
 

@@ -153,6 +153,17 @@ def test_each_command_that_is_advertised_answers(uploaded):
     assert advertised == {"aws s3", "aws cloudwatch", "aws sns", "aws sqs", "aws logs"}
 
 
+def test_a_bucket_from_before_is_ready(uploaded, tmp_path):
+    if not re.search(r"^  ExistingBucketName:", (ROOT / "template.yaml").read_text(), re.MULTILINE):
+        pytest.skip("the template takes no existing bucket yet")
+    file = tmp_path / "from before.mp4"
+    file.write_bytes(video("mp4"))
+    uploaded.shell(
+        uploaded.advertised("aws s3 cp my.mov s3://videos-from-before").replace("my.mov", shlex.quote(str(file)))
+    )
+    uploaded.says("Processed  incoming/from before.mp4  success")
+
+
 def test_what_a_failed_invocation_says_is_shown(uploaded):
     function = uploaded.shell("aws lambda list-functions --query 'Functions[0].FunctionName' --output text").strip()
     event = base64.b64encode(b'{"Records": [{}]}').decode()  # version 2 of the CLI wants it so; 1 takes it as it is
