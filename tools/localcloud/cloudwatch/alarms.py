@@ -18,7 +18,7 @@ from moto.sqs.models import sqs_backends
 
 from tools.localcloud import keys
 from tools.localcloud.account import ACCOUNT_ID, Account
-from tools.localcloud.cloudwatch import alarm_messages
+from tools.localcloud.cloudwatch import alarm_messages, writing
 from tools.localcloud.cloudwatch.evaluation import check, datapoint, evaluated, named, watched
 from tools.localcloud.cloudwatch.metric_math import statistic
 
@@ -97,7 +97,7 @@ class Alarms:
                 "Value": depth,
                 "Unit": "Count",
             }
-            self.account.client("cloudwatch", region).put_metric_data(Namespace="AWS/SQS", MetricData=[datum])
+            writing.metrics(region, "AWS/SQS", [datum])
 
     def _run(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tools.localcloud.account import Account
+from tools.localcloud.cloudwatch import writing
 from tools.localcloud.lambdas.embedded_metrics import metric_data
 from tools.localcloud.lambdas.worker import Outcome, Worker
 
@@ -95,7 +96,8 @@ class FunctionOutput:
 
     def metric(self, at: datetime | None = None, **values: float | list[float]) -> None:
         """Values of Lambda's own metrics, by their names, of now or of another time."""
-        self._put(
+        writing.metrics(
+            self.region,
             "AWS/Lambda",
             [
                 {
@@ -108,9 +110,6 @@ class FunctionOutput:
                 for name, value in values.items()
             ],
         )
-
-    def _put(self, namespace: str, data: list[dict[str, Any]]) -> None:
-        self.account.client("cloudwatch", self.region).put_metric_data(Namespace=namespace, MetricData=data)
 
     def _flush_regularly(self) -> None:
         while True:
@@ -125,9 +124,7 @@ class FunctionOutput:
                 lines, self._lines = self._lines, []
             for group, stream in dict.fromkeys((group, stream) for group, stream, _, _ in lines if group):
                 events = [{"timestamp": at, "message": text} for g, s, at, text in lines if (g, s) == (group, stream)]
-                self.account.client("logs", self.region).put_log_events(
-                    logGroupName=group, logStreamName=stream, logEvents=events
-                )
+                writing.lines(self.region, group, stream, events)
             for _, _, _, text in lines:
                 for namespace, data in metric_data(text):
-                    self._put(namespace, data)
+                    writing.metrics(self.region, namespace, data)

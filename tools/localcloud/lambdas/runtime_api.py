@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -77,10 +78,14 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def setup(self) -> None:
+            super().setup()
+            self.strange = _is_strange(self.client_address[1])
+
         def parse_request(self) -> bool:
             if not super().parse_request():
                 return False
-            if from_a_page(self.headers.get, self.server.server_port) or _is_strange(self.client_address[1]):  # type: ignore[attr-defined]
+            if self.strange or from_a_page(self.headers.get, self.server.server_port):  # type: ignore[attr-defined]
                 self.send_error(HTTPStatus.FORBIDDEN)
                 return False
             return True
@@ -124,8 +129,8 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
 def _is_strange(port: int) -> bool:
     """Whether a connection from this port of 127.0.0.1 belongs to another user; nobody says so but Linux (proc(5))."""
     try:
-        sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        sockets = Path("/proc/net/tcp").read_text()
     except OSError:
         return False
-    connected = "01"
-    return any(s[1] == f"0100007F:{port:04X}" and s[3] == connected and int(s[7]) != os.getuid() for s in sockets)
+    connected = re.search(rf"^ *\d+: 0100007F:{port:04X} \S+ 01 \S+ \S+ \S+ +(\d+) ", sockets, re.MULTILINE)
+    return connected is not None and int(connected[1]) != os.getuid()

@@ -67,8 +67,9 @@ class Function(Resource):
         return {key: self.declared[key] for key in names if key in self.declared}
 
     def _configuration(self) -> Properties:
-        if set(self.declared.get("LoggingConfig", {})) - {"LogGroup"}:
-            raise ValueError(f"{self.logical_resource_id}: the local cloud knows no LoggingConfig but LogGroup")
+        logging = self.declared.get("LoggingConfig", {})
+        if set(logging) - {"LogFormat", "LogGroup"} or logging.get("LogFormat", "Text") != "Text":
+            raise ValueError(f"{self.logical_resource_id}: the local cloud writes text into a LogGroup, no other logs")
         settings = self._only("Description", "Environment", "Handler", "LoggingConfig", "MemorySize", "Role", "Runtime",
                               "Timeout", "TracingConfig")  # fmt: skip
         return settings | ({"KMSKeyArn": self.declared["KmsKeyArn"]} if "KmsKeyArn" in self.declared else {})
