@@ -78,9 +78,7 @@ class Server:
         alarms.install()
         warnings.filterwarnings("ignore", module="moto")  # moto's remarks about objects that nobody closed
         self._application = DomainDispatcherApplication(_application_of)
-        find = functools.cache(
-            self._application.get_backend_for_host
-        )  # moto asks the patterns of 200 services each time
+        find = functools.cache(self._application.get_backend_for_host)  # by the patterns of 200 services
         self._application.get_backend_for_host = find
         self._large_bodies = threading.BoundedSemaphore(LARGE_BODIES_AT_ONCE)
         self._locks = {service: threading.RLock() for service in ONE_AT_A_TIME}
