@@ -84,7 +84,7 @@ class InUse(Exception):
 def _begin_empty(state: Path) -> None:
     """Clear what an earlier run left: the account lived in its memory, and its files are nobody's now. Only a
     folder that carries our log is cleared, and only while no other local cloud holds it."""
-    state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     if state.stat().st_uid != os.getuid():
         raise InUse(f"{state} belongs to another user; choose another folder.")
     mark, ours = state / "server.log", [state / name for name in (*BULKY, "mail")]

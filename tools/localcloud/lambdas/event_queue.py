@@ -10,7 +10,6 @@ import itertools
 import json
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,20 +28,8 @@ DEFAULT_RETRIES = 2
 DEFAULT_EVENT_AGE = 6 * 3600
 MAX_THROTTLE_SECONDS = 300.0
 
+Now = Callable[[], float]  # in seconds; events wait by this clock
 Deliver = Callable[[str, dict[str, Any]], None]  # to an ARN, an event
-
-
-class Clock:
-    """The clock of events that wait. Time can be made to pass."""
-
-    def __init__(self) -> None:
-        self._passed = 0.0
-
-    def now(self) -> float:
-        return time.monotonic() + self._passed
-
-    def advance(self, seconds: float) -> None:
-        self._passed += seconds
 
 
 @dataclass(order=True)
@@ -62,8 +49,8 @@ class QueuedEvent:
 class EventQueue:
     """Events of one function, run in its slots. `function.changed` guards the queue as well."""
 
-    def __init__(self, function: RunningFunction, clock: Clock, retry_delay: float, deliver: Deliver):
-        self._function, self._clock, self._retry_delay, self._deliver = function, clock, retry_delay, deliver
+    def __init__(self, function: RunningFunction, now: Now, retry_delay: float, deliver: Deliver):
+        self._function, self._now, self._retry_delay, self._deliver = function, now, retry_delay, deliver
         self._output, self._changed = function.output, function.changed
         self._queue: list[QueuedEvent] = []
         self._unfinished = 0
@@ -72,7 +59,7 @@ class EventQueue:
 
     def submit(self, payload: bytes) -> str:
         """Accepts an event. Returns its request id."""
-        request_id, now = str(uuid.uuid4()), self._clock.now()
+        request_id, now = str(uuid.uuid4()), self._now()
         self._output.metric(AsyncEventsReceived=1)
         with self._changed:
             self._unfinished += 1
@@ -83,7 +70,7 @@ class EventQueue:
     def count(self) -> tuple[int, int]:
         """Events that are unfinished, and those of them that wait for a retry."""
         with self._changed:
-            return self._unfinished, sum(1 for event in self._queue if event.due > self._clock.now())
+            return self._unfinished, sum(1 for event in self._queue if event.due > self._now())
 
     def _take_turns(self) -> None:
         while not self._function.stopped:
@@ -96,11 +83,11 @@ class EventQueue:
 
     def _next_event(self) -> QueuedEvent | None:
         with self._changed:
-            if not self._queue or self._queue[0].due > self._clock.now():
-                self._changed.wait(min(1.0, self._queue[0].due - self._clock.now()) if self._queue else 1.0)
+            if not self._queue or self._queue[0].due > self._now():
+                self._changed.wait(min(1.0, self._queue[0].due - self._now()) if self._queue else 1.0)
                 return None
             limit, reserved = self._function.limit
-            expired = self._queue[0].received + self._event_age() < self._clock.now()
+            expired = self._queue[0].received + self._event_age() < self._now()
             if self._function.busy >= limit and not expired and not self._is_shut():
                 if reserved:
                     self._throttle()
@@ -117,7 +104,7 @@ class EventQueue:
     def _throttle(self) -> None:
         """Lambda retries what it has no room for after a second, then ever later, up to five minutes, and reports the
         age of an event at each try. Here whatever is first in the queue runs as soon as there is room."""
-        now = self._clock.now()
+        now = self._now()
         refused = [one for one in self._queue if max(one.due, one.tried_again) <= now]
         for event in refused:
             event.throttles += 1
@@ -138,13 +125,13 @@ class EventQueue:
             if ended:
                 self._unfinished -= 1
             else:  # AWS: after one minute, then after two
-                event.due = self._clock.now() + self._retry_delay * event.attempts
+                event.due = self._now() + self._retry_delay * event.attempts
                 heapq.heappush(self._queue, event)
             self._changed.notify_all()
 
     def _try(self, event: QueuedEvent) -> bool:
         """Runs the event in the slot that was taken for it; whether that was the last time."""
-        age = self._clock.now() - event.received
+        age = self._now() - event.received
         if age > self._event_age() or self._is_shut():
             self._function.give_back()
             condition = "EventAgeExceeded" if age > self._event_age() else "RetriesExhausted"  # AWS documents no other

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from moto.awslambda import models
 from moto.awslambda.exceptions import UnknownFunctionException
 
 from tools.localcloud.account import Account
-from tools.localcloud.lambdas.event_queue import Clock, EventQueue
+from tools.localcloud.lambdas.event_queue import EventQueue
 from tools.localcloud.lambdas.running import RunningFunction, Workers
 from tools.localcloud.lambdas.surroundings import Surroundings
 
@@ -36,7 +37,7 @@ class Lambdas:
         self.account, self.retry_delay = account, retry_delay
         self.workers: Workers = WeakValueDictionary()
         self._surroundings = Surroundings(account, state)
-        self._clock = Clock()
+        self._passed = 0.0
         self._live: dict[str, Live] = {}
         self._lock = threading.Lock()
 
@@ -44,13 +45,16 @@ class Lambdas:
         with self._lock:
             if function_arn not in self._live:
                 running = RunningFunction(self.account, self._surroundings, self.workers, function_arn)
-                events = EventQueue(running, self._clock, self.retry_delay, self.deliver)
+                events = EventQueue(running, self._now, self.retry_delay, self.deliver)
                 self._live[function_arn] = Live(running, events)
             return self._live[function_arn]
 
+    def _now(self) -> float:
+        return time.monotonic() + self._passed
+
     def pass_time(self, seconds: float) -> None:
         """Every retry that waits comes earlier by this much."""
-        self._clock.advance(seconds)
+        self._passed += seconds
         for live in list(self._live.values()):
             with live.running.changed:
                 live.running.changed.notify_all()
