@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from tools import localcloud
 from tools.localcloud.lambdas.runtime_api import RuntimeApi
 
+STALE = "AKIA" + "Z" * 16  # the form of a key, but of no run
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 TEXT = {"Content-Type": "text/plain"}  # what a page may post without asking
 
@@ -76,9 +77,9 @@ def test_a_web_page_is_refused_even_with_the_right_key(deployed, key, method, pa
         ("GET", "/_localcloud/calls", {}, ""),
         ("GET", "/latest/meta-data/iam/security-credentials/", {}, ""),
         ("GET", "/artifacts?X-Amz-Credential=AKIA/20260101/eu-central-2/s3/aws4_request", {}, ""),
-        ("GET", "/artifacts?AWSAccessKeyId=AKIALOCALCLOUDUSER00", {}, ""),
-        ("GET", "/", signed("AKIALOCALCLOUDUSER00"), ""),
-        ("GET", "/_localcloud/calls", {"Authorization": "Bearer AKIALOCALCLOUDUSER00"}, ""),
+        ("GET", f"/artifacts?AWSAccessKeyId={STALE}", {}, ""),
+        ("GET", "/", signed(STALE), ""),
+        ("GET", "/_localcloud/calls", {"Authorization": f"Bearer {STALE}"}, ""),
         ("GET", "/_localcloud/calls", {"Authorization": "Bearer "}, ""),
     ],
 )
@@ -103,7 +104,7 @@ def test_motos_own_interface_is_off_for_everybody(deployed, key):
     ],
 )
 def test_an_sdk_with_a_key_of_another_run_reads_what_is_wrong(deployed, service, call, code):
-    client = deployed.client(service, key="AKIAOFYESTERDAY00000")
+    client = deployed.client(service, key=STALE)
     with pytest.raises(ClientError, match="not one of this run") as refused:
         call(client)
     assert refused.value.response["Error"]["Code"] == code
