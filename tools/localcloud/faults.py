@@ -31,7 +31,6 @@ KINDS = {
     "kill-after": "the call is carried out, then the function's process is killed",
     "freeze": "the function's process stops for good, as a decoder that hangs; the call is not carried out",
 }
-WITHOUT_EFFECT = ("refuse", "deny", "hide", "kill-before", "freeze")
 
 CODES = {
     "refuse": {"s3": "SlowDown", "sns": "Throttling", "dynamodb": "ThrottlingException"},
@@ -112,7 +111,7 @@ class Faults:
             return errors.answer(environ, start_response, STATUS[rule.kind], code, "on purpose")
         if rule.kind == "freeze":
             worker.process.send_signal(signal.SIGSTOP)
-        elif rule.kind not in WITHOUT_EFFECT:
+        elif rule.kind != "kill-before":
             answer = application(environ, start_response)
         if rule.kind.startswith("kill"):
             worker.process.kill()
