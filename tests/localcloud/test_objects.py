@@ -76,7 +76,7 @@ def test_a_presigned_put_takes_any_content_type(deployed, content_type):
     body = bytes(range(256)) + b"&Action=DeleteStack&Version=2010-05-15"
     url = s3.generate_presigned_url("put_object", Params=where, ExpiresIn=60)
     request = urllib.request.Request(url, body, {"Content-Type": content_type}, method="PUT")
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         assert answer.status == 200
     assert s3.get_object(**where)["Body"].read() == body
 
