@@ -143,6 +143,20 @@ def test_a_reserved_concurrency_of_0_makes_dead_letters_at_once(deployed):
         limits.delete_function_concurrency(FunctionName=name)
 
 
+def test_each_protocol_has_its_form_of_a_message(deployed):
+    sns, sqs = deployed.client("sns"), deployed.client("sqs")
+    topic, url = sns.create_topic(Name="forms")["TopicArn"], sqs.create_queue(QueueName="forms")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="email-json", Endpoint="program@example.com")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "false"})
+    sns.publish(TopicArn=topic, Subject="Forms", Message="said")
+    [message] = wait_for(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
+    assert json.loads(message["Body"])["Message"] == "said", "in an envelope"
+    mails = wait_for(lambda: [m for m in deployed.cloud.mailbox.glob("*.eml") if "program@" in m.read_text()])
+    assert '"Message": "said"' in mails[0].read_text()
+    sns.delete_topic(TopicArn=topic)
+
+
 def test_a_filter_policy_keeps_mails_away(deployed):
     deployed.upload("fine.mp4")
     deployed.result("fine.mp4")

@@ -20,7 +20,6 @@ from tools.localcloud import keys
 from tools.localcloud.account import ACCOUNT_ID, Account
 from tools.localcloud.cloudwatch import alarm_messages, writing
 from tools.localcloud.cloudwatch.evaluation import check, datapoint, evaluated, named, watched
-from tools.localcloud.cloudwatch.metric_math import statistic
 
 log = logging.getLogger(__name__)
 
@@ -121,13 +120,7 @@ class Alarms:
             self._held[alarm.alarm_arn] = time.monotonic() + HELD_SECONDS
             self._turn(alarm.region_name, alarm, state_value, reason)
 
-        def get_statistics_for_type(found: Any, stat: str) -> Any:
-            values = found.metric_single_values_list
-            return statistic(stat, values) if stat.startswith("p") else plain_statistic(found, stat)
-
-        # moto compares dimensions in a way that fails for two of them, and knows no percentiles.
-        plain_statistic = models.Statistics.get_statistics_for_type
-        models.Statistics.get_statistics_for_type = get_statistics_for_type
+        # moto compares dimensions in a way that fails for two of them
         models.are_dimensions_same = lambda one, other: named(one) == named(other)
         models.Dimension.__lt__ = lambda one, other: (one.name, one.value) < (other.name, other.value)
         models.Alarm.__init__ = init

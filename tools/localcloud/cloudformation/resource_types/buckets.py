@@ -124,38 +124,20 @@ def _notification_rule(rule: Properties, target: str, api_target: str) -> Proper
 
 
 def _lifecycle_rule(rule: Properties) -> Properties:
-    """CloudFormation's flat rule as the API's nested one; unknown keys pass through for botocore to refuse."""
-    made: Properties = {}
-    expiration: Properties = {}
-    conditions: Properties = {}
+    """CloudFormation's flat rule as the API's nested one; what is not known here is passed on, for botocore to refuse."""
+    made: Properties = {"Filter": {"Prefix": ""}}
     for key, value in rule.items():
         match key:
             case "Id":
                 made["ID"] = value
-            case "ExpirationInDays":
-                expiration["Days"] = value
-            case "ExpirationDate":
-                expiration["Date"] = value
             case "ExpiredObjectDeleteMarker":
-                expiration["ExpiredObjectDeleteMarker"] = value
-            case "Prefix" | "ObjectSizeGreaterThan" | "ObjectSizeLessThan":
-                conditions[key] = int(value) if key != "Prefix" else value
-            case "TagFilters":
-                conditions["Tags"] = value
-            case "Transitions" | "NoncurrentVersionTransitions":
-                days = {"TransitionInDays": "Days" if key == "Transitions" else "NoncurrentDays"}
-                made[key] = [_renamed(step, days | {"TransitionDate": "Date"}) for step in value]
+                made["Expiration"] = {key: value}
+            case "TagFilters" if len(value) == 1:
+                made["Filter"] = {"Tag": value[0]}
+            case "Transitions":
+                made[key] = [_renamed(step, {"TransitionInDays": "Days"}) for step in value]
             case _:
                 made[key] = value
-    if expiration:
-        made["Expiration"] = expiration
-    tags = conditions.get("Tags", [])
-    if len(conditions) > 1 or len(tags) > 1:
-        made["Filter"] = {"And": conditions}
-    elif tags:
-        made["Filter"] = {"Tag": tags[0]}
-    else:
-        made["Filter"] = conditions or {"Prefix": ""}
     return made
 
 
