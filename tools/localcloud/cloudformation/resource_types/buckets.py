@@ -124,7 +124,7 @@ def _notification_rule(rule: Properties, target: str, api_target: str) -> Proper
 
 
 def _lifecycle_rule(rule: Properties) -> Properties:
-    """CloudFormation's flat rule as the API's nested one; what is not known here is passed on, for botocore to refuse."""
+    """CloudFormation's flat rule as the API's nested one; botocore refuses what is passed on unchanged and unknown."""
     made: Properties = {"Filter": {"Prefix": ""}}
     for key, value in rule.items():
         match key:
