@@ -4,12 +4,10 @@ The template is the real one. The package holds a stand-in for the function, whi
 deployed by the integration tests.
 """
 
-import json
 import os
 import pty
 import shutil
 import subprocess
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,8 +81,7 @@ class Scripts:
         return self.stack(name), [event["EventId"] for event in self.events(name)], waiting
 
     def put(self, **state):
-        endpoint = f"{self.deployed.cloud.endpoint}/_localcloud/stack"
-        urllib.request.urlopen(urllib.request.Request(endpoint, json.dumps(state).encode(), method="POST")).close()
+        self.deployed.cloud.control("POST", "stack", **state)
 
 
 def project(folder: Path) -> Path:
