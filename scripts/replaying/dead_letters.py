@@ -42,8 +42,8 @@ class DeadLetter:
     def uploads(self) -> list[Upload]:
         """None where the event is nothing that S3 sends."""
         try:
-            return uploads.parse(self.event)
-        except (ValueError, AttributeError):
+            return [one for one in uploads.parse(self.event) if isinstance(one, Upload)]
+        except ValueError:
             return []
 
 

@@ -37,13 +37,14 @@ PREFIX = "/_localcloud/"
 KINDS = {
     "refuse": "throttled, which the SDK tries again; nothing is carried out",
     "deny": "not allowed, which the SDK does not try again; nothing is carried out",
+    "hide": "not seen yet, as S3 may say while versioning is young; nothing is carried out",
     "lose": "carried out, but the connection breaks before the answer",
     "late": "carried out, but the answer takes `seconds`",
     "kill-before": "the function's process is killed; the call is not carried out",
     "kill-after": "the call is carried out, then the function's process is killed",
     "freeze": "the function's process stops for good, as a decoder that hangs; the call is not carried out",
 }
-WITHOUT_EFFECT = ("refuse", "deny", "kill-before", "freeze")
+WITHOUT_EFFECT = ("refuse", "deny", "hide", "kill-before", "freeze")
 
 ERRORS = {  # as each protocol words it: status, type, body
     "s3": ("{status}", "application/xml", "<Error><Code>{code}</Code><Message>on purpose</Message></Error>"),
@@ -61,8 +62,9 @@ ERRORS = {  # as each protocol words it: status, type, body
 CODES = {
     "refuse": {"s3": "SlowDown", "sns": "Throttling", "dynamodb": "ThrottlingException"},
     "deny": {"s3": "AccessDenied", "sns": "AuthorizationError", "dynamodb": "AccessDeniedException"},
+    "hide": {"s3": "NoSuchKey"},
 }
-STATUS = {"refuse": "503 Service Unavailable", "deny": "403 Forbidden"}
+STATUS = {"refuse": "503 Service Unavailable", "deny": "403 Forbidden", "hide": "404 Not Found"}
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -128,7 +130,8 @@ class Faults:
             return application(environ, start_response)
         answer: Iterable[bytes] = []
         if rule.kind in CODES:
-            return _error(rule.kind, calls.scope(environ)[1], start_response)
+            error = _error(rule.kind, calls.scope(environ)[1], start_response)
+            return [] if environ["REQUEST_METHOD"] == "HEAD" else error
         if rule.kind == "freeze":
             worker.process.send_signal(signal.SIGSTOP)
         elif rule.kind not in WITHOUT_EFFECT:
