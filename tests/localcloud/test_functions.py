@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import wait_for
+from tests.support.deployed import wait_for
 
 
 def invoke(deployed, payload, **options):

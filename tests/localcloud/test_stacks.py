@@ -3,9 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import HERE
+from tests.support.deployed import TEMPLATE
 
-TEMPLATE = (HERE / "template.yaml").read_text()
+TEXT = TEMPLATE.read_text()
 
 
 def described(deployed, stack):
@@ -29,9 +29,9 @@ def reasons(deployed, stack):
     ],
 )
 def test_what_cannot_be_applied_is_refused_by_name(deployed, tmp_path, before, after, complaint):
-    assert before in TEMPLATE
-    template = HERE / "changed.yaml"  # beside the function, which the template names relative to itself
-    template.write_text(TEMPLATE.replace(before, after))
+    assert before in TEXT
+    template = TEMPLATE.with_name("changed.yaml")  # beside the function, which the template names relative to itself
+    template.write_text(TEXT.replace(before, after))
     try:
         refused = deployed.deploy(template, "refused", "Greeting=hello")
     finally:
@@ -44,25 +44,23 @@ def test_what_cannot_be_applied_is_refused_by_name(deployed, tmp_path, before, a
 
 def test_a_failure_rolls_back_and_tells_why(deployed):
     # The bucket's name is taken by the other stack.
-    failed = deployed.deploy(HERE / "template.yaml", "rolled-back", "Suffix=one")
+    failed = deployed.deploy(TEMPLATE, "rolled-back", "Suffix=one")
     assert failed.returncode != 0
     assert described(deployed, "rolled-back")["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "BucketAlreadyOwnedByYou" in reasons(deployed, "rolled-back")
     functions = deployed.client("lambda").list_functions()["Functions"]
     assert not any(function["FunctionName"].startswith("rolled-back") for function in functions)
-    again = deployed.deploy(HERE / "template.yaml", "rolled-back", "Suffix=one")
+    again = deployed.deploy(TEMPLATE, "rolled-back", "Suffix=one")
     assert "ROLLBACK_COMPLETE state and can not be updated" in again.stderr
 
 
 def test_a_stack_is_updated_in_place_and_deleted_but_for_what_is_retained(deployed):
-    assert deployed.deploy(HERE / "template.yaml", "second", "Suffix=two").returncode == 0
+    assert deployed.deploy(TEMPLATE, "second", "Suffix=two").returncode == 0
     outputs = {output["OutputKey"]: output for output in described(deployed, "second")["Outputs"]}
     assert outputs["Bucket"]["ExportName"] == "second-Bucket"
     assert "Email" not in outputs
     name = outputs["Function"]["OutputValue"]
-    updated = deployed.deploy(
-        HERE / "template.yaml", "second", "Suffix=two", "Greeting=goodbye", "Reserved=1", "Email=a@example.com"
-    )
+    updated = deployed.deploy(TEMPLATE, "second", "Suffix=two", "Greeting=goodbye", "Reserved=1", "Email=a@example.com")
     assert updated.returncode == 0, updated.stderr
     function = deployed.client("lambda").get_function(FunctionName=name)
     assert function["Configuration"]["Environment"]["Variables"]["GREETING"] == "goodbye"

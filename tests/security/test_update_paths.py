@@ -8,9 +8,8 @@ import pytest
 from cfn_flip import load
 
 from scripts.stack import Uploaded
+from tests.support.secured import Secured
 from tools.localcloud.deployment import ROOT
-
-from .conftest import Secured
 
 PARAMETERS: Final = load((ROOT / "template.yaml").read_text())[0]["Parameters"]
 # What a parameter governs, by the names in `state`. Whatever is not here is a threshold of alarms.
