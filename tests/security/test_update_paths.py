@@ -21,7 +21,6 @@ GOVERNS: Final = {
     "ReservedConcurrency": {"concurrency"},
     "BatchOperations": {"batch role", "outputs"},
     "LogRetentionInDays": {"log group"},
-    "Tracing": {"function", "role"},
     "OriginalsStorageClass": {"lifecycle"},
     "OriginalsTransitionInDays": {"lifecycle"},
     "AccessLogBucket": {"access log"},

@@ -124,7 +124,6 @@ SIDES: dict[str, dict[str, Any]] = {
     "HasOriginalsTransition": {"OriginalsStorageClass": "GLACIER_IR"},
     "HasReservedConcurrency": {"ReservedConcurrency": 7},
     "IsEveryOutcomeEmailed": {"EmailedOutcomes": "everything"},
-    "IsTraced": {"Tracing": "enabled"},
 }
 EVERYTHING: dict[str, Any] = {name: value for side in SIDES.values() for name, value in side.items()}
 
