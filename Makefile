@@ -103,8 +103,9 @@ $(AUDIT_READY): $(wildcard tools/audit/*.*)
 	@touch $@
 
 .PHONY: audit
-audit: $(AUDIT_READY) ## Hold the template against cdk-nag's AwsSolutions rules (needs Node.js and npm)
+audit: $(AUDIT_READY) ## Hold both templates against cdk-nag's AwsSolutions rules (needs Node.js and npm)
 	@node build/audit/audit.mjs template.yaml
+	@node build/audit/audit.mjs .github/deploy-role.yaml
 
 .PHONY: format
 format: $(READY) ## Format Python and shell
@@ -120,6 +121,10 @@ package: $(READY) ## Build build/function.zip: ARCHITECTURE=arm64 (default) or x
 deploy: $(READY) ## Deploy to AWS: ENV=prod EMAIL=ops@example.com; more with OPTIONS="..." (scripts/deploy.sh --help)
 	@scripts/deploy.sh $(if $(ENV),--env $(ENV)) $(if $(EMAIL),--email $(EMAIL)) \
 	  $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) $(OPTIONS)
+
+.PHONY: verify
+verify: $(READY) ## Prove that a deployed stack works, on two videos of its own: ENV=prod (scripts/verify.sh --help)
+	@scripts/verify.sh $(if $(ENV),--env $(ENV)) $(OPTIONS)
 
 .PHONY: replay
 replay: $(READY) ## When something went wrong: ARGS="dead-letters --stack video-intake-prod" (ARGS=--help tells all)

@@ -98,8 +98,13 @@ class Scripts:
         return self.stack(name), [event["EventId"] for event in self.events(name)], waiting
 
     def put(self, **state):
-        endpoint = f"{self.deployed.cloud.endpoint}/_localcloud/stack"
-        urllib.request.urlopen(urllib.request.Request(endpoint, json.dumps(state).encode(), method="POST")).close()
+        put_stack(self.deployed.cloud.endpoint, **state)
+
+
+def put_stack(endpoint, **state):
+    """Puts a stack into a state that only AWS could bring it into."""
+    request = urllib.request.Request(f"{endpoint}/_localcloud/stack", json.dumps(state).encode(), method="POST")
+    urllib.request.urlopen(request).close()
 
 
 def project(folder: Path) -> Path:
