@@ -40,7 +40,7 @@ def described(client: Any, version: Version, rerun: str = "") -> Upload:
     try:
         return uploads.stored(version, client.head_object(**asked), rerun)
     except ClientError as error:
-        raise consequence(_with_a_code(client, asked, error), version.version_id) from error
+        raise consequence(with_a_code(client, asked, error), version.version_id) from error
 
 
 def confirm(client: Any, upload: Upload) -> None:
@@ -101,15 +101,15 @@ def consequence(error: ClientError, version_id: str) -> Exception:
     return fault
 
 
-def _pinned(upload: Upload) -> dict[str, str]:
-    version = {"Bucket": upload.bucket, "Key": upload.key, "VersionId": upload.version_id}
-    return version | {"IfMatch": f'"{upload.etag}"'}  # holds where versions do not: two files are never mixed
-
-
-def _with_a_code(client: Any, asked: dict[str, str], error: ClientError) -> ClientError:
-    """What GetObject says where HeadObject failed; the same error where it says something else."""
+def with_a_code(client: Any, asked: dict[str, str], error: ClientError) -> ClientError:
+    """What GetObject says of `asked` where HeadObject, whose errors have no code, failed; else `error` itself."""
     try:
         client.get_object(**asked, Range="bytes=0-0")["Body"].close()
     except ClientError as coded:
         return coded
     return error
+
+
+def _pinned(upload: Upload) -> dict[str, str]:
+    version = {"Bucket": upload.bucket, "Key": upload.key, "VersionId": upload.version_id}
+    return version | {"IfMatch": f'"{upload.etag}"'}  # holds where versions do not: two files are never mixed
