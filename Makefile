@@ -14,8 +14,16 @@ READY := .venv/.ready
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# An AWS SDK as old as Lambda's may be, which one test runs the function with: installed with the rest, so that no test
+# needs the network.
+OLD_SDK_READY := build/old-sdk/.ready
+
+$(OLD_SDK_READY): tests/support/old_sdk.txt $(READY)
+	@rm -rf $(@D) && python -m pip install --quiet --no-deps --target $(@D) --requirement $<
+	@touch $@
+
 .PHONY: setup
-setup: $(READY) ## Create .venv with everything to develop and test (the other targets do it by themselves)
+setup: $(READY) $(OLD_SDK_READY) ## Create .venv with everything to develop and test (the other targets do it by themselves)
 
 # Version managers leave commands that exist and do not work: each candidate must run, and be of a version that serves.
 # It answers with the Python under it, so that an old .venv, still first in PATH, is not built from itself.
@@ -47,7 +55,7 @@ cloud: $(READY) ## Deploy to a cloud on this machine and leave it running until 
 	@python -m demo.cloud $(if $(PORT),--port $(PORT)) $(if $(EMAIL),--email $(EMAIL))
 
 .PHONY: test
-test: $(READY) ## Run the tests; some of them: TESTS="tests/unit -k email"
+test: $(READY) $(OLD_SDK_READY) ## Run the tests; some of them: TESTS="tests/unit -k email"
 	@python -m pytest -q $(TESTS)
 
 .PHONY: coverage
