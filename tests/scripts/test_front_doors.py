@@ -4,11 +4,13 @@ No call reaches AWS: the `aws` of these tests answers by itself, and notes what 
 """
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from scripts.stack import wait_for
 from tests.support.scripts import Ended
 
 ROOT = Path(__file__).parents[2]
@@ -119,3 +121,32 @@ def test_an_endpoint_that_another_variable_switches_off_is_refused(front, script
     done = front.run(script, **REGION, **ENDPOINT, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true")
     assert "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS has the AWS CLI ignore it" in done.told
     assert front.asked() == []
+
+
+HANGS = """\
+#!/usr/bin/env bash
+case "$1 $2" in
+--version*) echo "aws-cli/2.34.0 Python/3.11.4" ;;
+"sts get-caller-identity") printf '123456789012\\tarn:aws:iam::123456789012:user/x\\n' ;;
+*) : >{begun} && exec sleep 60 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("script", OF_ANY_CLI)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_script_that_is_broken_off_leaves_no_temporary_files(script, number, tmp_path):
+    temporary, begun, cli = tmp_path / "tmp", tmp_path / "begun", tmp_path / "aws"
+    temporary.mkdir()
+    cli.write_text(HANGS.format(begun=begun))
+    cli.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "TMPDIR": str(temporary)} | REGION
+    with subprocess.Popen(
+        [str(ROOT / "scripts" / script), "--yes"], env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as running:  # fmt: skip
+        wait_for("the first question", begun.exists)
+        assert [path.name.split(".")[0] for path in temporary.iterdir()] == ["video-intake"]
+        os.killpg(running.pid, number)  # as a terminal does: to the script and all that it has started
+        assert running.wait(30) != 0
+    assert list(temporary.iterdir()) == []
