@@ -9,6 +9,7 @@ import pytest
 
 from scripts.stack import Uploaded, wait_for
 from tests.support.pictures import pixels
+from tests.support.template import RESOURCES
 from tools.localcloud import letters
 from tools.videos import samples, video
 
@@ -215,10 +216,10 @@ def test_an_event_that_is_no_upload_is_an_error(intake):
     assert error
 
 
-def test_the_alarms_are_there_and_tell_what_to_do(intake):
+def test_the_alarms_are_those_of_the_template_and_tell_the_alarm_topic(intake):
     alarms = intake.alarms()
-    watched = {alarm.get("MetricName") for alarm in alarms}
-    assert watched >= {"Errors", "Throttles", "ApproximateNumberOfMessagesVisible"}
+    declared = {name for name, body in RESOURCES.items() if body["Type"] == "AWS::CloudWatch::Alarm"}
+    assert {alarm["AlarmName"].removeprefix(f"{intake.name}-").partition("-")[0] for alarm in alarms} == declared
     assert all(alarm["AlarmActions"] == [intake.outputs["AlarmTopicArn"]] for alarm in alarms)
 
 

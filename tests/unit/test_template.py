@@ -210,15 +210,27 @@ def test_the_function_is_given_exactly_the_environment_that_it_reads(stack: Rend
     assert {name for name in given if not name.startswith(("POWERTOOLS_", "MALLOC_"))} == read
 
 
-def test_the_package_is_built_where_for_and_as_the_function_expects(stack: Rendered) -> None:
-    function = stack["ProcessorFunction"]
-    module, name = function["Handler"].split(".")
+def test_the_handler_is_a_function_of_the_package(stack: Rendered) -> None:
+    module, name = stack["ProcessorFunction"]["Handler"].split(".")
     assert re.search(rf"^def {name}\(", (ROOT / "src" / f"{module}.py").read_text(), re.MULTILINE)
-    assert function["Runtime"] == f"python{build_package.PYTHON_VERSION}"
+
+
+def test_the_package_is_for_the_functions_python(stack: Rendered) -> None:
+    assert stack["ProcessorFunction"]["Runtime"] == f"python{build_package.PYTHON_VERSION}"
     assert (ROOT / ".python-version").read_text().strip() == build_package.PYTHON_VERSION
-    assert set(TEMPLATE["Parameters"]["Architecture"]["AllowedValues"]) == set(build_package.MACHINES)
-    assert build_package.parse_arguments([]).architecture == TEMPLATE["Parameters"]["Architecture"]["Default"]
-    assert build_package.parse_arguments([]).output == ROOT / function["Code"]
+
+
+def test_the_package_is_for_every_processor_that_the_function_may_have(stack: Rendered) -> None:
+    declared = TEMPLATE["Parameters"]["Architecture"]
+    assert set(declared["AllowedValues"]) == set(build_package.MACHINES)
+    assert build_package.parse_arguments([]).architecture == declared["Default"]
+    assert stack["ProcessorFunction"]["Architectures"] == [declared["Default"]]
+    for architecture in declared["AllowedValues"]:
+        assert Rendered({"Architecture": architecture})["ProcessorFunction"]["Architectures"] == [architecture]
+
+
+def test_the_package_is_built_where_the_template_looks_for_it(stack: Rendered) -> None:
+    assert build_package.parse_arguments([]).output == ROOT / stack["ProcessorFunction"]["Code"]
 
 
 # ---------------------------------------------------------------- Safety net
