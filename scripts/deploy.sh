@@ -182,6 +182,12 @@ delete_change_set() {
   aws cloudformation delete-change-set --stack-name "$stack" --change-set-name "$1" >/dev/null ||
     say "Warning: the change set ${1##*:changeSet/} could not be deleted. It costs nothing and changes nothing."
 }
+delete_failed_change_sets() { # which the CLI leaves behind
+  aws cloudformation list-change-sets --stack-name "$stack" --output text --query \
+    "Summaries[?Status=='FAILED' && starts_with(ChangeSetName, 'awscli-cloudformation-package-deploy-')].[ChangeSetId]" \
+    >"$work/failed" || say "Warning: the change set that failed could not be looked for."
+  while read -r failed; do delete_change_set "$failed"; done <"$work/failed"
+}
 discard() { # what was looked at and not executed, so that nothing of it is left
   [ -z "$change_set" ] || delete_change_set "$change_set"
   if [ -z "$status" ]; then # there was none before; now there may be the empty one that the change set came with
@@ -196,17 +202,14 @@ if ! aws cloudformation deploy --template-file "$work/packaged.yaml" --stack-nam
   --s3-bucket "$artifact_bucket" --s3-prefix "$artifact_prefix" --capabilities CAPABILITY_IAM \
   --no-fail-on-empty-changeset --parameter-overrides "${parameters[@]}" --tags "${tags[@]}" >"$work/change-set" 2>&1; then
   tr '\r' '\n' <"$work/change-set" | grep -v -e '^Uploading to ' -e '^Waiting for changeset' -e '^$' >&2 || true
+  [ -z "$exists" ] || delete_failed_change_sets
   fail "AWS does not accept this change; the reason is above. Nothing was changed."
 fi
 change_set=$(grep -o 'arn:[^ ]*:changeSet/[^ ]*' "$work/change-set" | head -n 1) || true
 
 if [ -z "$change_set" ]; then
   say "$stack is up to date: there is nothing to change."
-  # The CLI leaves the change set behind that has turned out to be empty.
-  aws cloudformation list-change-sets --stack-name "$stack" --output text --query \
-    "Summaries[?Status=='FAILED' && starts_with(ChangeSetName, 'awscli-cloudformation-package-deploy-')].[ChangeSetId]" \
-    >"$work/empty" || say "Warning: the change set that turned out to be empty could not be looked for."
-  while read -r empty; do delete_change_set "$empty"; done <"$work/empty"
+  delete_failed_change_sets # the one that has turned out to be empty
 else
   asks=
   aws cloudformation describe-change-set --stack-name "$stack" --change-set-name "$change_set" --output json \

@@ -134,11 +134,9 @@ def _measure(result: Result, context: LambdaContext) -> None:
     metrics.add_metadata("function_request_id", context.aws_request_id)
     metrics.flush_metrics()  # now: what is flushed at the end is lost with a time-out
     reason = result["failure"]["reason"] if "failure" in result else None
-    # threads and memory grow from line to line where something leaks
     told: dict[str, Any] = {"status": result["status"], "reason": reason, "size": source["size"]}
-    logger.info(
-        "Processed", **told, **result["inspection"], **memory.footprint()
-    )  # these two grow where there is a leak
+    # threads and memory grow from line to line where something leaks
+    logger.info("Processed", **told, **result["inspection"], **memory.footprint())
 
 
 gc.freeze()  # what was imported stays; so the collection after each video looks at that video alone, in a millisecond

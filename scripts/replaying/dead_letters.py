@@ -5,6 +5,7 @@ bare events with attributes that a dead-letter queue of Lambda would hold.
 """
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -150,7 +151,8 @@ class Queue:
 
 def _answered(answer: dict[str, Any]) -> float:
     """When SQS answered, by its own clock, which is also that of SentTimestamp; to the end of the second."""
-    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp() + 1
+    told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return (parsedate_to_datetime(told).timestamp() if told else time.time()) + 1
 
 
 def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, discard: bool, workers: int) -> int:

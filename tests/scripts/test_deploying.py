@@ -254,6 +254,9 @@ def test_what_the_template_refuses_is_said_in_its_words_and_leaves_no_stack(scri
     assert refused.status == 1
     assert "must be one e-mail address such as ops@example.com" in refused.told
     assert not scripts.exists("video-intake-refused")
+    before = scripts.left(STACK)
+    assert scripts.deploy("--email", "nobody").status == 1
+    assert scripts.left(STACK) == before, "nor a change set of one that is there"
 
 
 def test_a_bucket_that_is_not_ours_is_used_as_it_is(scripts, made):
