@@ -123,3 +123,15 @@ def called_for(kind: str) -> set[str]:
         permissions = set(described["handlers"].get(handler, {}).get("permissions", []))
         called |= permissions - (not_ours if handler in ("create", "update") else NEVER_DELETED)
     return {action for action in called if known_to_iam(action)}
+
+
+def needed_by() -> dict[str, list[str]]:
+    """Each action, and the resource types of the template that CloudFormation calls it for."""
+    kinds = sorted({body["Type"] for body in RESOURCES.values()})
+    actions = sorted({action for kind in kinds for action in called_for(kind)})
+    return {action: [kind for kind in kinds if action in called_for(kind)] for action in actions}
+
+
+if __name__ == "__main__":  # python -m tests.support.provider_schemas: why an action is in the deploy role
+    for action, types in needed_by().items():
+        print(f"{action:45} {', '.join(types)}")
