@@ -62,7 +62,7 @@ def recorder(endpoint: str) -> Iterator[tuple[str, list[Request]]]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             seen.append(asked(self.command, self.path, dict(self.headers), body))
             connection = HTTPConnection(target)
-            connection.request(self.command, self.path, body, dict(self.headers))
+            connection.request(self.command, self.path, body, dict(self.headers) | {"Host": target})
             answer = connection.getresponse()
             content = answer.read()
             self.send_response_only(answer.status, answer.reason)
