@@ -164,8 +164,10 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
         if discard:
             return None
         try:
-            if letter.event is None:
-                raise RuntimeError("the record carries no event; see whether its video is `missing`")
+            if not letter.uploads:
+                raise RuntimeError(
+                    "it is about no upload, so it stays. See whether a video is `missing`; --discard deletes it"
+                )
             stack.submit(letter.event)
         except (ClientError, BotoCoreError, RuntimeError) as fault:
             return fault

@@ -84,7 +84,9 @@ def running(
     )
     try:
         ready = _ready(process, state)
-        yield LocalCloud(ready["endpoint"], state.resolve(), environ_for(ready["endpoint"], ready["accessKey"]), process)
+        yield LocalCloud(
+            ready["endpoint"], state.resolve(), environ_for(ready["endpoint"], ready["accessKey"]), process
+        )
     finally:
         process.terminate()
         try:
