@@ -12,7 +12,7 @@ from scripts import page, saved, terminal
 from scripts.stack import Overdue, Stack, Uploaded, wait_for
 from tools import localcloud
 from tools.localcloud import letters, log_lines
-from tools.localcloud.deployment import ROOT, DeploymentFailed, deploy
+from tools.localcloud.deployment import DeploymentFailed, deploy
 from tools.videos import samples
 from video_intake.document import Result
 

@@ -40,9 +40,13 @@ def main() -> int:
     """Writes the page and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", required=True, metavar="NAME")
-    parser.add_argument("--since", default="7d", help="a date, or a while ago such as 90m, 36h, 7d; default: %(default)s")
+    parser.add_argument(
+        "--since", default="7d", help="a date, or a while ago such as 90m, 36h, 7d; default: %(default)s"
+    )
     parser.add_argument("--prefix", default="", help="only uploads whose keys begin so")
-    parser.add_argument("--limit", type=int, default=MOST_RESULTS, help="at most so many, the newest; default: %(default)s")
+    parser.add_argument(
+        "--limit", type=int, default=MOST_RESULTS, help="at most so many, the newest; default: %(default)s"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", default=Path("gallery"), help="default: ./gallery")
     parser.add_argument("--region")
     parser.add_argument("--profile")
@@ -86,7 +90,9 @@ def write(stack: Stack, since: datetime, prefix: str, limit: int, out: Path) -> 
 
 def listed(stack: Stack, since: datetime, prefix: str) -> Iterator[tuple[datetime, str]]:
     """When each result was written, and its key."""
-    pages = stack.client("s3").get_paginator("list_objects_v2").paginate(Bucket=stack.bucket, Prefix=f"results/{prefix}")
+    pages = (
+        stack.client("s3").get_paginator("list_objects_v2").paginate(Bucket=stack.bucket, Prefix=f"results/{prefix}")
+    )
     for found in pages:
         for entry in found.get("Contents", []):
             if entry["Key"].endswith(f"/{saved.RESULT}") and entry["LastModified"] >= since:

@@ -41,7 +41,7 @@ class Page:
 
 
 def write(folder: Path, page: Page, results: Iterable[tuple[Result, Path]]) -> Path:
-    """Writes the page into `folder` and returns its path. Each result comes with the folder of its pictures in there."""
+    """Writes the page into `folder` and returns its path. Each result comes with the folder of its pictures."""
     shown = [(result, where) for result, where in results]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
@@ -88,7 +88,7 @@ def card(result: Result, where: Path) -> dict[str, Any]:
         shown["poster"] = {"url": _url(where / "poster.jpg"), "width": poster["width"], "height": poster["height"]}
     if sheet := result.get("storyboard"):
         sizes = {"width": sheet["tileWidth"], "height": sheet["tileHeight"]}
-        numbers = {name: sheet[name] for name in ("columns", "rows", "frames")}  # type: ignore[literal-required]
+        numbers = {name: sheet[name] for name in ("columns", "rows", "frames")}
         shown["film"] = {"url": _url(where / "storyboard.jpg"), **sizes, **numbers}
     duration = result["container"]["duration"]
     warnings = [visible(warning) for warning in result["warnings"]]

@@ -28,7 +28,7 @@ def visible(text: str) -> str:
 
 
 def verdict(result: Result) -> str:
-    """"playable", or the reason of the rejection."""
+    """ "playable", or the reason of the rejection."""
     return result["failure"]["reason"] if "failure" in result else "playable"
 
 
@@ -66,7 +66,11 @@ def details(result: Result) -> list[tuple[str, str]]:
             ("Device", device or None),
         ]
     source = result["source"]
-    found += [("Size", bytes_text(source["size"])), ("Version", source["versionId"]), ("Uploaded", source["uploadedAt"])]
+    found += [
+        ("Size", bytes_text(source["size"])),
+        ("Version", source["versionId"]),
+        ("Uploaded", source["uploadedAt"]),
+    ]
     return [(visible(name), visible(str(value))) for name, value in found if value not in (None, "")]
 
 

@@ -34,6 +34,7 @@ from scripts.replaying.versions import Bookmark, Selection
 from scripts.stack import Stack, WrongUse
 from scripts.times import moment
 
+
 def main() -> int:
     """Does what the command line asks for and returns the exit status."""
     runs = {"dead-letters": run_dead_letters, "missing": run_missing, "reprocess": run_reprocess, "batch": run_batch}

@@ -24,10 +24,14 @@ FILM: Final[dict[str, Any]] = {"size": (1280, 720), "seconds": 12}
 FRAGMENTED: Final = {"movflags": "frag_keyframe+empty_moov"}
 
 # What the samples show, drawn by FFmpeg's own sources (https://ffmpeg.org/ffmpeg-filters.html#Video-Sources)
-BEACH: Final = "gradients=size=320x180:c0=0xf6d365:c1=0xfda085:c2=0x4facfe:c3=0x00c6fb:n=4:speed=0.02:seed=3"
-SUNSET: Final = "gradients=size=320x180:c0=0x0f0c29:c1=0xff512f:c2=0xf09819:c3=0x302b63:n=4:type=radial:speed=0.01:seed=5"
-UMBRELLA: Final = "gradients=size=320x180:c0=0x00c9ff:c1=0x92fe9d:c2=0xf857a6:c3=0xff5858:n=4:type=spiral:speed=0.02:seed=9"
-POND: Final = "life=size=180x144:mold=10:ratio=0.12:death_color=0xc83232:life_color=0x00ff88:mold_color=0x16213e:seed=4,scale=720:576:flags=neighbor"
+_BLENDED: Final = "gradients=size=320x180:n=4:speed=0.003"  # four colors, drawn small as it takes long, and scaled
+BEACH: Final = f"{_BLENDED}:seed=3:c0=0xf6d365:c1=0xfda085:c2=0x4facfe:c3=0x00c6fb"
+SUNSET: Final = f"{_BLENDED}:seed=5:type=radial:c0=0x0f0c29:c1=0xff512f:c2=0xf09819:c3=0x302b63"
+UMBRELLA: Final = f"{_BLENDED}:seed=9:type=spiral:c0=0x00c9ff:c1=0x92fe9d:c2=0xf857a6:c3=0xff5858"
+POND: Final = (
+    "life=size=180x144:seed=4:ratio=0.12:mold=10:life_color=0x00ff88:death_color=0xc83232:mold_color=0x16213e,"
+    "scale=720:576:flags=neighbor"
+)
 SEA: Final = "perlin=size=240x135:octaves=5:xscale=4:yscale=4:tscale=0.3,lutrgb=r=val*0.4:g=val*0.8:b=255-val/3"
 FRACTAL: Final = "mandelbrot=maxiter=300:start_scale=0.9:end_scale=0.02:end_pts=60"
 RIPPLES: Final = "zoneplate=ku=512:kv=128:kt2=10:kx2=300:ky2=300"
@@ -114,7 +118,7 @@ def samples() -> list[Sample]:
     return [
         Sample("holiday/beach.mp4", lambda: film(picture=BEACH, options={"movflags": "faststart"}), "success"),
         Sample("holiday/sunset.mp4", lambda: film(picture=SUNSET), "success"),
-        Sample("DCIM/100APPLE/IMG_0042.MOV", lambda: film("mov", picture=UMBRELLA, rotation=-90), "success"),
+        Sample("DCIM/100APPLE/IMG_0042.MOV", lambda: film(container="mov", picture=UMBRELLA, rotation=-90), "success"),
         Sample(
             "archive/old camcorder.avi",
             lambda: video("avi", "mpeg4", size=(720, 576), seconds=6, audio="mp3", picture=POND),
