@@ -90,6 +90,8 @@ def dollars_per_thousand(results: Sequence[Result]) -> float:
 
 
 def clock(seconds: float) -> str:
-    """7325.4 as "2:02:05", 12 as "0:12"."""
+    """7325.4 as "2:02:05", 12 as "0:12", 0.4 as "0.4 s"."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
