@@ -1,12 +1,11 @@
 """The README's picture: the page that `make demo` has written, as a browser shows it. `make screenshot` runs it."""
 
+import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
-from tests.browser.conftest import CHROMIUM
-
+# Of this machine, or else None: the one that playwright has fetched
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, PICTURE = ROOT / "demo-output/index.html", ROOT / "docs/gallery.jpg"
 
@@ -16,6 +15,8 @@ def main() -> int:
     if not PAGE.exists():
         print("screenshot: run `make demo` first", file=sys.stderr)
         return 1
+    from playwright.sync_api import sync_playwright  # installed by `make screenshot` only
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1160, "height": 1010})

@@ -1,10 +1,8 @@
 """Tests in a real browser. `make test-browser` runs them; in other runs they are skipped."""
 
-import shutil
-
 import pytest
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from tools.screenshot import CHROMIUM
 
 
 @pytest.fixture(scope="session")
