@@ -25,9 +25,12 @@ FRAGMENTED: Final = {"movflags": "frag_keyframe+empty_moov"}
 
 # What the samples show, drawn by FFmpeg's own sources (https://ffmpeg.org/ffmpeg-filters.html#Video-Sources)
 _BLENDED: Final = "gradients=size=320x180:n=4:speed=0.003"  # four colors, drawn small as it takes long, and scaled
-BEACH: Final = f"{_BLENDED}:seed=3:c0=0xf6d365:c1=0xfda085:c2=0x4facfe:c3=0x00c6fb"
-SUNSET: Final = f"{_BLENDED}:seed=5:type=radial:c0=0x0f0c29:c1=0xff512f:c2=0xf09819:c3=0x302b63"
-UMBRELLA: Final = f"{_BLENDED}:seed=9:type=spiral:c0=0x00c9ff:c1=0x92fe9d:c2=0xf857a6:c3=0xff5858"
+_GRAIN: Final = (
+    ",scale=1280:720,format=yuv420p,noise=alls=6:allf=t"  # or so smooth a film would be too small to show much
+)
+BEACH: Final = f"{_BLENDED}:seed=3:c0=0xf6d365:c1=0xfda085:c2=0x4facfe:c3=0x00c6fb{_GRAIN}"
+SUNSET: Final = f"{_BLENDED}:seed=5:type=radial:c0=0x0f0c29:c1=0xff512f:c2=0xf09819:c3=0x302b63{_GRAIN}"
+UMBRELLA: Final = f"{_BLENDED}:seed=9:type=spiral:c0=0x00c9ff:c1=0x92fe9d:c2=0xf857a6:c3=0xff5858{_GRAIN}"
 POND: Final = (
     "life=size=180x144:seed=4:ratio=0.12:mold=10:life_color=0x00ff88:death_color=0xc83232:mold_color=0x16213e,"
     "scale=720:576:flags=neighbor"
