@@ -77,6 +77,10 @@ class Stack:
             raise
         return cast("dict[str, Any]", stack)
 
+    def refresh(self) -> None:
+        """Outputs and parameters are read again, as an update may have changed them."""
+        vars(self).pop("_description", None)
+
     @property
     def outputs(self) -> dict[str, str]:
         """The stack's outputs by name. Raises WrongUse where there is no such stack."""

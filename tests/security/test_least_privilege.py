@@ -1,5 +1,6 @@
 """The function may do all that it does, and does all that it may: its calls held against the role, both ways."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +10,7 @@ import pytest
 from tests.support.boxes import padded
 from tests.support.secured import Secured
 from tests.support.world import Version
-from tools.localcloud.policies import allowing
+from tools.localcloud.policies import allowing, denying
 from tools.videos import video
 
 # What the role allows and no call of the function shows, with whoever does it instead.
@@ -151,6 +152,46 @@ def test_every_resource_that_a_statement_names_was_called_upon(seen: Seen) -> No
 def test_what_the_function_never_does_it_may_not(seen: Seen, everything: Secured, action: str, resource: str) -> None:
     arn = everything.intake.outputs["BucketArn"]
     assert not seen.allowing(action, f"{arn}/{resource}" if resource else arn)
+
+
+def test_verdicts_come_from_the_function_alone(everything: Secured) -> None:
+    """The policy of the deployed bucket, whatever else a principal may do."""
+    intake, bucket = everything.intake, everything.intake.outputs["BucketArn"]
+    policy = json.loads(intake.client("s3").get_bucket_policy(Bucket=intake.bucket)["Policy"])
+    secure = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
+    tagged = {"s3:RequestObjectTagKeys": "video-intake:status"}
+    administrator = secure | {"aws:PrincipalArn": f"arn:aws:iam::{everything.account}:role/Administrator"}
+    function = secure | {"aws:PrincipalArn": intake.outputs["RoleArn"]}
+    for who, is_denied in ((administrator, True), (function, False), (secure, True)):
+        written = denying(policy, "s3:PutObject", f"{bucket}/results/a.mp4/v/result.json", who)
+        assert bool(written) is is_denied, who
+        for action in ("s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"):
+            assert bool(denying(policy, action, f"{bucket}/notes.txt", who | tagged)) is is_denied, (who, action)
+        assert not denying(policy, "s3:PutObject", f"{bucket}/a.mp4", who | {"s3:RequestObjectTagKeys": "customer"})
+        assert not denying(policy, "s3:DeleteObjectVersion", f"{bucket}/results/a.mp4/v/result.json", who)
+    for key in ("a.mp4", "results/a"):
+        assert denying(policy, "s3:GetObject", f"{bucket}/{key}", function | {"aws:SecureTransport": "false"})
+        assert denying(policy, "s3:GetObject", f"{bucket}/{key}", function | {"s3:TlsVersion": "1.1"})
+
+
+@pytest.mark.parametrize(
+    ("action", "key", "is_allowed"),
+    [
+        ("s3:PutObject", "holiday/a.mp4", True),
+        ("s3:PutObject", "A.AVI", True),
+        ("s3:AbortMultipartUpload", "a.mov", True),
+        ("s3:PutObject", "notes.txt", False),
+        ("s3:PutObject", "results/a.mp4", False),
+        ("s3:PutObject", "batch/a.mov", False),
+        ("s3:GetObject", "a.mp4", False),
+        ("s3:DeleteObject", "a.mp4", False),
+        ("s3:PutObjectVersionTagging", "a.mp4", False),
+    ],
+)
+def test_the_documented_policy_of_uploaders_is_for_uploads(everything: Secured, action, key, is_allowed) -> None:
+    arn = f"{everything.intake.outputs['BucketArn']}/{key}"
+    allowed = allowing(everything.uploaders, action, arn) and not denying(everything.uploaders, action, arn, {})
+    assert bool(allowed) is is_allowed
 
 
 def test_a_batch_job_may_do_what_it_must_and_no_more(everything: Secured) -> None:

@@ -21,7 +21,7 @@ class Secured(World):
         super().__init__(cloud, intake)
         self.account = intake.client("sts").get_caller_identity()["Account"]
         self.region = intake.session.region_name
-        key, logs = map(self._of_this_stack, DOCUMENTED)
+        self.uploaders, key, logs = map(self._of_this_stack, DOCUMENTED)
         self.key_policy: dict[str, Any] = key
         self.key = self.make_key(key)
         self.log_bucket = "example-access-logs"
@@ -70,7 +70,7 @@ class Secured(World):
         except ClientError as error:
             if "No updates" not in str(error):
                 raise
-        vars(self.intake).pop("outputs", None)  # they may have changed
+        self.intake.refresh()
         return str(self._described()["StackStatus"])
 
     def _described(self) -> dict[str, Any]:

@@ -88,7 +88,11 @@ def test_a_policy_is_attached_to_what_its_statements_name(name: str) -> None:
 
 def test_every_bucket_topic_and_queue_has_a_policy() -> None:
     kinds = {kind.removesuffix("Policy") for kind in ATTACHED}
-    attached = {target for name in POLICIES for target in references(RESOURCES[name]["Properties"])}
+    attached = {
+        target
+        for name in POLICIES
+        for target in references(RESOURCES[name]["Properties"][ATTACHED[RESOURCES[name]["Type"]]])
+    }
     assert {name for name, body in RESOURCES.items() if body["Type"] in kinds} == attached
 
 

@@ -1,7 +1,6 @@
 """Whether a policy allows a request: IAM's grammar, as far as resources' policies need it here.
 
-moto checks none. Denials are left out: those that stacks here have look at the transport only. What is not understood
-is an error, never a guess.
+moto checks none. What is not understood is an error, never a guess.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
 """
 
@@ -25,14 +24,25 @@ def allowing(
 
     `service` is the principal who asks, of which only resources' policies speak; its own account's root admits none.
     """
+    return _applying("Allow", document, action, resource, context or {}, service)
+
+
+def denying(document: dict[str, Any], action: str, resource: str, context: Mapping[str, str]) -> list[Statement]:
+    """The statements of a resource's policy that deny everyone `action` on `resource` in this context."""
+    return _applying("Deny", document, action, resource, context, None)
+
+
+def _applying(
+    effect: str, document: dict[str, Any], action: str, resource: str, context: Mapping[str, str], service: str | None
+) -> list[Statement]:
     return [
         statement
         for statement in document["Statement"]
-        if statement["Effect"] == "Allow"
+        if statement["Effect"] == effect
         and any(_matches(pattern, action, re.IGNORECASE) for pattern in _listed(statement["Action"]))
         and any(_matches(pattern, resource) for pattern in _listed(statement["Resource"]))
         and (service is None or _is(service, statement["Principal"]))
-        and all(_holds(test, keys, context or {}) for test, keys in statement.get("Condition", {}).items())
+        and all(_holds(test, keys, context) for test, keys in statement.get("Condition", {}).items())
     ]
 
 
@@ -63,11 +73,17 @@ TESTS: dict[str, Callable[[str, str], bool]] = {
     "StringLike": _matches,
     "ArnEquals": _matches,
     "ArnLike": _matches,
+    "Bool": lambda wanted, actual: wanted == actual,
+    "ForAnyValue:StringLike": _matches,  # each key has one value here, so "any" means that one
+    "NumericLessThan": lambda wanted, actual: float(actual) < float(wanted),
 }
+NEGATED = {"ArnNotEquals": "ArnEquals"}  # which a key that the request does not carry fulfills
 
 
 def _holds(test: str, keys: dict[str, Any], context: Mapping[str, str]) -> bool:
-    """A key that the request does not carry fulfils nothing."""
+    """A key that the request does not carry fulfills nothing."""
+    if test in NEGATED:
+        return not any(_holds(NEGATED[test], {name: values}, context) for name, values in keys.items())
     if test not in TESTS:
         raise ValueError(f"a condition that the local cloud does not know: {test}")
     known = {name.lower(): value for name, value in context.items()}

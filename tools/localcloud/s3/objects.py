@@ -13,7 +13,8 @@ from moto.s3 import models, responses
 
 from tools.localcloud.s3.stored import StoredKey, complete, lazily
 
-CHECKED_BY_TRANSPORT = ("aws:SecureTransport", "s3:TlsVersion")  # this endpoint stands for an HTTPS one
+# This endpoint stands for an HTTPS one, and does not know who asks
+NOT_JUDGED_HERE = ("aws:SecureTransport", "s3:TlsVersion", "aws:PrincipalArn")
 
 
 def _reading_lazily(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,14 +51,14 @@ def _with_checksum_kind(copy: Callable[..., Any]) -> Callable[..., Any]:
 
 def _permission(self: Any, action: str, resource: str) -> Any:
     """moto takes a condition that it cannot answer for fulfilled, and so refuses everything under an HTTPS-only
-    policy. What the transport decides is left out; the rest of the policy is moto's to judge."""
+    policy. What the transport or the principal decides is left out; the rest of the policy is moto's to judge."""
     if self.policy is None:
         return access_control.PermissionResult.NEUTRAL
     policy = access_control.json.loads(self.policy)
     policy["Statement"] = [
         statement
         for statement in policy["Statement"]
-        if not any(key in CHECKED_BY_TRANSPORT for test in statement.get("Condition", {}).values() for key in test)
+        if not any(key in NOT_JUDGED_HERE for test in statement.get("Condition", {}).values() for key in test)
     ]
     return access_control.IAMPolicy(access_control.json.dumps(policy)).is_action_permitted(action, resource)
 
