@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VERSION = "3.13"  # the Runtime in template.yaml
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and those that wheels go by
+HASHES = "wheels.txt"  # next to requirements.txt
 GLIBC_TAGS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")  # Amazon Linux 2023 has glibc 2.34
 UNZIPPED_LIMIT = 262_144_000  # Lambda's "250 MB"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; any fixed moment would do
@@ -112,6 +113,7 @@ def dependencies_zip(requirements: Path, architecture: str, wheels: str, folder:
     pins = read_pins(requirements)
     target = architecture if wheels == "lambda" else f"host-{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
     inputs = "\n".join([target, *sorted(f"{name}=={version}" for name, version in pins.items())])
+    inputs += requirements.with_name(HASHES).read_text() if wheels == "lambda" else ""
     key = hashlib.sha256(inputs.encode() + Path(__file__).read_bytes()).hexdigest()[:16]
     cached = folder / f"dependencies-{target}-{key}.zip"
     if not cached.exists():
@@ -143,8 +145,11 @@ def read_pins(requirements: Path) -> dict[str, str]:
 
 def install(requirements: Path, architecture: str, wheels: str, target: Path) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    command += ["--only-binary=:all:", "--target", str(target), "--requirement", str(requirements)]
-    if wheels == "lambda":
+    command += ["--only-binary=:all:", "--target", str(target)]
+    if wheels == "host":
+        command += ["--requirement", str(requirements)]
+    else:
+        command += ["--require-hashes", "--requirement", str(requirements.with_name(HASHES))]
         command += ["--implementation", "cp", "--python-version", PYTHON_VERSION]
         for tag in GLIBC_TAGS:
             command += ["--platform", f"{tag}_{MACHINES[architecture]}"]
@@ -160,6 +165,8 @@ def check_pins(pins: dict[str, str], installed: Path) -> None:
     found = {normalized(each.name): each.version for each in metadata.distributions(path=[str(installed)])}
     if unpinned := sorted(f"{name}=={version}" for name, version in found.items() if pins.get(name) != version):
         raise PackageError(f"src/requirements.txt pulls in what it does not pin. Add to it: {', '.join(unpinned)}.")
+    if missing := sorted(pins.keys() - found.keys()):
+        raise PackageError(f"src/{HASHES} has no hash of {', '.join(missing)}. Add what sha256sum says of each wheel.")
 
 
 def compile_ahead(folder: Path, wheels: str) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 import sys
@@ -18,6 +19,7 @@ def source(tmp_path: Path) -> Path:
     source.mkdir()
     (source / "handler.py").write_text("def handler(event, context): ...\n")
     (source / "requirements.txt").write_text("six==1.17.0  # why\n\n# and why not\nThe_Other.one==2.0\n")
+    (source / "wheels.txt").write_text("")
     return source
 
 
@@ -128,9 +130,15 @@ def test_only_what_runs_and_what_identifies_it_is_shipped(name: str, shipped: bo
     assert build_package.is_shipped(Path(name)) is shipped
 
 
-@pytest.mark.parametrize("name", ["video_intake", "handler"])
-def test_a_dependency_with_a_name_of_ours_is_refused(tmp_path, name):
-    """A real wheel that ships it: installed beside our module, the package of the dependency would win."""
+@pytest.fixture
+def offline(tmp_path, monkeypatch) -> None:
+    """pip finds wheels in the folder of the test, and nowhere else."""
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+
+def shadow(tmp_path: Path, name: str) -> Path:
+    """Our sources, and a real wheel that they depend on, which ships a package `name`."""
     source = tmp_path / "src"
     shutil.copytree(build_package.ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
     wheel = tmp_path / "shadow-1.0-py3-none-any.whl"
@@ -140,9 +148,26 @@ def test_a_dependency_with_a_name_of_ours_is_refused(tmp_path, name):
         made.writestr("shadow-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         made.writestr("shadow-1.0.dist-info/RECORD", "")
     (source / "requirements.txt").write_text("shadow==1.0\n")
-    link = {"PIP_FIND_LINKS": str(tmp_path), "PIP_NO_INDEX": "1"}
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, value in link.items():
-            patch.setenv(variable, value)
-        with pytest.raises(PackageError, match=f"{name} is the name of"):
-            build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (source / "wheels.txt").write_text(f"shadow==1.0 --hash=sha256:{digest}\n")
+    return source
+
+
+@pytest.mark.parametrize("name", ["video_intake", "handler"])
+def test_a_dependency_with_the_name_of_a_module_is_refused(tmp_path, offline, name):
+    """Installed next to our module, the package of the dependency would win."""
+    with pytest.raises(PackageError, match=f"{name} is the name of"):
+        build_package.build("arm64", "lambda", tmp_path / "build/function.zip", shadow(tmp_path, name))
+
+
+def test_a_wheel_is_taken_by_its_hash_alone(tmp_path, offline, capfd):
+    source = shadow(tmp_path, "harmless")
+    build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
+    hashes = (source / "wheels.txt").read_text()
+    (source / "wheels.txt").write_text(hashes[:-65] + 64 * "0")
+    with pytest.raises(PackageError, match="pip could not fetch the wheels"):
+        build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
+    assert "DO NOT MATCH THE HASHES" in capfd.readouterr().err
+    (source / "wheels.txt").write_text("# none\n")
+    with pytest.raises(PackageError, match=r"src/wheels.txt has no hash of shadow"):
+        build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)

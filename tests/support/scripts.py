@@ -102,5 +102,6 @@ def project(folder: Path) -> Path:
     shutil.copy(ROOT / "template.yaml", folder)
     (folder / "src").mkdir()
     (folder / "src/handler.py").write_text("def handler(event, context): ...\n")
-    (folder / "src/requirements.txt").write_text("")
+    for name in ("requirements.txt", "wheels.txt"):
+        (folder / "src" / name).write_text("")
     return folder

@@ -33,6 +33,13 @@ def test_pre_commit_runs_the_versions_that_people_call_by_hand():
     assert {name: hooked[name] for name in set(installed) & set(hooked)}.items() <= installed.items()
 
 
+def test_the_hashes_are_those_of_the_pinned_wheels():
+    assert pins("src/wheels.txt") == pins("src/requirements.txt")
+    assert (
+        len(re.findall("--hash=sha256:[0-9a-f]{64}", (ROOT / "src/wheels.txt").read_text())) == 5
+    )  # av for each processor
+
+
 def test_every_hook_is_pinned_and_comes_from_pypi_cfn_lint_first():
     assert HOOKS[0]["id"] == "cfn-lint"
     for hook in HOOKS:
@@ -49,7 +56,8 @@ def test_the_workflow_does_all_that_ci_does():
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_workflows_call_targets_that_there_are(name):
     for line in runs(WORKFLOWS[name]):
-        assert makes(line), f"{line}: a make target fails the same way at home"
+        by_hand = line.startswith("scripts/deploy.sh ")  # where nothing may be installed: the job can ask for a token
+        assert by_hand or makes(line), f"{line}: a make target fails the same way at home"
         assert makes(line) <= TARGETS
 
 
