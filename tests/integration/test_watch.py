@@ -35,6 +35,7 @@ THRESHOLDS: list[tuple[str, dict[str, list[float]], dict[str, list[float]]]] = [
         {"ApproximateNumberOfMessagesVisible": [0]},
         {"ApproximateNumberOfMessagesVisible": [1]},
     ),
+    ("NewFailedEventsAlarm", {"AsyncEventsDropped": [0]}, {"AsyncEventsDropped": [1]}),
     ("LostEventsAlarm", {"DestinationDeliveryFailures": [0]}, {"DestinationDeliveryFailures": [1]}),
     (  # nine that all failed are too few
         "FailedVideosAlarm",

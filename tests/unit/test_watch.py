@@ -97,6 +97,7 @@ RULES: dict[str, tuple[set[str], str, int, int, int, float]] = {
     "ProcessorDurationAlarm": ({"Duration"}, "Maximum", 300, 3, 1, 240),
     "EventAgeAlarm": ({"AsyncEventAge"}, "Maximum", 300, 3, 1, 30),
     "FailedEventsAlarm": ({"ApproximateNumberOfMessagesVisible"}, "Maximum", 60, 1, 1, 1),
+    "NewFailedEventsAlarm": ({"AsyncEventsDropped"}, "Sum", 300, 3, 1, 1),
     "LostEventsAlarm": ({"DestinationDeliveryFailures"}, "Sum", 300, 3, 1, 1),
     "FailedVideosAlarm": ({"VideosProcessed", "SuccessfulProcessing"}, "Sum", 3600, 1, 1, 50),
 }
