@@ -23,10 +23,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import terminal
 from video_intake import s3_object, uploads
+from video_intake.decoder import Decoder, Fetch
 from video_intake.document import Result
 from video_intake.inspection import judge
-from video_intake.media.inspector import Limits
-from video_intake.media.range_reader import Fetch
+from video_intake.media.limits import Limits
 from video_intake.media.verdicts import Gone
 from video_intake.uploads import SUFFIXES, Upload, Version
 
@@ -42,11 +42,13 @@ def main() -> int:
     parser.add_argument("--storyboard", action="store_true", help="make storyboards too")
     arguments = parser.parse_args()
     limits = Limits(storyboard=arguments.storyboard)
+    decoder = Decoder()
+    decoder.start()
     rows, status, seen = [], 0, 0
     for name in named(arguments.videos):
         seen += 1
         try:
-            result = judged(name, limits, arguments.out)
+            result = judged(decoder, name, limits, arguments.out)
         except (OSError, ClientError, BotoCoreError, Gone) as fault:
             print(f"{name}: could not be read: {fault}", file=sys.stderr)
             status = 1
@@ -78,10 +80,10 @@ def named(arguments: list[str]) -> Iterator[str]:
             yield argument
 
 
-def judged(name: str, limits: Limits, out: Path | None) -> Result:
+def judged(decoder: Decoder, name: str, limits: Limits, out: Path | None) -> Result:
     """The result document of one video; its pictures are written below `out`."""
     upload, fetch = in_s3(name) if name.startswith("s3://") else on_disk(name)
-    result, files = judge(upload, fetch, limits, SECONDS)
+    result, files = judge(decoder, upload, fetch, limits, SECONDS)
     if out:
         files[result["resultKey"]] = json.dumps(result, indent=2, ensure_ascii=False).encode()
         for key, content in files.items():

@@ -1,9 +1,7 @@
 """What a file is and what it looks like: technical facts and a poster, or the reason why there is none."""
 
-import gc
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final
 
 import av
@@ -13,7 +11,6 @@ from video_intake.media import (
     fragments,
     isobmff,
     key_frames,
-    memory,
     orientation,
     poster,
     probe,
@@ -26,6 +23,7 @@ from video_intake.media.container import Opened, opened
 from video_intake.media.facts import Inspection, Storyboard
 from video_intake.media.fragments import Fragment
 from video_intake.media.isobmff import Layout
+from video_intake.media.limits import Limits
 from video_intake.media.orientation import Orientation
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Rejected
@@ -35,14 +33,9 @@ POSTER_AT: Final = (0.10, 0.25, 0.40, 0.02)  # of the duration; the next is trie
 MAX_MEMORY: Final = 580 << 20  # of data; with libraries and the next read less than 700 of 1,024. 8K takes 330
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one inspection may take."""
-
-    max_pixels: int = 8192 * 4352  # of a frame: 8K, in both film and television sizes
-    max_bytes: int = 256 << 20  # read of one file: its index (96 MB at most) and a few key frames
-    poster_edge: int = 1280  # pixels
-    storyboard: bool = False  # whether to make one
+# Started before there is a ceiling on memory: a thread that finds no memory to begin with leaves others waiting for it.
+WALKER: Final = ThreadPoolExecutor(1)
+WALKER.submit(int).result()
 
 
 def inspect(reader: RangeReader, limits: Limits) -> Inspection:
@@ -51,13 +44,11 @@ def inspect(reader: RangeReader, limits: Limits) -> Inspection:
     Raises Rejected where it is not a playable video, and whatever reading raises.
     """
     try:
-        with memory.ceiling(MAX_MEMORY):
-            return _inspect(reader, limits)
+        return _inspect(reader, limits)
     except MemoryError:
         pass  # and let go of the error, whose traceback holds what took the memory
     finally:
         reader.forget()
-        gc.collect()  # filter graphs refer to themselves (see filters.py), and stay until garbage is collected
     raise verdicts.too_large_to_decode(f"{MAX_MEMORY >> 20} MB of memory")
 
 
@@ -109,10 +100,9 @@ def _walk(
     reader: RangeReader, layout: Layout, first: Fragment, limits: Limits
 ) -> tuple[list[int], av.VideoFrame | None]:
     """Where the few fragments begin, and a frame for the poster: of the first one, while the others are looked for."""
-    with ThreadPoolExecutor(1) as pool:
-        with memory.lifted():  # while the thread is started
-            walk = pool.submit(fragments.walk, reader, first)
-        frame = _early_frame(reader, layout, first, limits)
+    walk = WALKER.submit(fragments.walk, reader, first)
+    frame = _early_frame(reader, layout, first, limits)
+    wait([walk])
     # Decoding may have left too little memory for it, or taken the blame for it: alone it fails for reasons of its own.
     return fragments.walk(reader, first) if walk.exception() else walk.result(), frame
 

@@ -1,18 +1,18 @@
 """Ranges of something far away, cached, with a count of what they cost.
 
-Knows nothing of S3: it is given a function that fetches one range, so that the same inspection runs
+Knows nothing of S3: it is given a function that fetches ranges, so that the same inspection runs
 on an object, on a local file and in a test.
 """
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 
-from video_intake.media import memory, verdicts
+from video_intake.media import verdicts
 
-type Fetch = Callable[[int, int], bytes]  # (start, end) -> the bytes of [start, end), never fewer
+type Range = tuple[int, int]  # bytes from start to before end
+type Fetch = Callable[[Sequence[Range]], Sequence[bytes]]  # ranges -> the bytes of each, never fewer, in one round trip
 
 SMALL_FILE = 2 * 1024 * 1024  # up to here one request for everything beats two for its ends
 READ_AHEAD = 256 * 1024  # on a miss: 3 ms of transfer, where a second request costs 20 ms or more
@@ -77,13 +77,7 @@ class RangeReader:
         if not missing:
             return
         self._spend(sum(end - start for start, end in missing), len(missing))
-        if len(missing) == 1:
-            chunks = [self._fetch(*missing[0])]
-        else:
-            with ThreadPoolExecutor(min(len(missing), CONNECTIONS)) as pool:
-                with memory.lifted():  # while the threads are started
-                    fetched = pool.map(lambda part: self._fetch(*part), missing)
-                chunks = list(fetched)
+        chunks = self._fetch(missing)
         with self._lock:
             for (start, _), chunk in zip(missing, chunks, strict=True):
                 self._keep(start, chunk)

@@ -7,7 +7,9 @@ failure, and Lambda tries again.
 There is a function for each sentence, so that a misspelled reason or missing evidence is a type error.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import wraps
 from typing import Any, Final
 
 
@@ -33,6 +35,9 @@ class Rejected(Exception):
     `evidence` holds JSON values that let a person check the verdict (offsets and sizes in bytes).
     """
 
+    sentence = ""  # the name of the function below that made it,
+    arguments: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed - and what it was given
+
     def __init__(self, reason: Reason, message: str, advice: str, evidence: dict[str, Any]) -> None:
         self.reason, self.message, self.advice, self.evidence = reason, message, advice, evidence
         super().__init__(f"{reason}: {message}")
@@ -45,6 +50,24 @@ class Gone(Exception):
 UPLOAD_AGAIN: Final = "Upload it again; if it does not play to its end at its source either, the recording was cut off."
 
 
+SENTENCES: Final[dict[str, Callable[..., Rejected]]] = {}
+
+
+def _sentence[**P](function: Callable[P, Rejected]) -> Callable[P, Rejected]:
+    """Lets another process say which sentence is meant, and of what."""
+
+    @wraps(function)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Rejected:
+        rejected = function(*args, **kwargs)
+        rejected.sentence = function.__name__
+        rejected.arguments = dict(zip(function.__code__.co_varnames, args, strict=False)) | kwargs
+        return rejected
+
+    SENTENCES[function.__name__] = made
+    return made
+
+
+@_sentence
 def empty() -> Rejected:
     """There is not a single byte."""
     return Rejected(
@@ -55,6 +78,7 @@ def empty() -> Rejected:
     )
 
 
+@_sentence
 def not_a_video(found: str, **evidence: Any) -> Rejected:
     """The file is something else: `found` says what, with its article ("a PNG picture")."""
     return Rejected(
@@ -65,6 +89,7 @@ def not_a_video(found: str, **evidence: Any) -> Rejected:
     )
 
 
+@_sentence
 def audio_only() -> Rejected:
     """There is sound, and no track of moving pictures."""
     return Rejected(
@@ -75,6 +100,7 @@ def audio_only() -> Rejected:
     )
 
 
+@_sentence
 def no_frames(**evidence: Any) -> Rejected:
     """There is a track for pictures, and none in it."""
     return Rejected(
@@ -85,6 +111,7 @@ def no_frames(**evidence: Any) -> Rejected:
     )
 
 
+@_sentence
 def truncated(file_end: int, **evidence: Any) -> Rejected:
     """Media data or index reach beyond `file_end`, the size of the file."""
     return Rejected(
@@ -95,6 +122,7 @@ def truncated(file_end: int, **evidence: Any) -> Rejected:
     )
 
 
+@_sentence
 def encrypted(codec: str) -> Rejected:
     """The first video track is, or becomes, an encrypted one; `codec` is its four-character code."""
     return Rejected(
@@ -105,6 +133,7 @@ def encrypted(codec: str) -> Rejected:
     )
 
 
+@_sentence
 def unsupported_codec(codec: str) -> Rejected:
     """There is no decoder for the pictures."""
     return Rejected(
@@ -115,6 +144,7 @@ def unsupported_codec(codec: str) -> Rejected:
     )
 
 
+@_sentence
 def undecodable(detail: str) -> Rejected:
     """Decoding was tried, and not a single picture came out; `detail` is what FFmpeg says."""
     return Rejected(
@@ -125,6 +155,7 @@ def undecodable(detail: str) -> Rejected:
     )
 
 
+@_sentence
 def too_large_to_decode(limit: str, **evidence: Any) -> Rejected:
     """Something is larger than an inspection has room for; `limit` says what, and how much there may be."""
     return Rejected(
@@ -135,6 +166,7 @@ def too_large_to_decode(limit: str, **evidence: Any) -> Rejected:
     )
 
 
+@_sentence
 def too_slow(**evidence: Any) -> Rejected:
     """The time of an inspection was used up."""
     return Rejected(
@@ -145,6 +177,7 @@ def too_slow(**evidence: Any) -> Rejected:
     )
 
 
+@_sentence
 def archived(storage_class: str) -> Rejected:
     """S3 gives no bytes of the object until somebody restores it."""
     return Rejected(
@@ -152,4 +185,15 @@ def archived(storage_class: str) -> Rejected:
         f"The object lies in an archive storage class ({storage_class}) and cannot be read.",
         "Restore the object, or upload it to a storage class that can be read at once.",
         {"storageClass": storage_class},
+    )
+
+
+@_sentence
+def decoder_crashed(detail: str) -> Rejected:
+    """The process that decodes was lost over this file, twice; `detail` says how."""
+    return Rejected(
+        Reason.UNDECODABLE,
+        "Decoding this file crashed the decoder.",
+        "Convert it to H.264 in MP4 with another program and upload that.",
+        {"detail": detail},
     )

@@ -1,0 +1,234 @@
+"""A decoder that misbehaves in every way that a hostile file could bring about: there is always an outcome, and soon."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tools.videos import video
+from video_intake.decoder import WORKER, Decoder, Unavailable
+from video_intake.media import verdicts
+from video_intake.media.facts import Inspection
+from video_intake.media.inspector import inspect as inspect_here
+from video_intake.media.limits import Limits
+from video_intake.media.range_reader import RangeReader
+from video_intake.media.verdicts import Reason, Rejected
+
+SECONDS = 2.0  # of an inspection here
+PATIENCE = 20  # of the test: the machine may be busy
+
+# A worker that works, save for files whose first byte names a trouble.
+TROUBLED = """
+import ctypes, os, sys, time
+from video_intake.media import wire, worker
+plain = worker.inspect
+
+def inspect(reader, limits):
+    trouble = bytes(reader.peek(0, 20)).strip(b"\\0").decode("latin-1")
+    control, lanes = worker.control, reader._fetch.__self__
+    match trouble:
+        case "segfault": ctypes.string_at(0)
+        case "exit": os._exit(3)
+        case "spin":
+            while True: pass
+        case "hang": time.sleep(3600)
+        case "memory": bytearray(8 << 30)
+        case "more memory":
+            kept = []
+            while True: kept.append(bytearray(1 << 20))
+        case "flood":
+            while True: wire.send(control, {"lengths": []}, [bytes(1 << 20)])
+        case "noise": control.sendall(os.urandom(1 << 16))
+        case "deep": control.sendall(wire.HEADER.pack(200_000, 0) + b"[" * 200_000)
+        case "endless": control.sendall(wire.HEADER.pack(1 << 31, 0))
+        case "huge picture": control.sendall(wire.HEADER.pack(2, 1 << 40) + b"{}")
+        case "lie": wire.send(control, {"inspection": {"video": "yes"}, "lengths": []})
+        case "strange rejection": wire.send(control, {"rejected": "__class__", "evidence": {}, "lengths": []})
+        case "strange evidence": wire.send(control, {"rejected": "empty", "evidence": {"a": 1}, "lengths": []})
+        case "lengths": wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": "x"})
+        case "outside": lanes.fetch([(0, 1 << 40)])
+        case "backwards": lanes.fetch([(10, 5)])
+        case "not numbers": lanes.fetch([("a", "b")])
+        case "greedy":
+            while True: lanes.fetch([(0, reader.size)])
+        case "nagging":
+            while True: lanes.fetch([(0, 1)] * 1000)
+        case "impatient":
+            lane = lanes._free.get()
+            while True: wire.send(lane, {"ranges": [[0, 1]]})
+        case "file":
+            open("/tmp/made-by-a-decoder", "w")
+        case "socket":
+            import socket
+            socket.socket()
+        case "environment":
+            raise ValueError(sorted(os.environ))
+        case "fault": raise KeyError("a mistake of ours")
+    return plain(reader, limits)
+
+worker.inspect = inspect
+worker.main()
+"""
+LOST = ["segfault", "exit", "noise", "deep", "endless", "huge picture", "lie", "strange rejection",
+        "strange evidence", "lengths", "outside",
+        "backwards", "not numbers", "greedy", "nagging", "impatient", "flood"]  # fmt: skip
+
+
+class File:
+    """Bytes to be fetched."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def fetch(self, start: int, end: int) -> bytes:
+        return self.content[start:end]
+
+
+@pytest.fixture(scope="module")
+def good() -> bytes:
+    return video(size=(128, 96), seconds=0.3, audio=None)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    made = Decoder((sys.executable, "-S", "-P", "-c", TROUBLED))
+    made.start()
+    yield made
+    made.close()
+
+
+def inspect(decoder: Decoder, content: bytes, seconds: float = SECONDS) -> Inspection | Rejected:
+    return decoder.inspect(File(content).fetch, len(content), Limits(max_bytes=8 << 20), seconds)[0]
+
+
+def named(trouble: str) -> bytes:
+    return trouble.encode().ljust(4096, b"\0")
+
+
+def test_a_video_is_inspected_as_it_is_in_this_process(good):
+    decoder = Decoder()
+    try:
+        assert inspect(decoder, good) == inspect_here(
+            RangeReader(lambda ranges: [good[a:b] for a, b in ranges], len(good), 8 << 20), Limits()
+        )
+    finally:
+        decoder.close()
+
+
+def test_a_rejection_arrives_with_its_words_and_evidence():
+    decoder = Decoder()
+    try:
+        found = inspect(decoder, b"Dear all, please find the video attached.")
+    finally:
+        decoder.close()
+    assert isinstance(found, Rejected)
+    expected = verdicts.not_a_video(**found.arguments)
+    assert (found.reason, found.message, found.evidence) == (expected.reason, expected.message, expected.evidence)
+    assert found.evidence["firstBytes"] == b"Dear all, please".hex(" ")
+
+
+@pytest.mark.parametrize("trouble", LOST)
+def test_whatever_becomes_of_the_decoder_the_file_gets_a_verdict_and_the_next_one_too(decoder, good, trouble):
+    began = time.monotonic()
+    found = inspect(decoder, named(trouble))
+    assert isinstance(found, Rejected)
+    assert found.reason in (Reason.UNDECODABLE, Reason.TOO_SLOW)
+    assert time.monotonic() - began < PATIENCE
+    assert isinstance(inspect(decoder, good), Inspection)
+
+
+@pytest.mark.parametrize("trouble", ["spin", "hang"])
+def test_a_decoder_that_does_not_answer_is_ended(decoder, good, trouble):
+    began = time.monotonic()
+    found = inspect(decoder, named(trouble))
+    assert isinstance(found, Rejected)
+    assert found.reason == Reason.TOO_SLOW
+    assert SECONDS <= time.monotonic() - began < PATIENCE
+    assert isinstance(inspect(decoder, good), Inspection)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has these limits")
+@pytest.mark.parametrize(
+    ("trouble", "fault"),
+    [("memory", "MemoryError"), ("more memory", "MemoryError"), ("file", "Errno 24"), ("socket", "Errno 24"),
+     ("fault", "a mistake of ours")],
+)  # fmt: skip
+def test_a_decoder_gets_no_more_than_it_may_have(decoder, good, trouble, fault):
+    heard: list[str] = []
+    decoder.on_fault = heard.append
+    found = inspect(decoder, named(trouble), PATIENCE)
+    assert isinstance(found, Rejected)
+    assert found.reason == Reason.UNDECODABLE
+    assert any(fault in each for each in heard)
+    assert isinstance(inspect(decoder, good), Inspection)
+
+
+def test_a_decoder_knows_nothing_of_aws(decoder, monkeypatch):
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "IDEMPOTENCY_TABLE"):
+        monkeypatch.setenv(name, "secret")
+    fresh = Decoder(decoder.command)
+    heard: list[str] = []
+    fresh.on_fault = heard.append
+    inspect(fresh, named("environment"))
+    fresh.close()
+    assert "PATH" in heard[0]
+    assert "AWS" not in heard[0]
+    assert "IDEMPOTENCY" not in heard[0]
+
+
+def test_one_that_died_while_nobody_looked_is_not_blamed_on_the_next_file(decoder, good):
+    inspect(decoder, good)
+    worker = decoder._worker
+    worker.process.kill()
+    worker.process.wait()
+    assert isinstance(inspect(decoder, good), Inspection)
+
+
+class Outage(Exception):
+    """Of S3."""
+
+
+def test_what_reading_raises_comes_out_as_it_is_and_the_decoder_stays(decoder, good):
+    inspect(decoder, good)
+    before = decoder._worker.process.pid
+
+    def fetch(start: int, end: int) -> bytes:
+        raise Outage
+
+    with pytest.raises(Outage):
+        decoder.inspect(fetch, len(good), Limits(), SECONDS)
+    assert isinstance(inspect(decoder, good), Inspection)
+    assert decoder._worker.process.pid == before
+
+
+def test_a_verdict_that_reading_comes_to_is_the_verdict(decoder, good):
+    def fetch(start: int, end: int) -> bytes:
+        raise verdicts.archived("GLACIER")
+
+    found, _ = decoder.inspect(fetch, len(good), Limits(), SECONDS)
+    assert isinstance(found, Rejected)
+    assert found.reason == Reason.ARCHIVED
+
+
+def test_when_it_is_s3_that_takes_too_long_it_is_not_the_files_fault(decoder, good):
+    def fetch(start: int, end: int) -> bytes:
+        assert over.wait(PATIENCE)
+        raise Outage
+
+    over = threading.Event()
+    with pytest.raises(Unavailable, match="in time"):
+        decoder.inspect(fetch, len(good), Limits(), 1.0)
+    over.set()
+
+
+def test_a_decoder_that_cannot_start_is_a_fault_of_ours(good):
+    decoder = Decoder((sys.executable, "-c", "raise SystemExit(7)"))
+    with pytest.raises(Unavailable, match="exit status 7"):
+        inspect(decoder, good)
+    decoder.close()
+
+
+def test_the_worker_is_a_module_that_the_package_has():
+    assert WORKER in Decoder().command
