@@ -6,6 +6,7 @@ SHELL := /bin/bash
 # The tools come from .venv, whatever is installed besides
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport CDPATH # or cd would look elsewhere first
 
 SHELL_SCRIPTS := .ci/run $(wildcard scripts/*.sh scripts/shell/*.sh)
 READY := .venv/.ready
@@ -24,6 +25,12 @@ import sys, venv, ensurepip
 sys.exit("too old") if sys.version_info < (3, 13) else print(getattr(sys, "_base_executable", sys.executable))
 endef
 export FIND_PYTHON
+
+# An update of the system may remove the Python that .venv was made from, or .venv may be older than this project
+VENV_WORKS := $(shell .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null && echo yes)
+ifneq ($(VENV_WORKS),yes)
+.PHONY: $(READY)
+endif
 
 $(READY): requirements.txt src/requirements.txt
 	@for python in $(PYTHON) python3.13 python3.14 python3.15 python3 python; do \
@@ -46,14 +53,22 @@ demo: $(READY) ## Deploy to a cloud on this machine and process sample videos, o
 cloud: $(READY) ## Deploy to a cloud on this machine and leave it running until Ctrl-C: PORT=4566, EMAIL=you@example.com
 	@python -m demo.cloud $(if $(PORT),--port $(PORT)) $(if $(EMAIL),--email $(EMAIL))
 
+# In so many processes at once; tests that share a stack stay in one (tests/support/groups.py). Some tests alone need no others.
+WORKERS ?= auto
+PYTEST := python -m pytest -q
+SPREAD := --numprocesses $(WORKERS)
+
 .PHONY: test
-test: $(READY) ## Run the tests; some of them: TESTS="tests/unit -k email"
-	@python -m pytest -q $(TESTS)
+test: $(READY) ## Run all tests; some of them: TESTS="tests/unit -k email"
+	@$(PYTEST) $(if $(TESTS),$(TESTS),$(SPREAD))
+
+.PHONY: test-unit
+test-unit: $(READY) ## Run what needs no stack: modules and template, in less than a minute
+	@$(PYTEST) $(SPREAD) tests/unit
 
 .PHONY: coverage
-coverage: $(READY) ## Run the unit tests and list the lines and branches of src/ that they leave out; fails under 95 %
-	@mkdir -p build && coverage run -m pytest -q $(or $(TESTS),tests/unit)
-	@coverage report
+coverage: $(READY) ## Run all tests and list the lines and branches of src/ that they leave out; fails under 95 %
+	@mkdir -p build && $(PYTEST) $(SPREAD) --cov --cov-report=term $(TESTS)
 
 MUTATE_READY := build/mutate/packages/.ready
 
@@ -62,7 +77,7 @@ $(MUTATE_READY): requirements-mutate.txt $(READY)
 	@touch $@
 
 .PHONY: mutate
-mutate: $(MUTATE_READY) ## Change the pure modules in every small way and list what no test noticed; one of them: MODULE=events
+mutate: $(MUTATE_READY) ## Change the pure modules in every small way and list what no test noticed; one of them: MODULE=video_intake.uploads
 	@rm -rf mutants
 	@export PYTHONPATH=$(CURDIR)/build/mutate/packages; \
 	  python -m mutmut run --max-children 1 $(if $(MODULE),"$(MODULE).*") && \

@@ -1,135 +1,65 @@
 """The whole pipeline on this machine: the real template, deploy script and package, on a cloud of its own.
 
-    python -m demo [VIDEO ...]
-
-Without arguments sample videos are made and uploaded; otherwise the files named. Exit status: 0 when every
-upload came to its outcome, 1 when something went wrong, 2 when a file cannot be uploaded.
+Exit status: 0 when every upload has its result, 1 when something went wrong, 2 when a file cannot be uploaded, 130 when
+it was interrupted.
 """
 
-import json
-import shutil
+import argparse
+import os
+import signal
 import sys
-import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from scripts import terminal
-from scripts.stack import Overdue, Stack, Uploaded, wait_for
-from tools import localcloud
-from tools.localcloud import letters
-from tools.localcloud.deployment import ROOT, DeploymentFailed, deploy
-from tools.videos import samples
-from video_intake.document import Result
+from tools import environment
 from video_intake.uploads import SUFFIXES
 
-STATE = ROOT / ".localcloud"
-OUTPUT = ROOT / "demo-output"
-ENVIRONMENT = "demo"
-OUTCOME_SECONDS = 120  # far more than any video takes here: three tries, one after another
-
-
-class Trouble(Exception):
-    """Something a person must know, in a sentence."""
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: list[str]) -> int:
     """Runs the demonstration and returns the exit status."""
-    for name in arguments:
-        if not Path(name).is_file():
-            print(f"demo: there is no file {name}", file=sys.stderr)
-            return 2
-        if not name.endswith(SUFFIXES):
-            print(f"demo: {name}: S3 only announces names that end in {' '.join(SUFFIXES)}", file=sys.stderr)
-            return 2
-    progress = terminal.Progress()
-    started = time.monotonic()
+    signal.signal(signal.SIGINT, _leave)
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="default: samples, good and bad, made in code")
+    parser.add_argument("--state", type=Path, metavar="DIR", default=ROOT / ".localcloud", help="default: .localcloud")
+    parser.add_argument("--output", type=Path, metavar="DIR", default=ROOT / "demo-output", help="default: demo-output")
+    parser.add_argument("--tools", type=Path, metavar="DIR", default=Path(sys.executable).parent,
+                        help="where the command aws is; default: where this Python is")  # fmt: skip
+    given = parser.parse_args(arguments)
+    if refused := unusable(given.videos):
+        print(f"demo: {refused}", file=sys.stderr)
+        return 2
+    environment.enter()
+    from demo import showcase  # a second of imports
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with localcloud.running(STATE) as cloud:
-            progress("Deploying template.yaml by scripts/deploy.sh ...")
-            intake = deploy(cloud, ENVIRONMENT, "--email", "you@example.com")
-            expected = upload(intake, arguments, progress)
-            results = outcomes(intake, list(expected), progress)
-            progress.clear()
-            show(intake, results, cloud.mailbox)
-        check(results, expected)
-    except (Trouble, Overdue, DeploymentFailed, localcloud.LocalCloudError) as trouble:
-        progress.clear()
-        print(f"demo: {trouble}", file=sys.stderr)
-        return 1
+        return showcase.run(given.videos, given.state, given.output, given.tools)
     except KeyboardInterrupt:
-        progress.clear()
-        print("demo: interrupted", file=sys.stderr)
+        print("\ndemo: interrupted", file=sys.stderr)
         return 130
-    print(f"\nAll {len(results)} uploads came to their outcome. {time.monotonic() - started:.0f} s in all.")
-    return 0
 
 
-def upload(intake: Stack, files: list[str], progress: terminal.Progress) -> dict[Uploaded, str | None]:
-    """Uploads the files, or else the samples; returns the verdict each must come to, None where it is not known."""
-    if files:
-        uploaded: dict[Uploaded, str | None] = {}
-        for number, name in enumerate(files, 1):
-            progress(f"Uploading {number} of {len(files)}: {Path(name).name} ...")
-            uploaded[intake.upload_file(Path(name).name, name)] = None
-        return uploaded
-    expected: dict[Uploaded, str | None] = {}
-    all_samples = samples()
-    for number, sample in enumerate(all_samples, 1):
-        progress(f"Making and uploading {number} of {len(all_samples)}: {sample.key} ...")
-        expected[intake.upload(sample.key, sample.content())] = sample.verdict
-    return expected
+def _leave(*_: Any) -> None:
+    """As long as nothing was started that would have to be ended."""
+    os.write(sys.stderr.fileno(), b"\ndemo: interrupted\n")
+    os._exit(130)
 
 
-def outcomes(intake: Stack, uploaded: list[Uploaded], progress: terminal.Progress) -> list[Result]:
-    """Waits until every upload has its result, or is known to have failed."""
-    results: dict[Uploaded, Result] = {}
-
-    def complete() -> bool:
-        for one in uploaded:
-            if one not in results and (result := intake.result(one)):
-                results[one] = result
-                progress(f"{len(results)} of {len(uploaded)} outcomes ...")
-        if failed := intake.failed_events():
-            log = f"see {STATE.name}/server.log"
-            raise Trouble(f"{failed} event(s) could not be processed and wait in the queue of failed events; {log}")
-        return len(results) == len(uploaded)
-
-    wait_for("every outcome", complete, OUTCOME_SECONDS)
-    wait_for("the metrics", lambda: _counted(intake) == len(uploaded) or None, OUTCOME_SECONDS)
-    return [results[one] for one in uploaded]
-
-
-def show(intake: Stack, results: list[Result], mailbox: Path) -> None:
-    """Prints everything that AWS would show, and saves results and posters."""
-    shutil.rmtree(OUTPUT, ignore_errors=True)
-    for result in results:
-        poster = result.get("poster")
-        for key in [result["resultKey"], *([poster["key"]] if poster else [])]:
-            target = OUTPUT / Path(key).relative_to("results")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(intake.read(key) or b"")
-    print(terminal.table(terminal.HEADINGS, [terminal.row(result) for result in results]))
-    print("\nE-mails to the subscriber (failures only, the default):\n")
-    print("\n\n".join(letters.letter(message) for message in letters.letters(mailbox)) or "  none")
-    print("\nMetrics (CloudWatch, namespace VideoIntake):\n")
-    for name, statistic, value in intake.metrics(ENVIRONMENT):
-        print(f"  {name:22}{statistic:9}{'none' if value is None else f'{value:.4g}'}")
-    print("\nAlarms:\n")
-    for alarm in intake.alarms():
-        print(f"  {alarm['StateValue']:19}{alarm['AlarmName']}")
-    posters = sum(1 for result in results if result.get("poster"))
-    print(f"\n{len(results)} results and {posters} posters lie under {OUTPUT.relative_to(ROOT)}/")
-
-
-def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:
-    """Holds every sample against the verdict it must come to."""
-    for result, verdict in zip(results, expected.values(), strict=True):
-        actual = result["failure"]["reason"] if "failure" in result else "success"
-        if verdict not in (None, actual):
-            raise Trouble(f"{result['source']['key']} was judged {json.dumps(actual)} instead of {json.dumps(verdict)}")
-
-
-def _counted(intake: Stack) -> float | None:
-    return next(value for name, _, value in intake.metrics(ENVIRONMENT) if name == "VideosProcessed")
+def unusable(videos: list[str]) -> str | None:
+    """Why these files cannot be uploaded; None where they can."""
+    for name in videos:
+        if Path(name).is_dir():
+            return f"{name} is a folder. Name the videos in it."
+        if not Path(name).is_file():
+            return f"there is no file {name}"
+        if not name.endswith(SUFFIXES):
+            return f"{name}: S3 announces only names that end in {' '.join(SUFFIXES)}. Rename it."
+    keys = Counter(Path(name).name for name in videos)
+    twice = [key for key, times in keys.items() if times > 1]
+    return f"several files are named {twice[0]}, which would be their key in the bucket. Rename one." if twice else None
 
 
 if __name__ == "__main__":

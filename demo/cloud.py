@@ -9,13 +9,14 @@ Exit status: 0 when it was ended (Ctrl-C, SIGTERM, the terminal closed), 130 whe
 
 import argparse
 import contextlib
-import json
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tools import environment
 
 if TYPE_CHECKING:
     from scripts.stack import Stack
@@ -25,8 +26,6 @@ ENVIRONMENT = "local"
 PORT = 4566  # where people who have used a local cloud before look for one
 TICK_SECONDS = 0.5
 LATE_MILLISECONDS = 5000  # two workers' lines do not arrive in the order of their times
-SHOWN = ("level", "message", "key", "status", "reason")
-NOISE = ("START ", "END ", "INIT_START ")
 
 
 def main(arguments: list[str]) -> int:
@@ -35,6 +34,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, _interrupt)
     try:
         given = _parser().parse_args(arguments)
+        environment.enter()
         from scripts import (
             terminal,  # boto3 takes a second to import, and Ctrl-C must be heard from the first moment on
         )
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
             progress("Starting the local cloud ...")
             with localcloud.running(state, given.port) as cloud:
                 progress("Deploying template.yaml by scripts/deploy.sh ...")
-                intake = deploy(cloud, ENVIRONMENT, "--email", given.email)
+                intake = deploy(cloud, ENVIRONMENT, "--email", given.email, tools=given.tools)
                 progress.clear()
                 with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # whoever read our output may have gone
                     print(welcome(cloud, intake, ROOT), flush=True)
@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=PORT, help="0 for any that is free; default: %(default)s")
     parser.add_argument("--email", default="you@example.com", help="who is subscribed; default: %(default)s")
     parser.add_argument("--state", type=Path, metavar="DIR", help="its files; default: .localcloud/cloud-PORT")
+    parser.add_argument("--tools", type=Path, metavar="DIR", default=Path(sys.executable).parent,
+                        help="where the command aws is; default: where this Python is")  # fmt: skip
     return parser
 
 
@@ -100,11 +102,13 @@ def welcome(cloud: "LocalCloud", intake: "Stack", root: Path) -> str:
     """What a person copies into another terminal."""
     names = intake.outputs
     exports = "\n".join(f"  export {name}={value}" for name, value in cloud.environ.items())
+    direct = " ".join(f"{name}={','.join(environment.THIS_MACHINE)}" for name in environment.PROXIES)
     return f"""\
 {intake.name} is deployed at {cloud.endpoint}. In another terminal, first:
 
+  unset AWS_PROFILE $(env | cut -d= -f1 | grep ^AWS_)
 {exports}
-  unset AWS_PROFILE AWS_SESSION_TOKEN
+  export {direct}
   export PATH="{root}/.venv/bin:$PATH"
 
 and then, for example:
@@ -153,6 +157,8 @@ class LogLines:
         self._since: dict[str, int] = {}
 
     def new(self) -> Iterator[str]:
+        from tools.localcloud.log_lines import readable
+
         for group in self._logs.describe_log_groups()["logGroups"]:
             name = group["logGroupName"]
             seen, since = self._seen.get(name, set()), self._since.get(name, 0)
@@ -164,21 +170,6 @@ class LogLines:
             for event in found:
                 if event["eventId"] not in seen and (line := readable(event["timestamp"], event["message"])):
                     yield line
-
-
-def readable(milliseconds: int, message: str) -> str | None:
-    """A log line as a person reads it; None for metrics and for the frame that Lambda puts around each invocation."""
-    text = message.rstrip()
-    if text.startswith(NOISE):
-        return None
-    with contextlib.suppress(json.JSONDecodeError):
-        entry = json.loads(text)
-        if isinstance(entry, dict):
-            if "_aws" in entry:
-                return None
-            text = "  ".join(str(entry[name]) for name in SHOWN if entry.get(name))
-            text += f"\n{entry['exception']}" if "exception" in entry else ""
-    return f"{time.strftime('%H:%M:%S', time.localtime(milliseconds / 1000))}  {text}"
 
 
 if __name__ == "__main__":

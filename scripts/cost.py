@@ -63,7 +63,7 @@ MESSAGES: Final = 1
 LOG: Final = 1800  # bytes
 START_SHARE, START_SECONDS = 0.05, 1.0  # assumed: Lambda bills starts, and an environment idles away after minutes
 
-# A storyboard, at its bounds (src/storyboard.py): 25 key frames at 22 ms of decoding, 24 MB at 75 MB/s
+# A storyboard, at its bounds (media/storyboard.py): 25 key frames at 22 ms of decoding, 24 MB at 75 MB/s
 STORYBOARD_GETS, STORYBOARD_PUTS, STORYBOARD_SECONDS = 25, 2, 1.0
 
 # The same done otherwise. Everything around the inspection is taken to be as it is here.

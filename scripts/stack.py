@@ -123,7 +123,7 @@ class Stack:
         content = self.read(uploaded.folder + "result.json")
         return cast("Result", json.loads(content)) if content else None
 
-    def outcome(self, uploaded: Uploaded, seconds: float = 60) -> Result:
+    def outcome(self, uploaded: Uploaded, seconds: float = 120) -> Result:
         """Waits for the result document of a version. Raises Overdue, at once where an event has failed for good."""
 
         def ask() -> Result | None:
@@ -173,7 +173,7 @@ class Stack:
         return sorted(alarms, key=lambda alarm: str(alarm["AlarmName"]))
 
 
-def wait_for[T](what: str, ask: Callable[[], T | None], seconds: float = 60) -> T:
+def wait_for[T](what: str, ask: Callable[[], T | None], seconds: float = 120) -> T:
     """Asks until there is an answer other than None or False. Raises Overdue after `seconds`."""
     began = time.monotonic()
     while True:

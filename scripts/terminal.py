@@ -5,6 +5,7 @@ import unicodedata
 from typing import TextIO
 
 from video_intake.document import Result
+from video_intake.messages import bytes_text
 
 HEADINGS = ("key", "verdict", "format", "codec", "displayed", "length", "time", "requests", "read", "of stored")
 
@@ -45,15 +46,6 @@ def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
         "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-
-
-def bytes_text(size: float) -> str:
-    """1234567 as "1.23 MB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.3g} {unit}"
 
 
 def _width(text: str) -> int:

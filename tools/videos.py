@@ -1,6 +1,10 @@
 """Sample videos, good and bad, generated in code: what a camera, a phone and a careless user would upload."""
 
+import functools
+import hashlib
+import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +23,31 @@ OPTIONS: Final = {
 FILM: Final[dict[str, Any]] = {"size": (1280, 720), "seconds": 12}
 
 
+shelf: Path | None = None  # a folder where what was made is kept; None: everything is made anew
+
+
+def kept[**P](make: Callable[P, bytes]) -> Callable[P, bytes]:
+    """What `make` returns for the same arguments is made once, and read from the shelf afterwards if there is one."""
+
+    @functools.wraps(make)
+    def made(*arguments: P.args, **named: P.kwargs) -> bytes:
+        if shelf is None:
+            return make(*arguments, **named)
+        wanted = repr((make.__module__, make.__qualname__, arguments, sorted(named.items())))
+        file = shelf / hashlib.sha256(wanted.encode()).hexdigest()
+        try:
+            return file.read_bytes()
+        except FileNotFoundError:
+            content = make(*arguments, **named)
+        shelf.mkdir(parents=True, exist_ok=True)
+        unfinished = shelf / f"{file.name}-{os.getpid()}-{threading.get_ident()}"
+        unfinished.write_bytes(content)
+        unfinished.replace(file)  # in one step: another process may be reading it
+        return content
+
+    return made
+
+
 @dataclass(frozen=True)
 class Sample:
     """An object to upload, and the verdict it must come to: "success", or the reason of its rejection."""
@@ -28,6 +57,7 @@ class Sample:
     verdict: str
 
 
+@kept
 def video(
     container: str = "mp4",
     codec: str | None = "h264",

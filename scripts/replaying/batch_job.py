@@ -1,7 +1,7 @@
 """`batch`: a backlog of millions, handed to S3 Batch Operations: a manifest in the bucket, and the job that reads it.
 
 The job paces itself, retries, and reports; nothing here must keep running. It calls the function synchronously, past
-its queue, and the function answers in the job's own schema (src/batch.py).
+its queue, and the function answers in the job's own schema (video_intake/batch.py).
 """
 
 import tempfile

@@ -50,9 +50,13 @@ class Container(TypedDict):
     duration: float | None
     bitRate: int | None
     creationTime: str | None
+    recordedAt: str | None
+    deviceMake: str | None
+    deviceModel: str | None
     fastStart: bool | None
     fragmented: bool
     videoTracks: int
+    audioTracks: int
     chapters: list[Chapter]
 
 
@@ -69,11 +73,18 @@ class Video(TypedDict):
     mirrored: bool
     frameRate: str | None
     frames: int | None
+    bitRate: int | None
+    fieldOrder: str
     pixelFormat: str
     bitDepth: int
+    colorRange: str | None
+    colorPrimaries: str | None
     colorTransfer: str | None
+    colorMatrix: str | None
     hdr: str | None
     dolbyVisionProfile: int | None
+    stereo: str | None
+    spherical: str | None
 
 
 class Audio(TypedDict):
@@ -81,6 +92,7 @@ class Audio(TypedDict):
     channels: int | None
     channelLayout: str | None
     sampleRate: int | None
+    bitRate: int | None
     language: str | None
 
 

@@ -62,7 +62,7 @@ def _rejection(result: Result) -> list[str]:
         "",
         f"Why      {failure['message']}",
         f"Advice   {failure['advice']}",
-        f"Size     {_bytes(result['source']['size'])}",
+        f"Size     {bytes_text(result['source']['size'])}",
     ]
     if failure["evidence"]:
         lines.append("Seen     " + ", ".join(f"{name}: {value}" for name, value in failure["evidence"].items()))
@@ -85,7 +85,7 @@ def _success(result: Result) -> list[str]:
         f"Picture  {', '.join(picture)}",
         f"Length   {length}",
         f"Sound    {'; '.join(_sound(track) for track in result['audio']) or 'none'}",
-        f"File     {container['format'].upper()}, {_bytes(result['source']['size'])}{rate}",
+        f"File     {container['format'].upper()}, {bytes_text(result['source']['size'])}{rate}",
         *(f"Note     {warning}" for warning in result["warnings"]),
     ]
 
@@ -101,9 +101,10 @@ def _ascii(text: str) -> str:
     return "".join(character if " " <= character <= "~" else "?" for character in kept)
 
 
-def _bytes(size: float) -> str:
+def bytes_text(size: float) -> str:
+    """1234567 as "1.23 MB"."""
     for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
+        if size < 999.5 or unit == "GB":  # what would be rounded to 1,000
             break
         size /= 1000
     return f"{size:.3g} {unit}"

@@ -9,7 +9,7 @@ from video_intake.media.facts import Inspection
 from video_intake.media.verdicts import Rejected
 from video_intake.uploads import Upload, folder
 
-SCHEMA_VERSION: Final = "1.0"  # minor: fields added; major: fields changed or gone
+SCHEMA_VERSION: Final = "1.1"  # minor: fields added; major: fields changed or gone
 
 
 def result(upload: Upload, outcome: Inspection | Rejected, cost: document.Cost) -> document.Result:

@@ -10,44 +10,49 @@ import pytest
 
 from scripts.stack import Stack
 from tools import localcloud
-from tools.localcloud.deployment import deploy
+from tools.localcloud.deployment import deploy, environ_of
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cloud(request, tmp_path_factory) -> Iterator[localcloud.LocalCloud | None]:
     if request.config.getoption("--stack"):
         yield None
         return
-    with localcloud.running(tmp_path_factory.mktemp("cloud"), retry_delay=0.1) as cloud:
-        before = dict(os.environ)
+    local_cloud = request.getfixturevalue("local_cloud")
+    with local_cloud(tmp_path_factory.mktemp("cloud"), retry_delay=0.1) as cloud:
         yield cloud
-        os.environ.clear()
-        os.environ.update(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def intake(request, cloud) -> Stack:
     """The stack under test."""
     if cloud is None:
         return Stack(request.config.getoption("--stack"))
-    return deploy(cloud, "test", "--email", "you@example.com", "--parameter", "BatchOperations=enabled")
+    options = ["--email", "you@example.com", "--parameter", "BatchOperations=enabled"]
+    return deploy(cloud, "test", *options, tools=request.getfixturevalue("warm_cli"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def environ(request, cloud) -> dict[str, str]:
+    """In which commands speak to that stack."""
+    return dict(os.environ) if cloud is None else environ_of(cloud, request.getfixturevalue("warm_cli"))
+
+
+@pytest.fixture(scope="package")
 def mailbox(cloud) -> Path:
     if cloud is None:
         pytest.skip("e-mail of a real account arrives at a person")
     return cloud.mailbox
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def environment(intake) -> str:
     """The stack's EnvironmentSuffix: a dimension of its metrics."""
     [stack] = intake.client("cloudformation").describe_stacks(StackName=intake.name)["Stacks"]
     return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}["EnvironmentSuffix"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def inbox(intake) -> Iterator[str]:
     """The URL of a queue subscribed to the outcomes: the JSON voice, as a program hears it.
 

@@ -3,39 +3,34 @@
 import csv
 import io
 import json
-import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from scripts.stack import Stack, Uploaded, wait_for
+from tests.support import warm
 from tests.support.outage import broken
 from tools.videos import video
 from video_intake.uploads import Upload, folder
 
-SCRIPT = Path(__file__).parents[2] / "scripts/replay.py"
 RETRIES_SECONDS = 600  # Lambda tries again after one minute, and after two more; the local cloud at once
 # A key that is cut, one that must be encoded, and one that a user put among our results.
 KEYS = ("missing/" + "long" * 245 + ".mp4", "missing/Été 2026+07 (1) %2B 🎬.MP4", "results/missing/own.mov")
 
 
 @pytest.fixture
-def replay(intake: Stack) -> Callable[..., tuple[int, list[str], str]]:
+def replay(intake: Stack, environ: dict[str, str]) -> Callable[..., tuple[int, list[str], str]]:
     """Runs a command; exit status, first columns of stdout, and stderr."""
 
-    def run(*arguments: str, stdin: str = "", **environ: str) -> tuple[int, list[str], str]:
-        command = [sys.executable, str(SCRIPT), arguments[0], "--stack", intake.name, *arguments[1:]]
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, check=False, env=os.environ | environ
-        )
+    def run(*arguments: str, stdin: str = "", **more: str) -> tuple[int, list[str], str]:
+        command = [str(warm.command("replay")), arguments[0], "--stack", intake.name, *arguments[1:]]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=environ | more)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, [line.split("\t")[0] for line in done.stdout.splitlines()], done.stderr
 

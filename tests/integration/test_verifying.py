@@ -1,6 +1,5 @@
 """scripts/verify.sh itself: it believes a healthy stack, and no other; and it leaves nothing behind."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -13,13 +12,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def verify(cloud, intake):
+def verify(cloud, intake, environ):
     if cloud is None:
         pytest.skip("a live stack is verified by scripts/verify.sh itself, and nobody's is broken on purpose")
 
     def run(*arguments: str) -> tuple[int, str]:
         command = [str(ROOT / "scripts/verify.sh"), *arguments]
-        done = subprocess.run(command, cwd="/", env=os.environ, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd="/", env=environ, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     return run

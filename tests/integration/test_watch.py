@@ -5,7 +5,6 @@ the thresholds themselves, values are put into the metric as Lambda would. An ho
 """
 
 import contextlib
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from botocore.exceptions import ClientError
 from scripts.stack import wait_for
 from tests.support import dashboards
 from tests.support.world import MINUTE, World, key_of
-from tools import localcloud
 from tools.localcloud import letters
 from tools.localcloud.deployment import deploy
 from tools.videos import video
@@ -51,17 +49,12 @@ THRESHOLDS: list[tuple[str, dict[str, list[float]], dict[str, list[float]]]] = [
 
 
 @pytest.fixture(scope="module")
-def world(request, warm_cli, tmp_path_factory) -> Iterator[World]:
+def world(local_cloud, request, warm_cli, tmp_path_factory) -> Iterator[World]:
     """A stack on a local cloud of its own: its clock must not make anybody else's metrics older."""
     if request.config.getoption("--stack"):
         pytest.skip("nobody can put values into Lambda's own metrics of a real account, or let an hour pass there")
-    before = dict(os.environ)
-    try:
-        with localcloud.running(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
-            yield World(cloud, deploy(cloud, "watch", *EMAIL, tools=warm_cli))
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with local_cloud(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
+        yield World(cloud, deploy(cloud, "watch", *EMAIL, tools=warm_cli))
 
 
 def alarms(world: World) -> dict[str, dict[str, Any]]:
@@ -94,9 +87,9 @@ def calm(world: World) -> World:
 
 def rings(world: World, name: str) -> dict[str, Any]:
     """Waits until the alarm rings and its mail is there; the alarm."""
-    wait_for(f"{name}", lambda: name in ringing(world), 20)
+    wait_for(f"{name}", lambda: name in ringing(world))
     alarm = alarms(world)[name]
-    wait_for("its mail", lambda: bool(mails(world, alarm, "ALARM")), 5)
+    wait_for("its mail", lambda: bool(mails(world, alarm, "ALARM")))
     return alarm
 
 

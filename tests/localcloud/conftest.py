@@ -1,129 +1,21 @@
-"""One local cloud and one stack for all of these tests, deployed by the real AWS CLI."""
+"""One local cloud and one stack for all of these tests, deployed by the AWS CLI."""
 
-import contextlib
-import json
-import os
-import subprocess
-import time
-import urllib.request
-from dataclasses import dataclass
-from pathlib import Path
-
-import boto3
 import pytest
 
-from tests.support.scripts import Scripts, project
-from tools import localcloud
-
-HERE = Path(__file__).parent
-DEADLINE = 30.0
+from tests.support.deployed import TEMPLATE, Deployed
 
 
-def wait_for(what, deadline=DEADLINE):
-    """The first true value of `what()`."""
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"nothing came within {deadline} s")
-
-
-@dataclass
-class Deployed:
-    cloud: localcloud.LocalCloud
-    folder: Path
-    tools: Path  # with the AWS CLI
-    outputs: dict
-
-    def client(self, service):
-        environ = self.cloud.environ
-        return boto3.client(
-            service,
-            endpoint_url=self.cloud.endpoint,
-            region_name=environ["AWS_REGION"],
-            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
-        )
-
-    def aws(self, *arguments):
-        # Nothing of the developer's own AWS settings.
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        command = [str(self.tools / "aws"), *arguments]
-        return subprocess.run(command, env=environ | self.cloud.environ, capture_output=True, text=True, check=False)
-
-    def deploy(self, template, stack, *parameters):
-        packaged = self.folder / f"{stack}.yaml"
-        made = self.aws("cloudformation", "package", "--template-file", str(template), "--s3-bucket", "artifacts",
-                        "--output-template-file", str(packaged))  # fmt: skip
-        assert made.returncode == 0, made.stderr
-        return self.aws("cloudformation", "deploy", "--template-file", str(packaged), "--stack-name", stack,
-                        "--s3-bucket", "artifacts", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides",
-                        *parameters)  # fmt: skip
-
-    @contextlib.contextmanager
-    def busy(self, seconds):
-        """All the concurrency that the function has is taken, for so long."""
-        functions, name = self.client("lambda"), self.outputs["Function"]
-        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
-        payload = json.dumps({"busy": seconds})
-        functions.invoke(FunctionName=name, InvocationType="Event", Payload=payload)
-        try:
-            yield
-        finally:
-            functions.delete_function_concurrency(FunctionName=name)
-
-    def upload(self, key, body=b"12345678"):
-        return self.client("s3").put_object(Bucket=self.outputs["Bucket"], Key=key, Body=body)["VersionId"]
-
-    def result(self, key):
-        """What the function wrote about an upload, once it has."""
-        wait_for(lambda: self.has_result(key))
-        body = self.client("s3").get_object(Bucket=self.outputs["Bucket"], Key=f"results/{key}.json")["Body"].read()
-        return json.loads(body)
-
-    def has_result(self, key):
-        listed = self.client("s3").list_objects_v2(Bucket=self.outputs["Bucket"], Prefix=f"results/{key}.json")
-        return bool(listed["KeyCount"])
-
-    def settled(self):
-        """Whether every event has come to its end."""
-        with urllib.request.urlopen(f"{self.cloud.endpoint}/_localcloud/events") as answer:
-            return not json.load(answer)["unfinished"]
-
-    def dead_letter(self, key):
-        """The record that the on-failure destination holds about an upload."""
-        sqs = self.client("sqs")
-
-        def received():
-            got = sqs.receive_message(QueueUrl=self.outputs["Queue"], MaxNumberOfMessages=10, VisibilityTimeout=0)
-            records = [json.loads(message["Body"]) for message in got.get("Messages", [])]
-            return [r for r in records if r["requestPayload"]["Records"][0]["s3"]["object"]["key"] == key]
-
-        return wait_for(received)[0]
-
-    def log(self):
-        events = self.client("logs").filter_log_events(logGroupName=self.outputs["Log"])["events"]
-        return "\n".join(event["message"] for event in events)
-
-
-@pytest.fixture(scope="session")
-def deployed(warm_cli, tmp_path_factory):
+@pytest.fixture(scope="package")
+def deployed(local_cloud, warm_cli, tmp_path_factory):
     folder = tmp_path_factory.mktemp("localcloud")
-    with localcloud.running(folder / "state", retry_delay=0.1) as cloud:
+    with local_cloud(folder / "state", retry_delay=0.1) as cloud:
         stack = Deployed(cloud, folder, warm_cli, {})
         stack.client("s3").create_bucket(
             Bucket="artifacts",
             CreateBucketConfiguration={"LocationConstraint": cloud.environ["AWS_REGION"]},
         )
-        done = stack.deploy(HERE / "template.yaml", "test", "Email=someone@example.com")
+        done = stack.deploy(TEMPLATE, "test", "Email=someone@example.com")
         assert done.returncode == 0, done.stdout + done.stderr + (cloud.state / "server.log").read_text()
         [described] = stack.client("cloudformation").describe_stacks(StackName="test")["Stacks"]
         stack.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
         yield stack
-
-
-@pytest.fixture(scope="session")
-def scripts(deployed, warm_cli, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scripts")
-    return Scripts(deployed, project(folder / "a project"), warm_cli)

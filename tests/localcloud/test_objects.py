@@ -8,7 +8,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from .conftest import wait_for
+from tests.support.deployed import wait_for
 
 
 @pytest.fixture(scope="module")

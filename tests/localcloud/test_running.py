@@ -15,7 +15,7 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path):
         other.listen()
         port = other.getsockname()[1]
         command = [sys.executable, "-m", "tools.localcloud", "--state", str(tmp_path), "--port", str(port)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert ended.returncode == 2
         assert ended.stderr == f"localcloud: cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
         with pytest.raises(localcloud.Occupied, match="already in use"), localcloud.running(tmp_path, port):
@@ -35,7 +35,7 @@ def test_it_ends_with_whoever_started_it_and_leaves_no_child(tmp_path):
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert b"endpoint" in process.stdout.readline()
-    process.communicate(timeout=10)  # closes its stdin, as the death of a parent does
+    process.communicate(timeout=120)  # closes its stdin, as the death of a parent does
     assert process.returncode == 0
 
 
@@ -53,6 +53,6 @@ def test_an_end_that_nobody_asked_for_is_noticed(tmp_path):
     with localcloud.running(tmp_path) as cloud:
         cloud.check()
         cloud.process.kill()
-        cloud.process.wait(10)
+        cloud.process.wait(120)
         with pytest.raises(localcloud.LocalCloudError, match="ended by itself"):
             cloud.check()

@@ -1,11 +1,13 @@
 """CloudFormation: what nobody applies is an error, failures roll back, updates and deletions reach everything."""
 
+import shutil
+
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import HERE
+from tests.support.deployed import TEMPLATE
 
-TEMPLATE = (HERE / "template.yaml").read_text()
+TEXT = TEMPLATE.read_text()
 
 
 def described(deployed, stack):
@@ -29,13 +31,13 @@ def reasons(deployed, stack):
     ],
 )
 def test_what_cannot_be_applied_is_refused_by_name(deployed, tmp_path, before, after, complaint):
-    assert before in TEMPLATE
-    template = HERE / "changed.yaml"  # beside the function, which the template names relative to itself
-    template.write_text(TEMPLATE.replace(before, after))
-    try:
-        refused = deployed.deploy(template, "refused", "Greeting=hello")
-    finally:
-        template.unlink()
+    assert before in TEXT
+    template = tmp_path / "changed.yaml"
+    template.write_text(TEXT.replace(before, after))
+    shutil.copytree(
+        TEMPLATE.with_name("function"), tmp_path / "function"
+    )  # which the template names relative to itself
+    refused = deployed.deploy(template, "refused", "Greeting=hello")
     assert refused.returncode != 0
     assert complaint in refused.stderr
     with pytest.raises(ClientError, match="does not exist"):
@@ -44,25 +46,23 @@ def test_what_cannot_be_applied_is_refused_by_name(deployed, tmp_path, before, a
 
 def test_a_failure_rolls_back_and_tells_why(deployed):
     # The bucket's name is taken by the other stack.
-    failed = deployed.deploy(HERE / "template.yaml", "rolled-back", "Suffix=one")
+    failed = deployed.deploy(TEMPLATE, "rolled-back", "Suffix=one")
     assert failed.returncode != 0
     assert described(deployed, "rolled-back")["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "BucketAlreadyOwnedByYou" in reasons(deployed, "rolled-back")
     functions = deployed.client("lambda").list_functions()["Functions"]
     assert not any(function["FunctionName"].startswith("rolled-back") for function in functions)
-    again = deployed.deploy(HERE / "template.yaml", "rolled-back", "Suffix=one")
+    again = deployed.deploy(TEMPLATE, "rolled-back", "Suffix=one")
     assert "ROLLBACK_COMPLETE state and can not be updated" in again.stderr
 
 
 def test_a_stack_is_updated_in_place_and_deleted_but_for_what_is_retained(deployed):
-    assert deployed.deploy(HERE / "template.yaml", "second", "Suffix=two").returncode == 0
+    assert deployed.deploy(TEMPLATE, "second", "Suffix=two").returncode == 0
     outputs = {output["OutputKey"]: output for output in described(deployed, "second")["Outputs"]}
     assert outputs["Bucket"]["ExportName"] == "second-Bucket"
     assert "Email" not in outputs
     name = outputs["Function"]["OutputValue"]
-    updated = deployed.deploy(
-        HERE / "template.yaml", "second", "Suffix=two", "Greeting=goodbye", "Reserved=1", "Email=a@example.com"
-    )
+    updated = deployed.deploy(TEMPLATE, "second", "Suffix=two", "Greeting=goodbye", "Reserved=1", "Email=a@example.com")
     assert updated.returncode == 0, updated.stderr
     function = deployed.client("lambda").get_function(FunctionName=name)
     assert function["Configuration"]["Environment"]["Variables"]["GREETING"] == "goodbye"

@@ -6,9 +6,8 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.support.deployed import wait_for
 from tools.localcloud import insights, metric_math
-
-from .conftest import wait_for
 
 
 def stat(name, stat="Sum", period=300, namespace="Test", **more):

@@ -1,33 +1,28 @@
 """One stack on a local cloud whose retries wait as long as Lambda's; `World.settle` lets that time pass."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.support.world import MINUTE, World
-from tools import localcloud
 from tools.localcloud.deployment import deploy
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def soak(request) -> bool:
     """Whether the full sizes are asked for."""
     return request.config.getoption("--soak")
 
 
-@pytest.fixture(scope="session")
-def stack(request, soak, warm_cli, tmp_path_factory) -> Iterator[World]:
+@pytest.fixture(scope="package")
+def stack(local_cloud, request, soak, warm_cli, tmp_path_factory) -> Iterator[World]:
     if request.config.getoption("--stack"):
         pytest.skip("nobody can make the faults of a real account")
-    before = dict(os.environ)
-    with localcloud.running(tmp_path_factory.mktemp("world"), retry_delay=MINUTE) as cloud:
+    with local_cloud(tmp_path_factory.mktemp("world"), retry_delay=MINUTE) as cloud:
         options = ["--parameter", "ReservedConcurrency=10", "--parameter", "LogRetentionInDays=1"]
         options += ["--parameter", f"Storyboard={'enabled' if soak else 'disabled'}"]  # more calls to fail
         yield World(cloud, deploy(cloud, "world", "--email", "you@example.com", *options, tools=warm_cli))
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture

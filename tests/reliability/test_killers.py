@@ -24,8 +24,8 @@ def have_timeout(world, seconds):
 
 @pytest.fixture
 def impatient(world):
-    """A function with two seconds of time, where five minutes would take too long."""
-    have_timeout(world, 2)
+    """A function with a second of time, where five minutes would take too long."""
+    have_timeout(world, 1)
     yield
     have_timeout(world, FIVE_MINUTES)
 

@@ -10,13 +10,7 @@ from botocore.exceptions import ClientError
 STACK = "video-intake-made"
 
 
-@pytest.fixture(scope="session")
-def made(scripts):
-    """The first deployment, which most tests go on with. Each leaves the stack without changes that wait."""
-    return scripts.deploy("--email", "unread@example.com", "--tag", "CostCenter=4711")
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def artifacts(scripts, made):
     return f"video-intake-artifacts-{scripts.stack(STACK)['StackId'].split(':')[4]}-{scripts.environ['AWS_REGION']}"
 
@@ -200,16 +194,17 @@ def test_what_the_template_refuses_is_said_in_its_words_and_leaves_no_stack(scri
 
 
 def test_a_bucket_that_is_not_ours_is_used_as_it_is(scripts, made):
-    s3 = scripts.client("s3")
-    s3.put_object(Bucket="artifacts", Key=f"video-intake/{STACK}/theirs", Body=b"")
-    plan = scripts.deploy("--plan", "--artifact-bucket", "artifacts")
+    s3, theirs = scripts.client("s3"), "packages-of-ours-in-another-bucket"
+    s3.create_bucket(Bucket=theirs, CreateBucketConfiguration={"LocationConstraint": scripts.environ["AWS_REGION"]})
+    s3.put_object(Bucket=theirs, Key=f"video-intake/{STACK}/theirs", Body=b"")
+    plan = scripts.deploy("--plan", "--artifact-bucket", theirs)
     assert plan.status == 0, plan.told
-    assert "Packages go to artifacts as it is" in plan.told
+    assert f"Packages go to {theirs} as it is" in plan.told
     assert "  changed          ProcessorFunction (Lambda Function): Code" in plan.out
     with pytest.raises(ClientError, match="NoSuchTagSet"):
-        s3.get_bucket_tagging(Bucket="artifacts")
+        s3.get_bucket_tagging(Bucket=theirs)
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
-        s3.get_bucket_lifecycle_configuration(Bucket="artifacts")
+        s3.get_bucket_lifecycle_configuration(Bucket=theirs)
 
 
 def test_a_bucket_of_another_account_or_region_is_refused(scripts, made):

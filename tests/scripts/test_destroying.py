@@ -88,15 +88,16 @@ def test_the_bucket_that_stayed_is_in_the_way_of_a_new_stack_until_its_videos_ar
     assert (nothing.status, nothing.told.splitlines()[-1]) == (0, "There is no such stack.")
 
 
-def test_a_stack_that_somebody_is_changing_is_left_alone(scripts, deployed):
-    scripts.put(name="test", status="UPDATE_IN_PROGRESS")
+def test_a_stack_that_somebody_is_changing_is_left_alone(scripts, made):
+    name, usual = "video-intake-made", scripts.stack("video-intake-made")["StackStatus"]
+    scripts.put(name=name, status="UPDATE_IN_PROGRESS")
     try:
-        refused = scripts.run("destroy.sh", "--stack-name", "test", "--yes")
+        refused = scripts.run("destroy.sh", "--stack-name", name, "--yes")
     finally:
-        scripts.put(name="test", status="CREATE_COMPLETE")
+        scripts.put(name=name, status=usual)
     assert refused.status == 1
     assert "being changed by somebody else" in refused.told
-    early = scripts.run("destroy.sh", "--stack-name", "test", "--retain", "Role", "--yes")
+    early = scripts.run("destroy.sh", "--stack-name", name, "--retain", "ProcessorRole", "--yes")
     assert early.status == 1
-    assert "only after a removal got stuck on them (DELETE_FAILED); this is CREATE_COMPLETE" in early.told
-    assert scripts.exists("test")
+    assert f"only after a removal got stuck on them (DELETE_FAILED); this is {usual}" in early.told
+    assert scripts.exists(name)

@@ -3,10 +3,9 @@
 import pytest
 
 from scripts.stack import wait_for
+from tests.support.secured import Secured
 from tools.localcloud.letters import letters as mails
 from tools.videos import video
-
-from .conftest import Secured
 
 ADDRESS = {"NotificationEmail": "you@example.com"}
 

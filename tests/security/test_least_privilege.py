@@ -7,11 +7,10 @@ from typing import Any, Final
 import pytest
 
 from tests.support.boxes import padded
+from tests.support.secured import Secured
 from tests.support.world import Version
 from tools.localcloud.policies import allowing
 from tools.videos import video
-
-from .conftest import Secured
 
 # What the role allows and no call of the function shows, with whoever does it instead.
 ON_ITS_BEHALF: Final = {

@@ -8,12 +8,12 @@ import pytest
 from cfn_flip import load
 
 from scripts.stack import Uploaded
+from tests.support.secured import Secured
+from tests.support.template import Rendered
 from tools.localcloud.deployment import ROOT
 
-from .conftest import Secured
-
 PARAMETERS: Final = load((ROOT / "template.yaml").read_text())[0]["Parameters"]
-# What a parameter governs, by the names in `state`. Whatever is not here is a threshold of alarms.
+# What a parameter governs, by the names in `state`. Whatever is not here is a threshold.
 GOVERNS: Final = {
     "NotificationEmail": {"subscriptions"},
     "EmailedOutcomes": {"subscriptions"},
@@ -28,6 +28,9 @@ GOVERNS: Final = {
     "AccessLogBucket": {"access log"},
     "KmsKeyArn": {"encryption", "function", "log group", "role", "table", "topics", "queue"},
 }
+THRESHOLDS: Final = [name for name in PARAMETERS if name not in {*GOVERNS, "EnvironmentSuffix"}]
+# What the function processes a video by; that the rest does no harm is seen with everything at once
+PROCESSING: Final = {"function", "role", "concurrency", "encryption"}
 # A parameter that says nothing by itself is changed beside these.
 BESIDE: Final[dict[str, dict[str, str]]] = {
     "EmailedOutcomes": {"NotificationEmail": "you@example.com"},
@@ -113,19 +116,37 @@ def processes(stack: Secured) -> Callable[[str], None]:
     return process
 
 
-@pytest.mark.parametrize("name", [name for name in PARAMETERS if name != "EnvironmentSuffix"])
+@pytest.mark.parametrize("name", GOVERNS)
 def test_a_parameter_changes_what_it_governs_and_back(stack: Secured, processes, name: str) -> None:
     defaults = stack.parameters()
     if name in BESIDE:
         assert stack.change(**BESIDE[name]) == "UPDATE_COMPLETE"
     before = state(stack)
-    value = stack.parameters()[name]
     assert stack.change(**{name: another(stack, name)}) == "UPDATE_COMPLETE"
-    assert differences(before, state(stack)) == GOVERNS.get(name, {"alarms"})
-    processes(f"{name}.mp4")
-    assert stack.change(**{name: value}) == "UPDATE_COMPLETE"
+    assert differences(before, state(stack)) == GOVERNS[name]
+    if GOVERNS[name] & PROCESSING:
+        processes(f"{name}.mp4")
+    assert stack.change(**{name: defaults[name]}) == "UPDATE_COMPLETE"
     assert differences(before, state(stack)) == set()
+    if name in BESIDE:
+        assert stack.change(**defaults) == "UPDATE_COMPLETE"
+
+
+def test_thresholds_change_their_alarms_and_back(stack: Secured) -> None:
+    """All in one update, as none changes anything else (the next test)."""
+    defaults, before = stack.parameters(), state(stack)
+    assert stack.change(**{name: another(stack, name) for name in THRESHOLDS}) == "UPDATE_COMPLETE"
+    assert differences(before, state(stack)) == {"alarms"}
     assert stack.change(**defaults) == "UPDATE_COMPLETE"
+    assert differences(before, state(stack)) == set()
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_a_threshold_is_that_of_an_alarm_and_of_nothing_else(name: str) -> None:
+    usual, changed = Rendered({}).resources, Rendered({name: "4711"}).resources
+    different = {usual[each]["Type"] for each in usual if usual[each] != changed[each]}
+    assert "AWS::CloudWatch::Alarm" in different
+    assert different <= {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}, "which draws a line there"
 
 
 def test_with_everything_at_once_uploads_work_and_so_they_do_afterwards(stack: Secured, processes) -> None:

@@ -67,16 +67,17 @@ def track(
     size: bytes = b"",
     dref: bytes = b"",
     edits: bytes = b"",
+    duration: int = 1000,
 ) -> bytes:
     """A track with these sample tables; its media lies in the file itself unless `dref` says otherwise."""
     own = full(b"dref", numbers(1), full(b"url ", flags=1))
     return box(
         b"trak",
-        full(b"tkhd", numbers(0, 0, number, 0, 1000), bytes(16), MATRIX, size or bytes(8), flags=7),
+        full(b"tkhd", numbers(0, 0, number, 0, duration), bytes(16), MATRIX, size or bytes(8), flags=7),
         box(b"edts", edits) if edits else b"",
         box(
             b"mdia",
-            full(b"mdhd", numbers(0, 0, 1000, 1000), b"\x55\xc4\0\0"),
+            full(b"mdhd", numbers(0, 0, 1000, duration), b"\x55\xc4\0\0"),
             full(b"hdlr", bytes(4), handler, bytes(13)),
             box(b"minf", box(b"dinf", dref or own), box(b"stbl", *stbl)),
         ),
@@ -95,14 +96,21 @@ def movie(
     handler: bytes = b"vide",
     ftyp: bytes = FTYP,
     head: bytes = b"",
+    shown: int = 0,
 ) -> bytes:
-    """A file of one track. `changed` holds other sample tables, or more of them; `head` is another mvhd."""
+    """A file of one track, whose samples last a second each.
+
+    `changed` holds other sample tables, or more of them; `head` is another mvhd, and `shown` what the usual one states
+    (milliseconds) if an edit list shows less than all.
+    """
+    lasting = 1000 * len(samples)
 
     def index(at: int) -> bytes:
         size = numbers(*(side << 16 for side in struct.unpack(">HH", entry[32:36])))
         stbl = tables(entry, [len(sample) for sample in samples], at) | (changed or {})
-        header = head or full(b"mvhd", numbers(0, 0, 1000, 1000), REST)
-        return box(b"moov", header, track(stbl.values(), handler=handler, size=size, dref=dref, edits=edits), in_moov)
+        header = head or full(b"mvhd", numbers(0, 0, 1000, shown or lasting), REST)
+        trak = track(stbl.values(), handler=handler, size=size, dref=dref, edits=edits, duration=lasting)
+        return box(b"moov", header, trak, in_moov)
 
     front = box(b"ftyp", ftyp) + before
     return front + index(len(front) + len(index(0)) + 8) + box(b"mdat", *samples)

@@ -17,7 +17,7 @@ def _rejections() -> list[Rejected]:
     for function in vars(verdicts).values():
         if inspect.isfunction(function) and inspect.signature(function).return_annotation is Rejected:
             wanted = inspect.signature(function).parameters.values()
-            named = [each for each in wanted if each.kind is each.POSITIONAL_OR_KEYWORD]
+            named = [each for each in wanted if each.kind is each.POSITIONAL_OR_KEYWORD and each.default is each.empty]
             made.append(
                 function(**{each.name: 4711 if each.annotation is int else f"some {each.name}" for each in named})
             )

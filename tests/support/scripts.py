@@ -6,18 +6,16 @@ deployed by the integration tests.
 
 import json
 import os
-import platform
 import pty
 import shutil
 import subprocess
-import sys
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.localcloud.deployment import FOR_THIS_MACHINE, environ_of
+
 ROOT = Path(__file__).parents[2]
-ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-FOR_THIS_MACHINE = ["--architecture", ARCHITECTURE, *(["--wheels", "host"] if platform.system() != "Linux" else [])]
 
 
 @dataclass
@@ -37,9 +35,7 @@ class Scripts:
     environ: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        path = os.pathsep.join([str(self.tools), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        self.environ = clean | self.deployed.cloud.environ | {"PATH": path}
+        self.environ = environ_of(self.deployed.cloud, self.tools)
 
     def run(self, script, *arguments, answer=None, without=(), **environ):
         """With an `answer` there is a terminal at stdin, and somebody who types it."""

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import subprocess
-import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from scripts.stack import Stack, Uploaded, wait_for
+from tests.support import warm
 from tools import localcloud
-from tools.localcloud.deployment import ROOT
+from tools.localcloud.deployment import ROOT, environ_of
 
 MINUTE: Final = 60
 
@@ -149,8 +149,8 @@ class World:
     def replay(self, command: str, *options: str) -> tuple[int, list[list[str]]]:
         """Runs scripts/replay.py on this stack: its exit status, and the columns of each line that it prints."""
         done = subprocess.run(
-            [sys.executable, "scripts/replay.py", command, "--stack", self.intake.name, *options],
-            cwd=ROOT, capture_output=True, text=True, check=False,
+            [str(warm.command("replay")), command, "--stack", self.intake.name, *options],
+            cwd=ROOT, env=environ_of(self.cloud), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode in (0, 1), done.stderr
         return done.returncode, [line.split("\t") for line in done.stdout.splitlines()]

@@ -7,7 +7,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorTrc
 
 from video_intake.media import hdr, poster
-from video_intake.media.orientation import Orientation
+from video_intake.media.display import Display
 
 RED, GREEN, BLUE = (1, 0, 0), (0, 1, 0), (0, 0, 1)
 FROM_BT709 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))  # ITU-R BT.2087
@@ -53,8 +53,9 @@ def test_red_stays_red(kind, wanted):
     """A table whose axes are swapped is a table all the same: the picture knows."""
     frame = VideoFrame(64, 48, "rgb48le")
     frame.planes[0].update(struct.pack("<3H", *(round(0.7 * 65535 * channel) for channel in wanted)) * 64 * 48)
-    frame.color_trc, frame.pts, frame.time_base = ColorTrc.SMPTE2084, 0, Fraction(1, 25)
-    shown = poster.upright(frame, Fraction(1), Orientation(), kind, 64).reformat(format="rgb24")
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    transfer = {"PQ": ColorTrc.SMPTE2084, "HLG": ColorTrc.ARIB_STD_B67}[kind]
+    shown = poster.upright(frame, Display(transfer=transfer), 64).reformat(format="rgb24")
     pixel = bytes(shown.planes[0])[:3]
     assert pixel[wanted.index(1)] > 150
     assert all(channel < 60 for channel, share in zip(pixel, wanted, strict=True) if not share), pixel

@@ -1,6 +1,7 @@
 """The walls of the house: which module may load what, directly or through another."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -74,3 +75,50 @@ def test_imports_run_one_way():
     """No module loads itself through others."""
     for module in MODULES:
         assert not [name for name in loads(module) if name in MODULES and module in loads(name)], module
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this project that a file imports, by their full names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(path.relative_to(ROOT).parts[: -node.level]) if node.level else ""
+            module = ".".join(filter(None, [package, node.module]))
+            found |= {module} | {f"{module}.{name.name}" for name in node.names}
+    return found
+
+
+FILES = [path for folder in ("demo", "scripts", "src", "tests", "tools") for path in (ROOT / folder).rglob("*.py")]
+
+
+def test_no_test_module_and_no_conftest_is_imported():
+    """What tests share is in tests/support (or a module beside them that holds no test)."""
+    tests = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "tests").rglob("*.py")
+        if path.name == "conftest.py" or path.name.startswith("test_")
+    }
+    assert len(tests) > 50
+    assert {str(path): both for path in FILES if (both := imported(path) & tests)} == {}
+
+
+def test_nothing_imports_the_demo():
+    outside = [path for path in FILES if path.relative_to(ROOT).parts[0] != "demo"]
+    assert [str(path) for path in outside if {name.partition(".")[0] for name in imported(path)} & {"demo"}] == []
+
+
+def test_the_guide_names_every_module():
+    guide = (ROOT / "docs/how-it-works.md").read_text()
+    assert [name for name in MODULES if name.rpartition(".")[2] not in guide] == []
+
+
+def test_every_path_that_is_written_down_leads_somewhere():
+    """In prose, comments and settings; what a test makes in a folder of its own is not meant."""
+    read = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tools/*/README.md"), ROOT / "pyproject.toml"]
+    read += [ROOT / "template.yaml", ROOT / "Makefile", *(path for path in FILES if "tests" not in path.parts)]
+    path = re.compile(r"(?<![\w/.{-])(?:src|scripts|tools|tests|docs|demo)/[\w./-]*\w")
+    found = {(file.name, name) for file in read for name in path.findall(file.read_text())}
+    assert len(found) > 50
+    assert [(file, name) for file, name in sorted(found) if not (ROOT / name).exists()] == []

@@ -136,8 +136,8 @@ def test_a_renamed_avi_is_read_as_what_it_is(large):
         (b"#EXTM3U\n#EXT-X-TARGETDURATION:10\nhttp://127.0.0.1/a.ts\n", "a playlist (M3U, HLS)"),
         (b"ffconcat version 1.0\nfile /etc/passwd\n", "a playlist (FFmpeg concat)"),
         (box(b"ftyp", b"avifmif1") + box(b"meta", bytes(20)) + box(b"mdat", bytes(50)), "a still picture (avif)"),
-        (bytes(1000), "an unknown kind of file"),
-        (b"\0\0\0\x20ftyp"[:7], "an unknown kind of file"),
+        (bytes(1000), "zeros"),
+        (b"\0\0\0\x20ftyp"[:7], "an unknown format"),
     ],
 )
 def test_what_is_no_video_is_named(content, found):

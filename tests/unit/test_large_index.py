@@ -45,8 +45,8 @@ def test_what_is_about_sound_is_not_fetched(film, monkeypatch):
     assert reader.bytes_read < moov.end - moov.start, "some of it was never fetched"
     assert reader.round_trips <= 4
     assert sum(gap_end - gap for gap, gap_end in reader.gaps(start, end)) > (end - start) / 2
-    sounds = next(track for track in layout.tracks if track.handler == b"soun")
-    pictures = next(track for track in layout.tracks if track.handler == b"vide")
+    sounds = next(track for track in layout.movie.tracks if track.handler == b"soun")
+    pictures = next(track for track in layout.movie.tracks if track.handler == b"vide")
     assert (sounds.codecs, sounds.samples) == ((b"mp4a",), 0)
     assert pictures.samples == 40 * 25
 

@@ -5,7 +5,6 @@ The traps are a file that the kernel tells about when anybody opens it (inotify)
 
 import ctypes
 import os
-import socket
 import struct
 import sys
 from pathlib import Path
@@ -15,9 +14,11 @@ import pytest
 
 from tests.support.boxes import FTYP, box, full, movie, numbers, picture_entry
 from tests.support.files import File
+from tests.support.listener import Listener
 from tools.videos import video
 from video_intake.media import container
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.movie import Movie
 from video_intake.media.verdicts import Rejected
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
@@ -45,35 +46,9 @@ class Canary:
         os.close(self._watch)
 
 
-class Listener:
-    """A port of this machine, and whether anybody has called."""
-
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.setblocking(False)
-        self.port = self._socket.getsockname()[1]
-
-    def called(self) -> bool:
-        try:
-            self._socket.accept()[0].close()
-        except BlockingIOError:
-            return False
-        return True
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 @pytest.fixture
 def canary(tmp_path):
     trap = Canary(tmp_path / "canary.mov")
-    yield trap
-    trap.close()
-
-
-@pytest.fixture
-def listener():
-    trap = Listener()
     yield trap
     trap.close()
 
@@ -146,6 +121,7 @@ def test_nothing_could_be_opened(canary, listener, monkeypatch):
     """Even if FFmpeg were asked to follow references, there is no protocol left to do it with."""
     following = {"enable_drefs": "1", "use_absolute_path": "1"}
     monkeypatch.setattr(container, "OPTIONS", container.OPTIONS | following)
+    monkeypatch.setattr(Movie, "refers_elsewhere", lambda self: False)  # as a rule FFmpeg does not get to see it
     with pytest.raises(Rejected):
         inspect(File(elsewhere(alias(str(canary.path)))).reader(), Limits())
     assert not canary.opened()
@@ -156,6 +132,7 @@ def test_the_traps_tell(canary, listener, monkeypatch):
     assert not canary.opened()
     loose = {"enable_drefs": "1", "use_absolute_path": "1", "protocol_whitelist": "file"}
     monkeypatch.setattr(container, "OPTIONS", container.OPTIONS | loose)
+    monkeypatch.setattr(Movie, "refers_elsewhere", lambda self: False)
     with pytest.raises(Rejected):
         inspect(File(elsewhere(alias(str(canary.path)))).reader(), Limits())
     assert canary.opened()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.pictures import near, pixels
 from video_intake.media import orientation, poster
+from video_intake.media.display import Display
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
 
@@ -37,7 +38,7 @@ def matrix(a, b, c, d):
 def test_the_picture_is_upright_in_all_eight_orientations(signs, rotation, mirrored, upper_left, upper_right):
     turn = orientation.read(matrix(*signs))
     assert (turn.rotation, turn.mirrored) == (rotation, mirrored)
-    made = poster.make(quarters(), Fraction(1), turn, None, 1280)
+    made = poster.make(quarters(), Display(turned=turn), 1280, None)
     width, height, pixel = pixels(made.jpeg)
     assert (made.width, made.height) == (width, height) == ((32, 64) if turn.swaps_sides else (64, 32))
     assert near(pixel(3, 3), upper_left)
@@ -61,7 +62,7 @@ def test_without_a_matrix_it_stands_as_it_is(nothing):
     ],
 )
 def test_size_and_aspect(size, aspect, longest, expected):
-    made = poster.make(quarters(*size), aspect, orientation.Orientation(), None, longest)
+    made = poster.make(quarters(*size), Display(aspect), longest, None)
     assert (made.width, made.height) == pixels(made.jpeg)[:2] == expected
 
 
@@ -76,7 +77,7 @@ def test_every_pixel_format_becomes_a_picture(pixel_format):
         frame.planes[0].update(b"\1" * frame.planes[0].buffer_size)
     else:
         frame = quarters(pixel_format=pixel_format)
-    _, _, pixel = pixels(poster.make(frame, Fraction(1), orientation.Orientation(), None, 1280).jpeg)
+    _, _, pixel = pixels(poster.make(frame, Display(), 1280, None).jpeg)
     assert near(pixel(60, 28), WHITE)
     if pixel_format not in ("gray", "pal8"):
         assert near(pixel(3, 3), RED)
@@ -86,11 +87,10 @@ def test_colours_of_high_definition_video_are_kept():
     """BT.709 is what HD video is in; a JPEG is BT.601: without conversion green is visibly off."""
     frame = quarters(pixel_format="rgb24").reformat(format="yuv444p", dst_colorspace="ITU709")
     frame.colorspace = 1
-    _, _, pixel = pixels(poster.make(frame, Fraction(1), orientation.Orientation(), None, 1280).jpeg)
+    _, _, pixel = pixels(poster.make(frame, Display(), 1280, None).jpeg)
     assert all(abs(a - b) < 12 for a, b in zip(pixel(60, 3), GREEN, strict=True)), pixel(60, 3)
 
 
 def test_blank_frames_are_told_from_pictures():
     flat = av.VideoFrame.from_bytes(bytes([40]) * 64 * 32 * 4, 64, 32, "rgba")
-    assert poster.blank(flat)
-    assert not poster.blank(quarters())
+    assert poster.spread(flat) < poster.BLANK_SPREAD < poster.spread(quarters())

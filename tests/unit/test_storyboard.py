@@ -7,7 +7,7 @@ from tests.support.outcomes import COST, UPLOAD
 from tests.support.pictures import pixels
 from tools.videos import video
 from video_intake import results
-from video_intake.media import inspector, storyboard
+from video_intake.media import report, storyboard
 from video_intake.media.inspector import Limits, inspect
 
 CUE = re.compile(
@@ -74,14 +74,14 @@ def test_its_reading_has_a_budget(film, monkeypatch):
 def test_when_time_is_over_the_video_is_still_playable(film):
     now = [0.0]
     reader = File(film).reader(deadline=10, clock=lambda: now[0])
-    make = inspector.poster.make
+    make = report.poster.make
 
     def slow(*arguments):
         now[0] = 11
         return make(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inspector.poster, "make", slow)
+        patch.setattr(report.poster, "make", slow)
         found = inspect(reader, LIMITS)
     assert found.storyboard is None
     assert found.poster

@@ -89,7 +89,7 @@ def test_the_mail_of_a_failure():
         "a.mp4 is not a playable video.\n"
         "\n"
         "Why      The file ends too early: the upload or the recording was cut off.\n"
-        "Advice   Upload it again; if it does not play to its end at its source either, the recording was cut off.\n"
+        "Advice   Upload it again. If it does not play to its end at its source either, the recording was cut off.\n"
         "Size     1.23 kB\n"
         "Seen     lastSampleEnd: 99, fileEnd: 50\n"
         "\n"
@@ -102,7 +102,7 @@ def test_the_mail_of_a_failure():
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_000, "999 kB"), (1_000_000, "1 MB"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_000, "999 kB"), (999_600, "1 MB"), (1_000_000, "1 MB"),
      (1e9, "1 GB"), (25e9, "25 GB"), (2.5e12, "2.5e+03 GB")],
 )  # fmt: skip
 def test_sizes_read_well(size, text):
@@ -239,7 +239,7 @@ def test_a_wrong_name_is_told(inspection):
 
 def test_a_rejection_says_its_reason_and_its_sentence():
     assert str(verdicts.unsupported_codec(codec="zzz9")) == (
-        "unsupported-codec: The video is encoded as zzz9, for which there is no decoder."
+        "unsupported-codec: The video is encoded as zzz9, which cannot be decoded here."
     )
 
 
@@ -274,12 +274,13 @@ def test_what_is_none_of_ours_is_told_by_name(offset, signature, name):
     ("head", "name"),
     [
         (b"G" + bytes(187) + b"G" + bytes(400), "an MPEG transport stream"),
-        (b"G" + bytes(600), "an unknown kind of file"),
-        (bytes(188) + b"G" + bytes(400), "an unknown kind of file"),
+        (b"1234G" + bytes(191) + b"G" + bytes(400), "an MPEG transport stream"),  # with times, as on Blu-ray discs
+        (b"G" + bytes(600), ""),
+        (bytes(188) + b"G" + bytes(400), ""),
         ("Ein kurzer Brief an die Größten,\n\tmit Zeilen.".encode(), "text"),
         (b"cut within a letter: \xc3", "text"),
-        (b"latin letters: \xe9 and more", "an unknown kind of file"),
-        (b"a bell: \x07", "an unknown kind of file"),
+        (b"latin letters: \xe9 and more", ""),
+        (b"a bell: \x07", ""),
     ],
 )
 def test_what_has_no_signature(head, name):

@@ -51,13 +51,28 @@ def test_seek_has_the_three_ways_of_a_file(file):
     assert shown.read(100) == b""
 
 
-def test_overlays_are_read_in_place_of_the_content(file):
+def test_something_else_may_precede_and_follow_the_file(file):
+    shown = VirtualFile(file.reader(), front=b"front", begin=100, back=b"back")
+    assert (shown.shift, shown.end) == (5 - 100, 5 + 6 * MB - 100 + 4)
+    everything = b"front" + file.content[100:] + b"back"
+    for start in (0, 3, 5, 1000, 6 * MB - 100, 6 * MB - 95, 6 * MB - 92):
+        shown.seek(start)
+        piece = shown.read(200)
+        assert piece
+        assert piece == everything[start : start + len(piece)]
+    shown.seek(-1, 2)
+    assert (shown.read(9), shown.read(9)) == (b"k", b"")
+
+
+def test_going_on_reads_ahead_of_every_packet(file):
+    """One after another is decoded then: not each of them shall cost a request."""
     reader = file.reader()
     shown = VirtualFile(reader)
-    shown.overlays = {100: b"free", 10: b"1234"}
-    assert shown.read(12) == file.content[:10] + b"12"
-    assert shown.read(90) == b"34" + file.content[14:100] + b"fr"
-    assert reader.peek(100, 4) == file.content[100:104]
+    shown.onward = True
+    for place in range(0, 5 * MB, 50_000):
+        shown.seek(place)
+        shown.read(40_000)
+    assert reader.round_trips <= 6
 
 
 def test_what_is_hidden_is_never_fetched(file):

@@ -148,7 +148,7 @@ CPU on objects that are in memory already, fastest of seven.
   the clock starts. `ffprobe` and `ffmpeg` are programs, and starting them counts.
 - **requests** and **MB** are counted by the server: what left it, also when the reader hung up. **CPU** is user and
   system time with that of started programs. **Peak memory** is that of the largest single process, imports and all.
-- **{NAMES["ours"]}**: `src/inspector.py` over boto3, as the function calls it: all facts, and a poster of a key frame
+- **{NAMES["ours"]}**: `video_intake.media` over boto3, as the function calls it: all facts, and a poster of a key frame
   near 10 %.
 - **{NAMES["P1"]}**: boto3's `download_file` as it is (8 MB parts, ten at a time), `ffprobe` to JSON, and
   `ffmpeg -ss` 10 % `-frames:v 1` scaled to 1,280 pixels.

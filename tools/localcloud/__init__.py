@@ -13,12 +13,13 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_RETRY_DELAY = 1.0
 OCCUPIED = 2  # exit status; a crash ends with 1
+PROGRAM = (sys.executable, "-m", "tools.localcloud")
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
@@ -51,9 +52,11 @@ class Occupied(LocalCloudError):
 
 
 @contextlib.contextmanager
-def running(state: Path, port: int = 0, retry_delay: float = DEFAULT_RETRY_DELAY) -> Iterator[LocalCloud]:
+def running(
+    state: Path, port: int = 0, retry_delay: float = DEFAULT_RETRY_DELAY, program: Sequence[str] = PROGRAM
+) -> Iterator[LocalCloud]:
     """Start a local cloud, wait until it answers, and end it on leaving."""
-    command = [sys.executable, "-m", "tools.localcloud", "--state", str(state), "--port", str(port),
+    command = [*program, "--state", str(state), "--port", str(port),
                "--retry-delay", str(retry_delay), "--until-stdin-closes"]  # fmt: skip
     here = str(Path(__file__).resolve().parents[2])
     python_path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])

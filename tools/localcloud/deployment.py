@@ -6,45 +6,63 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+import boto3
 
 from scripts.stack import Stack
+from tools.environment import clean
 from tools.localcloud import LocalCloud
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent  # this virtual environment's, whoever started us
+ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+# The package must run on this machine: Lambda's wheels are Linux's.
+FOR_THIS_MACHINE = ["--architecture", ARCHITECTURE, *([] if platform.system() == "Linux" else ["--wheels", "host"])]
 
 
 class DeploymentFailed(Exception):
     """The script ended with an error; the message is the end of what it printed."""
 
 
-def deploy(cloud: LocalCloud, environment: str, *options: str, tools: Path = TOOLS) -> Stack:
-    """Deploys for the processor of this machine, which is to run the package.
+class Session(boto3.Session):  # type: ignore[misc]  # boto3 is untyped to mypy
+    """Of the local cloud's account: its clients speak to that cloud, whatever the environment of this process says."""
 
-    From here on this process speaks to the local cloud: its environment variables go into os.environ. `tools` is the
-    folder of the command `aws`.
-    """
-    os.environ.update(cloud.environ)
-    os.environ.pop("AWS_PROFILE", None)
-    os.environ["PATH"] = os.pathsep.join([str(tools), str(TOOLS), os.environ.get("PATH", os.defpath)])
-    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-    command = ["scripts/deploy.sh", "--env", environment, "--architecture", architecture, *options]
-    if platform.system() != "Linux":  # Lambda's wheels are Linux's
-        command += ["--wheels", "host"]
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._endpoint = cloud.endpoint
+        super().__init__(
+            aws_access_key_id=cloud.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=cloud.environ["AWS_SECRET_ACCESS_KEY"],
+            region_name=cloud.environ["AWS_REGION"],
+        )
+
+    def client(self, service_name: Any, *arguments: Any, **options: Any) -> Any:
+        return super().client(service_name, *arguments, **{"endpoint_url": self._endpoint} | options)
+
+
+def environ_of(cloud: LocalCloud, tools: Path = TOOLS) -> dict[str, str]:
+    """In which scripts and the AWS CLI speak to this cloud. `tools` is the folder of the command `aws`."""
+    path = os.pathsep.join([str(tools), str(TOOLS), os.environ.get("PATH", os.defpath)])
+    return clean(os.environ) | cloud.environ | {"PATH": path}
+
+
+def deploy(cloud: LocalCloud, suffix: str, *options: str, tools: Path = TOOLS, project: Path = ROOT) -> Stack:
+    """Deploys the environment `suffix` of a project, for the processor of this machine. Raises DeploymentFailed."""
+    command = ["scripts/deploy.sh", "--env", suffix, *FOR_THIS_MACHINE, *options]
     log = cloud.state / "deploy.log"
     with log.open("w") as out:
-        status = _run(command, out)
+        status = _run(command, project, environ_of(cloud, tools), out)
     if status:
         raise DeploymentFailed("\n".join(log.read_text().splitlines()[-20:]))
-    return Stack(f"video-intake-{environment}")
+    return Stack(f"video-intake-{suffix}", Session(cloud))
 
 
-def _run(command: list[str], out: TextIO) -> int:
+def _run(command: list[str], folder: Path, environ: dict[str, str], out: TextIO) -> int:
     """The exit status. Whatever ends us in between ends the script and all that it has started."""
     with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-    ) as script:
+        command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as script:  # fmt: skip
         try:
             return script.wait()
         except BaseException:

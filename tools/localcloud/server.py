@@ -15,7 +15,18 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from tools.localcloud import calls, cloudformation, insights, keys, log_filters, mail, notifications, objects, quotas
+from tools.localcloud import (
+    calls,
+    cloudformation,
+    fast_yaml,
+    insights,
+    keys,
+    log_filters,
+    mail,
+    notifications,
+    objects,
+    quotas,
+)
 from tools.localcloud.account import Account
 from tools.localcloud.alarms import Alarms
 from tools.localcloud.faults import PREFIX, Faults
@@ -52,6 +63,7 @@ class Server:
         self.lambdas = Lambdas(account, state, retry_delay)
         alarms = Alarms(account)
         self.faults = Faults(self.lambdas, alarms)
+        fast_yaml.install()
         cloudformation.install(account)
         objects.install(state / "objects")
         notifications.install()

@@ -1,6 +1,8 @@
 """The boxes that MP4 and MOV files are made of: ISO/IEC 14496-12, 4.2 (the atoms of Apple's QuickTime File Format)."""
 
 import struct
+import sys
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -54,3 +56,26 @@ def unpack(layout: str, data: memoryview | bytes) -> tuple[int, ...]:
     """The numbers of `layout` (as struct takes it) at the beginning of `data`; where it ends too early, zeros."""
     size = struct.calcsize(layout)
     return struct.unpack(layout, bytes(data[:size]).ljust(size, b"\0"))
+
+
+def table(data: memoryview | bytes, kind: str = "I") -> array[int]:
+    """The 32-bit numbers that `data` holds: unsigned ("I") or signed ("i"); 64-bit ones with "Q"."""
+    numbers = array(kind)
+    numbers.frombytes(data[: len(data) // numbers.itemsize * numbers.itemsize])
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
+
+
+def packed(numbers: array[int]) -> bytes:
+    """What `table` reads."""
+    if sys.byteorder == "little":
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def box(kind: bytes, *content: bytes | memoryview) -> bytes:
+    """A box of less than 4 GB."""
+    size = 8 + sum(map(len, content))
+    return b"".join((struct.pack(">I4s", size, kind), *content))

@@ -1,19 +1,21 @@
 """A file opened by FFmpeg, which is shown what was looked at before and nothing else, and its pictures checked."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from video_intake.media import fragments, verdicts
+from video_intake.media import verdicts
 from video_intake.media.boxes import free
-from video_intake.media.fragments import Fragment
 from video_intake.media.isobmff import Layout
+from video_intake.media.movie import Movie
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.virtual_file import BUFFER, VirtualFile
 
@@ -26,6 +28,7 @@ OPTIONS: Final = {
     "skip_frame": "all",
     "protocol_whitelist": "none",  # whatever a file refers to: FFmpeg is left no way to open it
 }
+CHUNK_HEADER: Final = 8  # of AVI: an index has where it begins, a packet where it ends
 COVER: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -38,30 +41,67 @@ class Opened:
     tracks: int
     reader: RangeReader
     file: VirtualFile
+    offset: float = 0.0  # seconds, to be added to what FFmpeg takes for the time of a picture
+
+    @property
+    def by_packets(self) -> bool:
+        """Whether only packets have a time, as in AVI."""
+        return self.container.format.name == "avi"
+
+    def stamp(self, packet: "Packet[VideoStream]") -> int | None:
+        """When a packet is shown, in the stream's units; in AVI, which does not say that, when it is decoded.
+
+        FFmpeg guesses the former there, and miscounts where a film has pictures that only repeat the one before.
+        """
+        if not self.by_packets:
+            return packet.dts if packet.pts is None else packet.pts
+        entries = self.stream.index_entries
+        at = (packet.pos or 0) - CHUNK_HEADER
+        number = bisect_left(range(len(entries)), at, key=lambda each: entries[each].pos)
+        return entries[number].timestamp if number < len(entries) and entries[number].pos == at else packet.dts
+
+    def in_file(self, position: int) -> int:
+        """Where the file has what FFmpeg finds at `position`."""
+        return position - self.file.shift
+
+    def check(self) -> None:
+        """Raises what reading raised: FFmpeg only reports an error."""
+        if self.file.failure:
+            raise self.file.failure
 
 
 @contextmanager
 def opened(
-    reader: RangeReader, demuxer: str, layout: Layout | None, chosen: Sequence[Fragment], max_pixels: int
+    file: VirtualFile,
+    reader: RangeReader,
+    demuxer: str,
+    movie: Movie | None,
+    max_pixels: int,
+    *,
+    offset: float = 0.0,
+    proven: bool = False,
+    codec: str = "",
 ) -> Iterator[Opened]:
     """Opens the file by the named `demuxer`: a playlist or another container must never choose its own and open URLs.
 
+    `proven` says that the file is known to be whole, so that its index need not be asked, and `codec` how the pictures
+    are coded, where that is not in the movie.
     Raises Rejected: audio-only, no-frames, truncated, unsupported-codec, too-large-to-decode, and undecodable for
-    whatever FFmpeg says meanwhile; what reading raises comes out as it is.
+    whatever FFmpeg reports meanwhile; what reading raises comes out as it is.
     """
-    file = shown(reader, layout, chosen)
     options = OPTIONS | {"max_pixels": str(max_pixels)}
-    if layout and layout.endless_edits():
+    if movie and movie.endless_edits():
         options["advanced_editlist"] = "0"
     try:
-        file.opening = bool(layout and layout.described())
+        file.opening = bool(movie and movie.described())
         with av.open(file, "r", format=demuxer, options=options, buffer_size=BUFFER) as container:
             file.opening = False
-            stream, tracks = _pictures(container, layout)
-            _check_whole(container, reader)
-            _check_size(stream, layout, max_pixels)
+            stream, tracks = _pictures(container, movie, codec)
+            if not proven:
+                _check_whole(container, reader, movie)
+            _check_size(stream, movie, max_pixels)
             _prepare(container, stream, max_pixels)
-            yield Opened(container, stream, tracks, reader, file)
+            yield Opened(container, stream, tracks, reader, file, offset)
     except MemoryError:
         raise
     except (av.FFmpegError, UnicodeError, OverflowError) as error:
@@ -72,52 +112,71 @@ def opened(
         file.failure = None  # its traceback leads back here, and would hold what was read
 
 
-def shown(reader: RangeReader, layout: Layout | None, chosen: Sequence[Fragment]) -> VirtualFile:
-    """All of an AVI file; of another `ftyp` and `moov`, so that FFmpeg parses exactly what was scanned.
+def indexed(reader: RangeReader, layout: Layout) -> VirtualFile:
+    """A file of `ftyp` and `moov`, so that FFmpeg parses exactly what was scanned.
 
-    Everything else is taken for free space at unchanged offsets, apart from the chosen fragments. Samples are found
-    by their offsets all the same.
+    Everything else is taken for free space at unchanged offsets. Samples are found by their offsets all the same.
     """
     file = VirtualFile(reader)
-    if layout is None:
-        return file
-    for box in layout.before:
-        file.overlays[box.start + 4] = b"free"
+    _free(file, _after_brand(file, layout), layout.moov.start)
     for start, end in layout.holes:
         file.hide(start, end, free(end - start))
-    if chosen:
-        fragments.show_only(file, layout, chosen)
-        return file
-    at = layout.moov.end
-    rest = reader.size - at
-    if rest >= 8:  # a size of 0 says the same, to the end of the file, but FFmpeg then looks at what is there
-        file.hide(at, at + 8, free(rest if rest < 1 << 32 else 0))
+    _free(file, layout.moov.end, reader.size)
     return file
 
 
-def _pictures(container: InputContainer, layout: Layout | None) -> tuple[VideoStream, int]:
+def spliced(reader: RangeReader, layout: Layout, index: bytes) -> VirtualFile:
+    """A file of `ftyp` and, after everything else, an index that is not the file's own."""
+    file = VirtualFile(reader, back=index)
+    _free(file, _after_brand(file, layout), reader.size)
+    return file
+
+
+def _after_brand(file: VirtualFile, layout: Layout) -> int:
+    """Where `ftyp` ends, to which FFmpeg is let come."""
+    if layout.ftyp is None or layout.ftyp.end > layout.moov.start:
+        return 0
+    _free(file, 0, layout.ftyp.start)
+    return layout.ftyp.end
+
+
+def _free(file: VirtualFile, start: int, end: int) -> None:
+    """Lets FFmpeg pass over what is there."""
+    if end - start >= 8:
+        header = free(end - start)
+        file.hide(start, start + len(header), header)
+
+
+def _pictures(container: InputContainer, movie: Movie | None, codec: str) -> tuple[VideoStream, int]:
     tracks = [stream for stream in container.streams.video if not stream.disposition & COVER]
     if not tracks:
-        raise verdicts.audio_only() if container.streams.audio else verdicts.no_frames()
+        if container.streams.audio:
+            raise verdicts.audio_only()
+        kinds = [track.handler.decode("latin-1").strip() for track in movie.tracks] if movie else []
+        raise verdicts.no_frames(frames=0) if "vide" in kinds else verdicts.no_video_track(", ".join(kinds))
     stream = next((track for track in tracks if track.disposition & Disposition.default), tracks[0])
     if stream.codec_context is None:
-        raise verdicts.unsupported_codec(_codec_name(layout))
+        raise verdicts.unsupported_codec(_codec_name(movie) or codec or "an unknown format")
     return stream, len(tracks)
 
 
-def _check_whole(container: InputContainer, reader: RangeReader) -> None:
+def _check_whole(container: InputContainer, reader: RangeReader, movie: Movie | None) -> None:
     """A file cut off may open and play perfectly for a while: the index says where the last sample ends."""
+    elsewhere = {track.id for track in movie.tracks if track.external} if movie else set()
     for stream in container.streams:
         entries = stream.index_entries
         end = entries[-1].pos + entries[-1].size if len(entries) else 0
-        if end > reader.size:
+        if end > reader.size and not (movie and stream.id in elsewhere):
             raise verdicts.truncated(reader.size, track=stream.index, lastSampleEnd=end)
+    for track in movie.tracks if movie else ():
+        if track.last_chunk >= reader.size and not track.external and track.samples:
+            raise verdicts.truncated(reader.size, track=track.id, lastSampleEnd=track.last_chunk)
 
 
-def _check_size(stream: VideoStream, layout: Layout | None, max_pixels: int) -> None:
+def _check_size(stream: VideoStream, movie: Movie | None, max_pixels: int) -> None:
     """Both what FFmpeg understood and what the file claims: FFmpeg forgets sizes it finds absurd."""
     context = stream.codec_context
-    claims = [(track.width, track.height) for track in layout.tracks] if layout else []
+    claims = [(track.width, track.height) for track in movie.tracks] if movie else []
     for width, height in [(context.width, context.height), *claims]:
         if width * height > max_pixels:
             limit = f"a frame of at most {max_pixels:,} pixels"
@@ -138,6 +197,6 @@ def _prepare(container: InputContainer, stream: VideoStream, max_pixels: int) ->
     stream.codec_context.open()
 
 
-def _codec_name(layout: Layout | None) -> str:
-    codecs = [code for track in layout.tracks if track.handler == b"vide" for code in track.codecs] if layout else []
-    return codecs[0].decode("latin-1").strip() if codecs else "an unknown codec"
+def _codec_name(movie: Movie | None) -> str:
+    codecs = [code for track in movie.tracks if track.handler == b"vide" for code in track.codecs] if movie else []
+    return codecs[0].decode("latin-1").strip() if codecs else ""

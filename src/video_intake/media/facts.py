@@ -1,6 +1,7 @@
 """What an inspection finds out about a playable video, as values. Names and values are ffprobe's wherever it has them.
 
-Knows no FFmpeg: who reads facts needs no decoder.
+Text and lists that come from the file are bounded where these are made (tags.py, probe.py): the result document also
+travels as a message of 256 KB. Knows no FFmpeg: reading facts takes no decoder.
 """
 
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ class Container:
 
     format: str  # "mp4", "mov" or "avi"
     brand: str | None  # the major brand of an MP4 or MOV
-    duration: float | None  # seconds
+    duration: float | None  # seconds, of the film as it is shown: see extent.py
     bit_rate: int | None  # bits per second, of the whole file
-    creation_time: str | None  # ISO 8601, as the file says
+    creation_time: str | None  # ISO 8601, as the file states it: usually when it was written, in UTC
+    recorded_at: str | None  # ISO 8601, as the camera states it, with its time zone where it does
+    device_make: str | None
+    device_model: str | None
     fast_start: bool | None  # whether the index stands before the media data; None: not said (AVI)
     fragmented: bool
     video_tracks: int
+    audio_tracks: int
     chapters: tuple[Chapter, ...]
 
 
@@ -44,13 +49,20 @@ class Video:
     sample_aspect_ratio: str  # "1:1"
     rotation: int  # degrees counter-clockwise, as in the display matrix: portrait phones have -90
     mirrored: bool
-    frame_rate: str | None  # frames per second as a fraction: "30000/1001"
+    frame_rate: str | None  # frames per second as a fraction: "30000/1001"; the mean where it varies
     frames: int | None
+    bit_rate: int | None  # bits per second
+    field_order: str  # "progressive"; "tt", "bb", "tb" or "bt" for fields as ffprobe has it; else "interlaced"
     pixel_format: str
     bit_depth: int  # bits per component
+    color_range: str | None  # "tv" or "pc"
+    color_primaries: str | None
     color_transfer: str | None
+    color_matrix: str | None
     hdr: str | None  # "PQ" or "HLG"
     dolby_vision_profile: int | None
+    stereo: str | None  # how two views share a picture: "side by side"
+    spherical: str | None  # the projection of a 360-degree video: "equirectangular"
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,7 @@ class Audio:
     channels: int | None
     channel_layout: str | None
     sample_rate: int | None  # hertz
+    bit_rate: int | None  # bits per second
     language: str | None  # ISO 639-2; None where undetermined
 
 

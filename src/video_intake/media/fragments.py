@@ -1,194 +1,197 @@
 """Fragmented MP4 (recorded live, or cut for streaming) without walking its fragments.
 
-FFmpeg visits every `moof` when it opens such a file: 860 fragments are 860 requests. Here a few of them are
-chosen, near the wanted places and at the end, and the rest is hidden from it. Where they lie is told by one of
-the file's own indexes (`mfra` at the end, `sidx` behind `moov`), or else found by looking there.
-
-Boxes: ISO/IEC 14496-12, 8.8 (movie fragments) and 8.16.3 (segment index).
+FFmpeg visits every `moof` when it opens such a file: 860 fragments are 860 requests. Here a few of them are chosen,
+near the wanted places and at the end. Where they are is claimed by the file's own indexes (random_access.py), or else
+found by looking there; and each of them is proven by its own boxes. All are visited where they are few, or where that
+costs nothing because the file was fetched as a whole.
 """
 
-import struct
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from video_intake.media import verdicts
-from video_intake.media.boxes import Box, box_at, boxes, free
+from video_intake.media import moof, random_access, verdicts
+from video_intake.media.boxes import box_at
 from video_intake.media.isobmff import Layout
+from video_intake.media.moof import Run
+from video_intake.media.random_access import Claim
 from video_intake.media.range_reader import READ_AHEAD, RangeReader
-from video_intake.media.virtual_file import VirtualFile
+from video_intake.media.walk import LOOK, Fragment, Walk
 
-WALKED: Final = 8  # so few fragments are visited one by one: each costs a round trip
-LOOK: Final = 64 << 10  # at the beginning of a fragment: its `moof`, of some 16 bytes a frame
+FEW: Final = 8  # so many fragments are visited one by one: each costs a round trip
+FIRST: Final = 128  # places that are looked at for the first fragment: 8 MB
 MAX_WINDOW: Final = 8 << 20  # looked through for the beginning of a fragment
-
-type Fragment = tuple[Box, Box]  # moof, mdat
-
-
-def first(reader: RangeReader, layout: Layout) -> Fragment | None:
-    """The first fragment with pictures, or the first of all where none has any; None where there are none."""
-    at, found = layout.moov.end, None
-    for _ in range(2 * WALKED):  # past styp, sidx, free, and fragments of sound alone
-        box = box_at(reader, at)
-        fragment = _fragment(reader, at)
-        found = found or fragment
-        if box is None or (fragment and _has_video(reader, layout, box)):
-            return fragment or found
-        at = box.end
-    return found
+MAX_MOOF: Final = 32  # MB: a million samples
+SECONDS: Final = 6.0  # that visiting all may take, but no more than a third of what is left
 
 
-def indexed(reader: RangeReader, layout: Layout, first: Fragment) -> list[int]:
-    """Where the fragments begin, by an index of the file's own; empty where there is none."""
-    return _from_mfra(reader, layout) or _from_sidx(reader, layout.moov.end, first[0].start)
+class Fragments:
+    """The fragments of a film, as far as they were looked at."""
 
+    def __init__(self, reader: RangeReader, layout: Layout) -> None:
+        self.walk = Walk(reader, layout.moov.end)
+        self.last: Walk | None = None  # the one that reached the end of the file
+        self.claim: Claim | None = None
+        self._reader, self._layout = reader, layout
+        self._defaults = {track.id: track.defaults for track in layout.movie.tracks}
+        self._video = {track.id for track in layout.movie.tracks if track.handler == b"vide"}
+        self._runs: dict[int, list[Run]] = {}
+        self._room = moof.MAX_SAMPLES
+        self.first = next((each for each in self.walk.on(FIRST) if self._has_video(each)), None)
+        if self.first is None and self.walk.fragments:
+            self.first = self.walk.fragments[0]
+        self.walk.all()
+        if self.first:
+            self.claim = self._claimed()
 
-def estimate(reader: RangeReader, first: Fragment) -> float:
-    """How many fragments there are, if all are as large as the first."""
-    moof, mdat = first
-    return (reader.size - moof.start) / (mdat.end - moof.start)
+    @property
+    def whole(self) -> bool:
+        """Whether all fragments are known."""
+        return self.walk.ended
 
+    @property
+    def few(self) -> bool:
+        """Whether visiting all of them is worth it, if all are as large as the first."""
+        return self.first is not None and not self.claim and not self.whole and self.estimate <= FEW
 
-def walk(reader: RangeReader, first: Fragment) -> list[int]:
-    """Where the fragments begin, each of which says where the next one does: a round trip for each."""
-    starts = [first[0].start]
-    at = first[1].end
-    for _ in range(2 * WALKED):
-        reader.load([(at, at + LOOK)])
-        fragment = _fragment(reader, at)
-        if fragment is None:
-            break
-        starts.append(at)
-        at = fragment[1].end
-    return starts
+    @property
+    def estimate(self) -> float:
+        """How many fragments there are, if all are as large as the first."""
+        assert self.first
+        begin = self.first.moof.start
+        return (self._reader.size - begin) / (self.first.end - begin)
 
+    @property
+    def ending(self) -> Walk | None:
+        """The walk that reached the end of the file."""
+        return self.walk if self.walk.ended else self.last
 
-def choose(
-    reader: RangeReader, layout: Layout, first: Fragment, starts: Sequence[int], places: Sequence[float]
-) -> list[Fragment]:
-    """The first fragment, those near `places` (0 to 1 of the film) and the last, in file order.
+    def visit_all(self) -> None:
+        """Goes from fragment to fragment, a round trip for each, as long as there is time."""
+        least = max(self._reader.remaining - SECONDS, self._reader.remaining * 2 / 3)
+        while not self.walk.ended and self._reader.remaining >= least:
+            self.walk.all(1)
 
-    Where `starts` is empty they are looked for. Raises Rejected("truncated") where the last one is cut off.
-    """
-    if starts:
-        wanted = {starts[round(place * (len(starts) - 1))] for place in places} | {starts[-1]}
-    else:
-        wanted, at_end = _look(reader, layout, first, places)
-        if not at_end:  # the first one is no measure of the others: a black beginning, say
-            wanted.update(walk(reader, first), walk(reader, _fragment(reader, max(wanted, default=0)) or first))
-    wanted.add(first[0].start)  # if any fragment begins with a key frame, it is this one
-    reader.load((start, start + LOOK) for start in wanted)
-    chosen = [fragment for start in sorted(wanted) if (fragment := _fragment(reader, start))] or [first]
-    end = chosen[-1][1].end
-    if end > reader.size:
-        raise verdicts.truncated(reader.size, box="mdat", boxEnd=end)
-    return chosen
+    def runs(self, fragment: Fragment) -> list[Run]:
+        """The samples of a fragment."""
+        start, box = fragment.moof.start, fragment.moof
+        if start not in self._runs:
+            verdicts.bound("MB in the index of a fragment", box.end - box.body >> 20, MAX_MOOF)
+            content = memoryview(self._reader.peek(box.body, box.end - box.body))
+            found = list(moof.runs(content, box, self._defaults, self._room, self._reader.check_time))
+            self._room -= sum(len(run.sizes) for run in found)
+            self._runs[start] = found
+        return self._runs[start]
 
+    def choose(self, places: Sequence[float]) -> list[Fragment]:
+        """All fragments where they are known; else the first, those near `places` (0 to 1 of the film) and the last."""
+        if self.whole:
+            return self.walk.fragments
+        found = self._by_claim(places) if self.claim else None
+        if found is None:
+            found = self._by_looking(places)
+        if not self.ending:
+            self._visit_the_rest(found)
+        assert self.first
+        ending = self.last.fragments if self.last else []
+        chosen = {each.moof.start: each for each in (*self.walk.fragments, *found, self.first, *ending)}
+        return [chosen[start] for start in sorted(chosen)]
 
-def show_only(file: VirtualFile, layout: Layout, chosen: Iterable[Fragment]) -> None:
-    """Lets FFmpeg see the chosen fragments too, as if the file ended behind the last of them."""
-    at = layout.moov.end
-    for moof, mdat in chosen:
-        gap = moof.start - at
-        if gap < 0 or 0 < gap < 8:
-            continue  # in another's media data, or too near behind it for a header between: damage
-        if gap:
-            file.hide(at, moof.start, free(gap))
-        at = mdat.end
-    file.end = at
+    def begins_at(self, start: int) -> int | None:
+        """Where the `moof` of the fragment or segment at `start` begins."""
+        self._reader.load([(start, start + LOOK)])
+        fragment = self._at(start)
+        return fragment.moof.start if fragment else None
 
-
-def _has_video(reader: RangeReader, layout: Layout, moof: Box) -> bool:
-    content = memoryview(reader.peek(moof.body, moof.end - moof.body))
-    trafs = [traf for traf in boxes(content, 0, len(content)) if traf.type == b"traf"]
-    tfhds = [box for traf in trafs for box in boxes(content, traf.body, traf.end) if box.type == b"tfhd"]
-    tracks = {int.from_bytes(content[tfhd.body + 4 : tfhd.body + 8]) for tfhd in tfhds}
-    return not tracks.isdisjoint(track.id for track in layout.tracks if track.handler == b"vide")
-
-
-def _fragment(reader: RangeReader, at: int) -> Fragment | None:
-    """The fragment that begins at `at`; its media data may end behind the end of the file."""
-    moof = box_at(reader, at)
-    if moof is None or moof.type != b"moof" or reader.peek(moof.body + 4, 4) != b"mfhd":
+    def _claimed(self) -> Claim | None:
+        """An index of the file's own that reaches the end of the media."""
+        assert self.first
+        if claim := random_access.from_mfra(self._reader, self._video):
+            return claim
+        end = random_access.media_end(self._reader)
+        for index in self.walk.indexes:
+            if index.start < self.first.moof.start and (claim := random_access.from_sidx(self._reader, index)):
+                return claim if claim.end >= end else None
         return None
-    mdat = box_at(reader, moof.end)
-    return (moof, mdat) if mdat and mdat.type == b"mdat" else None
 
+    def _by_claim(self, places: Sequence[float]) -> list[Fragment] | None:
+        """Those that the index names near the places, and the last; None where there is nothing of the kind."""
+        assert self.claim
+        starts = self.claim.starts
+        wanted = {starts[round(place * (len(starts) - 1))] for place in places}
+        if not self._from_end():
+            wanted.add(starts[-1])
+        self._reader.load((start, start + LOOK) for start in wanted)
+        found = [self._at(start) for start in sorted(wanted)]
+        if not self.last:
+            self._finish(starts[-1])
+        return [each for each in found if each] if all(found) and self.last else None
 
-def _from_mfra(reader: RangeReader, layout: Layout) -> list[int]:
-    """Where the fragments of the video track begin, by the random access index at the end of the file."""
-    tail = reader.peek(max(reader.size - 16, 0), 16)
-    if tail[4:8] != b"mfro":
-        return []
-    size = struct.unpack(">I", tail[12:])[0]
-    mfra = box_at(reader, reader.size - size) if 16 < size <= reader.size - layout.moov.end else None
-    if mfra is None or mfra.type != b"mfra" or mfra.end != reader.size or size > MAX_WINDOW:
-        return []
-    content = memoryview(reader.peek(mfra.body, mfra.end - mfra.body))
-    tables = [_tfra(content[box.body : box.end]) for box in boxes(content, 0, len(content)) if box.type == b"tfra"]
-    video = {track.id for track in layout.tracks if track.handler == b"vide"}
-    starts = max((starts for track, starts in tables if track in video), key=len, default=[])
-    return starts if starts == sorted(starts) else []
+    def _by_looking(self, places: Sequence[float]) -> list[Fragment]:
+        """The last with pictures that begin in windows, a quarter larger than the first, before each place."""
+        assert self.first
+        begin = self.first.moof.start
+        window = min(max((self.first.end - begin) * 5 // 4, READ_AHEAD), MAX_WINDOW, self._reader.size - begin)
+        ends = [begin + int((self._reader.size - begin) * place) for place in places]
+        spots = sorted(
+            {max(end - window, begin) for end in (*ends, *([] if self._from_end() else [self._reader.size]))}
+        )
+        self._reader.load((spot, spot + window) for spot in spots)
+        found = []
+        for spot in spots:
+            content = self._reader.peek(spot, window)
+            at = content.rfind(b"moof")
+            while at >= 0:
+                self._reader.check_time()
+                fragment = self._at(spot + at - 4, strict=True) if at >= 4 else None
+                if fragment and self._has_video(fragment):
+                    found.append(fragment)
+                    break
+                at = content.rfind(b"moof", 0, at)
+        self._from_end()
+        return found
 
+    def _visit_the_rest(self, found: Iterable[Fragment]) -> None:
+        """From the last that is known to the end, if that is not far; then all of them, as long as there is time."""
+        last = max((each.moof.start for each in found), default=0)
+        if last:
+            self._finish(last)
+        if not self.last:
+            self.visit_all()
 
-def _tfra(table: memoryview) -> tuple[int, list[int]]:
-    if len(table) < 16:
-        return 0, []
-    version, track, lengths, entries = struct.unpack(">B3xIII", table[:16])
-    wide = version == 1
-    numbers = sum((lengths >> shift & 3) + 1 for shift in (0, 2, 4))  # of traf, trun and sample
-    entry = (16 if wide else 8) + numbers
-    entries = min(entries, (len(table) - 16) // entry)
-    layout = ">8xQ" if wide else ">4xI"
-    found = (struct.unpack_from(layout, table, 16 + number * entry)[0] for number in range(entries))
-    return track, list(dict.fromkeys(found))
+    def _finish(self, start: int) -> None:
+        walk = Walk(self._reader, start)
+        walk.all(2 * FEW)
+        if walk.ended and walk.fragments and (start, walk.fragments[0].moof.start) not in walk.junk:
+            self.last = walk
 
+    def _from_end(self) -> bool:
+        """Looks for the last fragments in what was fetched of the end, proven by boxes that lead to the end."""
+        if self.last:
+            return True
+        tail = self._reader.fetched_end()
+        begin = self._reader.size - len(tail)
+        passed: set[int] = set()
+        at = tail.find(b"moof", 4)
+        while at >= 0 and not self.last:
+            self._reader.check_time()
+            start = begin + at - 4
+            if start not in passed and tail[at + 8 : at + 12] == b"mfhd":
+                walk = Walk(self._reader, start)
+                walk.all()
+                passed.update(each.moof.start for each in walk.fragments)
+                if walk.ended and any(self._has_video(each) for each in walk.fragments):
+                    self.last = walk
+            at = tail.find(b"moof", at + 1)
+        return self.last is not None
 
-def _from_sidx(reader: RangeReader, start: int, first: int) -> list[int]:
-    """Where the fragments begin, by one segment index in front of them; none for an index of indexes."""
-    for box in _between(reader, start, first):
-        if box.type != b"sidx" or box.end - box.start > MAX_WINDOW:
-            continue
-        content = reader.peek(box.body, box.end - box.body)
-        wide = content[:1] == b"\1"
-        table = 32 if wide else 24
-        if len(content) < table:
-            return []
-        offset, count = struct.unpack_from(">Q2xH" if wide else ">I2xH", content, 20 if wide else 16)
-        entries = content[table:][: 12 * count]
-        sizes = [size for (size,) in struct.iter_unpack(">I8x", entries[: len(entries) // 12 * 12])]
-        if not sizes or any(size >> 31 for size in sizes):
-            return []
-        starts = [box.end + offset]
-        for size in sizes[:-1]:
-            starts.append(starts[-1] + size)
-        return starts
-    return []
+    def _at(self, start: int, *, strict: bool = False) -> Fragment | None:
+        """The fragment that begins at `start`; or soon after it, where a segment does."""
+        box = box_at(self._reader, start)
+        if box is None or (strict and box.type != b"moof"):
+            return None
+        walk = Walk(self._reader, start)
+        found = next(walk.on(), None)
+        return None if walk.junk else found
 
-
-def _between(reader: RangeReader, start: int, end: int) -> Iterable[Box]:
-    while start < end and (box := box_at(reader, start)):
-        yield box
-        start = box.end
-
-
-def _look(reader: RangeReader, layout: Layout, first: Fragment, places: Sequence[float]) -> tuple[set[int], bool]:
-    """Fragments with pictures: the last that begin in windows, a quarter larger than the first, before each place.
-
-    And whether there was one in the window at the end.
-    """
-    begin = first[0].start
-    window = min(max((first[1].end - begin) * 5 // 4, READ_AHEAD), MAX_WINDOW, reader.size - begin)
-    ends = [begin + int((reader.size - begin) * place) for place in (*places, 1)]
-    spots = sorted({max(end - window, begin) for end in ends})
-    reader.load((spot, spot + window) for spot in spots)
-    found, at = set(), -1
-    for spot in spots:
-        content = reader.peek(spot, window)
-        at = content.rfind(b"moof")
-        while at >= 0:
-            fragment = _fragment(reader, spot + at - 4) if at >= 4 else None
-            if fragment and _has_video(reader, layout, fragment[0]):
-                found.add(spot + at - 4)
-                break
-            at = content.rfind(b"moof", 0, at)
-    return found, at >= 0
+    def _has_video(self, fragment: Fragment) -> bool:
+        return any(run.track in self._video for run in self.runs(fragment))

@@ -1,4 +1,4 @@
-"""From high dynamic range to what a JPEG can show: a small color table for FFmpeg's haldclut filter.
+"""From high dynamic range or a wide gamut to what a JPEG can show: small color tables for FFmpeg's haldclut filter.
 
 The FFmpeg in the wheel has no zscale, and swscale's own conversion takes some two seconds for a frame; a table
 takes 35 ms. It is a picture, not a file as lut3d would need, so nothing is left on disk. Light of up to 1,000 cd/m2
@@ -8,7 +8,7 @@ BT.2390, which leaves shadows and skin alone and keeps clouds from burning out.
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Final
 
@@ -17,13 +17,14 @@ from av.video.frame import VideoFrame
 LEVEL: Final = 4  # 16 points along an edge: with tetrahedral interpolation more cannot be seen in a JPEG
 WHITE: Final = 203.0  # cd/m2, of the picture
 PEAK: Final = 1000.0  # cd/m2, of the video: what cameras and masters are graded for; brighter light is white
-TO_BT709: Final = (  # linear BT.2020 to BT.709 primaries, ITU-R BT.2087
-    (1.6605, -0.5876, -0.0728),
-    (-0.1246, 1.1329, -0.0083),
-    (-0.0182, -0.1006, 1.1187),
-)
+GAMMA: Final = 2.4  # of a display for standard dynamic range: ITU-R BT.1886
 
 type Color = tuple[float, float, float]
+
+TO_BT709: Final[dict[str, tuple[Color, Color, Color]]] = {  # linear, from other primaries
+    "BT2020": ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187)),  # ITU-R BT.2087
+    "P3": ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979)),  # SMPTE EG 432-1, D65
+}
 
 
 def _pq(signals: Color) -> Color:
@@ -49,8 +50,8 @@ LIGHT: Final[dict[str, Callable[[Color], Color]]] = {"PQ": _pq, "HLG": _hlg}
 
 
 @cache
-def table(kind: str) -> VideoFrame:
-    """The colors for "PQ" or "HLG" video in BT.2020 as a Hald CLUT, made on first use (0.1 s).
+def table(kind: str | None, primaries: str = "BT2020") -> VideoFrame:
+    """The colors for "PQ" or "HLG" video, or None for SDR, as a Hald CLUT, made on first use (0.1 s).
 
     rgb48le, because haldclut takes the planes of planar formats in the wrong order.
     """
@@ -59,7 +60,9 @@ def table(kind: str) -> VideoFrame:
     for blue in steps:  # red runs fastest
         for green in steps:
             for red in steps:
-                colors.extend(round(65535 * channel) for channel in _display(LIGHT[kind]((red, green, blue))))
+                signals = red, green, blue
+                shown = _display(LIGHT[kind](signals), primaries) if kind else _narrowed(signals, primaries)
+                colors.extend(round(65535 * channel) for channel in shown)
     frame = VideoFrame(LEVEL**3, LEVEL**3, "rgb48le")
     plane, rows = frame.planes[0], memoryview(struct.pack(f"<{len(colors)}H", *colors))
     row = len(rows) // LEVEL**3
@@ -67,12 +70,23 @@ def table(kind: str) -> VideoFrame:
     return frame
 
 
-def _display(light: Color) -> Color:
+def _display(light: Color, primaries: str = "BT2020") -> Color:
     # Each channel by itself: bright colors fade towards white, as on film, where scaling all three alike
     # leaves clouds tinted and colors glaring.
     toned = [_mapped(channel) / WHITE for channel in light]
-    red, green, blue = (_encoded(sum(a * b for a, b in zip(row, toned, strict=True))) for row in TO_BT709)
+    red, green, blue = (_encoded(channel) for channel in _to_bt709(toned, primaries))
     return red, green, blue
+
+
+def _narrowed(signals: Color, primaries: str) -> Color:
+    """Gray stays as it is; what BT.709 cannot show becomes the nearest that it can."""
+    linear = _to_bt709([signal**GAMMA for signal in signals], primaries)
+    red, green, blue = (min(max(channel, 0.0), 1.0) ** (1 / GAMMA) for channel in linear)
+    return red, green, blue
+
+
+def _to_bt709(linear: Sequence[float], primaries: str) -> Iterator[float]:
+    return (sum(a * b for a, b in zip(row, linear, strict=True)) for row in TO_BT709[primaries])
 
 
 def _mapped(light: float) -> float:

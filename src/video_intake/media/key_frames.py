@@ -1,85 +1,147 @@
-"""Decoded key frames near chosen places of a video, for one exact range of the file each."""
+"""Decoded key frames near chosen places of a video, where its index marks them, for one exact range of the file each.
+
+Marks are hints: where a marked place gives no picture, onward.py goes on from there.
+"""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import av
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from video_intake.media import verdicts
 from video_intake.media.container import Opened
 
 MAX_PACKETS: Final = 250  # looked through for a key frame where there is no index: ten seconds of film
+LOOKED_AT: Final = 50  # entries of an index: if all of them are key frames, it says nothing
+INTRA: Final = frozenset({"cfhd"})  # codecs of key frames alone of which FFmpeg does not know that
 
 
-def near(video: Opened, places: Iterable[float]) -> Iterator[VideoFrame]:
-    """Yields one frame for each of `places` (0 to 1 of the track) that has a key frame of its own.
+@dataclass(frozen=True)
+class Shot:
+    """A decoded picture."""
 
-    Damaged frames are passed over. Raises Rejected where not a single frame comes out: no-frames or
-    undecodable; and whatever reading raises.
+    frame: VideoFrame
+    time: float | None  # seconds into the film
+
+
+class Frames:
+    """The pictures of an opened file.
+
+    `damage` is what the decoder reported last, and `packets` how many samples were found at all.
     """
-    context = video.stream.codec_context
-    seen: set[int | None] = set()
-    decoded, damage = False, ""
-    for place in places:
-        frames = []
-        try:
-            packet = _packet(video, place)
-            if packet is None or packet.pos in seen:
+
+    def __init__(self, video: Opened) -> None:
+        self.video = video
+        self.context = video.stream.codec_context
+        self.context.copy_opaque = True  # a picture then knows its own packet: see `time`
+        self.damage = ""
+        self.packets = 0
+        self._seen: set[int | None] = set()
+
+    def near(self, places: Iterable[float]) -> Iterator[Shot]:
+        """Yields one shot for each of `places` (0 to 1 of the track) that has a marked key frame of its own.
+
+        Damaged frames, and those that are marked but are no key frames, are passed over. Raises what reading raises.
+        """
+        for place in places:
+            packet = self.packet(place)
+            if packet is None or packet.pos in self._seen:
                 continue
-            seen.add(packet.pos)
-            frames = _shown(video, packet) if packet.is_discard else context.decode(packet)
-            frames += context.decode(None)
+            self._seen.add(packet.pos)
+            if packet.is_discard:  # trimmed before the next key frame
+                continue
+            frames = [*self.decoded(packet), *self.decoded(None)]
+            self.context.flush_buffers()
+            for frame in islice(frames, 1):
+                if self.is_whole(frame):
+                    yield Shot(frame, self.time(frame))
+
+    def packet(self, place: float) -> "Packet[VideoStream] | None":
+        """The packet of the key frame near a place; None where none is found. Raises what reading raises."""
+        try:
+            packet = self._packet(place)
+        except MemoryError:  # of FFmpeg's errors too
+            raise
+        except av.FFmpegError as error:
+            packet, self.damage = None, str(error)
+        self.video.check()
+        self.packets += packet is not None
+        return packet
+
+    def decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
+        """What the decoder gives for a packet, or at the end for None. Raises what reading raises."""
+        if packet:
+            packet.opaque = self.video.stamp(packet)
+        try:
+            frames = self.context.decode(packet)
         except MemoryError:
             raise
         except av.FFmpegError as error:
-            damage = str(error)
-        if video.file.failure:
-            raise video.file.failure
-        context.flush_buffers()
-        for frame in frames[:1]:
-            decoded = True
-            yield frame
-    if not seen and not damage:
-        raise verdicts.no_frames(frames=video.stream.frames)
-    if not decoded:
-        raise verdicts.undecodable(damage or "no picture came out of the decoder")
+            frames, self.damage = [], str(error)
+        self.video.check()
+        return frames
+
+    def is_whole(self, frame: VideoFrame) -> bool:
+        """Whether the picture was decoded from a key frame, as far as decoder or index know."""
+        if frame.is_corrupt:
+            return False
+        return is_key(frame) or self.context.codec.name in INTRA or not self._all_marked()
+
+    def time(self, frame: VideoFrame, stamp: object = None) -> float | None:
+        """Seconds into the film, by the picture's own packet: decoders guess, where they begin in the middle.
+
+        `stamp` is another time than the packet's, in the stream's units.
+        """
+        base, stamp = self.video.stream.time_base, frame.opaque if stamp is None else stamp
+        if base and isinstance(stamp, int):
+            return float(stamp * base) + self.video.offset
+        return None if frame.time is None else frame.time + self.video.offset
+
+    def _all_marked(self) -> bool:
+        entries = self.video.stream.index_entries
+        seen = min(len(entries), LOOKED_AT)
+        return seen > 1 and all(entries[number].is_keyframe for number in range(seen))
+
+    def _packet(self, place: float) -> "Packet[VideoStream] | None":
+        video = self.video
+        indexed = len(video.stream.index_entries) > 0
+        if indexed:
+            video.reader.load((start, end) for _, start, end in ranges(video, [place]))  # that and no more
+            self.seek(_inside_group(video.stream, place))
+        for count, packet in enumerate(video.container.demux(video.stream)):
+            if packet.size and (packet.is_keyframe or indexed):  # the index knows, even where the picture is damaged
+                return packet
+            if count >= MAX_PACKETS:
+                break
+        return None
+
+    def seek(self, timestamp: int) -> None:
+        """To the key frame at or before a timestamp; where none is marked, to any frame."""
+        try:
+            self.video.container.seek(timestamp, stream=self.video.stream)
+        except av.FFmpegError:
+            self.video.check()
+            self.video.container.seek(timestamp, stream=self.video.stream, any_frame=True)
 
 
-def _shown(video: Opened, packet: "Packet[VideoStream]") -> list[VideoFrame]:
-    """Of a film trimmed between two key frames, the first frame that is left: behind `packet`, which is not shown."""
-    context, packets = video.stream.codec_context, islice(video.container.demux(video.stream), MAX_PACKETS)
-    context.skip_frame = "DEFAULT"
-    try:
-        return next(filter(None, map(context.decode, chain([packet], packets))), [])
-    finally:
-        context.skip_frame = "NONKEY"
+def is_key(frame: VideoFrame) -> bool:
+    """Whether the decoder calls it a key frame, or one that needs no other."""
+    return frame.key_frame or frame.pict_type == PictureType.I
 
 
 def ranges(video: Opened, places: Iterable[float]) -> list[tuple[float, int, int]]:
-    """Where the key frames near `places` lie: (place, start, end), one for each that has one of its own."""
+    """Where the key frames near `places` are: (place, start, end), one for each that has one of its own."""
     entries = video.stream.index_entries
     found: dict[int, tuple[float, int, int]] = {}
     for place in places if len(entries) else ():
         entry = entries[_group(video.stream, place)[0]]
-        found.setdefault(entry.pos, (place, entry.pos, min(entry.pos + entry.size + 8, video.reader.size)))
+        start = video.in_file(entry.pos)
+        found.setdefault(start, (place, start, min(start + entry.size + 8, video.reader.size)))
     return list(found.values())
-
-
-def _packet(video: Opened, place: float) -> "Packet[VideoStream] | None":
-    indexed = len(video.stream.index_entries) > 0
-    if indexed:
-        video.reader.load((start, end) for _, start, end in ranges(video, [place]))  # that and no more
-        video.container.seek(_inside_group(video.stream, place), stream=video.stream)
-    for count, packet in enumerate(video.container.demux(video.stream)):
-        if packet.size and (packet.is_keyframe or indexed):  # the index knows, even where the picture is damaged
-            return packet
-        if count >= MAX_PACKETS:
-            break
-    return None
 
 
 def _inside_group(stream: VideoStream, place: float) -> int:
@@ -96,13 +158,13 @@ def _inside_group(stream: VideoStream, place: float) -> int:
 def _group(stream: VideoStream, place: float) -> tuple[int, int]:
     """The index entries of the key frame near `place`, and of the next one (or the last of all).
 
-    It is the one before, unless the one behind is much nearer: of fragments not all are there.
+    It is the one before, unless the one after is much nearer: of fragments not all are there.
     """
     entries = stream.index_entries
     first, last = entries[0].timestamp, entries[-1].timestamp
     target = first + round((last - first) * place)
-    key, behind = (entries.search_timestamp(target, backward=backward) for backward in (True, False))
-    if key < 0 or (behind >= 0 and 2 * (entries[behind].timestamp - target) < target - entries[key].timestamp):
-        key = max(behind, 0)
+    key, after = (entries.search_timestamp(target, backward=backward) for backward in (True, False))
+    if key < 0 or (after >= 0 and 2 * (entries[after].timestamp - target) < target - entries[key].timestamp):
+        key = max(after, 0)
     following = entries.search_timestamp(entries[key].timestamp + 1, backward=False)
     return key, following if following >= 0 else len(entries) - 1

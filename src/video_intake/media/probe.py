@@ -1,121 +1,134 @@
 """Facts of an opened file, read through PyAV."""
 
+import sys
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from fractions import Fraction
 from typing import Final
 
-import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.rational import AVRational
+from av.sidedata.sidedata import SideData, Type
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorTrc
 from av.video.stream import VideoStream
 
-from video_intake.media.facts import Audio, Chapter, Container, Video
+from video_intake.media import tags
+from video_intake.media.display import Display
+from video_intake.media.extent import Extent
+from video_intake.media.facts import Audio, Container, Video
 from video_intake.media.isobmff import Layout
-from video_intake.media.orientation import Orientation, square
 
-MAX_CHAPTERS: Final = 100  # a film has thirty; the result document also travels as a message of 256 KB
-MAX_TITLE: Final = 200  # characters
+MAX_AUDIO: Final = 32  # tracks that are described; a film in all languages has as many
 
-HDR: Final[dict[int, str]] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}  # ITU-R BT.2100 names them so
+# Names as ffprobe has them, where PyAV has numbers or bytes (AVColorSpace, AVStereo3D, AVSphericalMapping)
+MATRICES: Final = {
+    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
+    10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2",
+    16: "ycgco-re", 17: "ycgco-ro",
+}  # fmt: skip
+RANGES: Final = {1: "tv", 2: "pc"}
+FIELDS: Final = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}
+STEREO: Final = (
+    None, "side by side", "top and bottom", "frame alternate", "checkerboard",
+    "side by side (quincunx subsampling)", "interleaved lines", "interleaved columns", "unspecified",
+)  # fmt: skip
+SPHERICAL: Final = (
+    "equirectangular", "cubemap", "tiled equirectangular", "half equirectangular", "rectilinear", "fisheye",
+    "parametric immersive",
+)  # fmt: skip
 
 
-def of_container(opened: InputContainer, size: int, layout: Layout | None, video_tracks: int) -> Container:
+def of_container(
+    opened: InputContainer, size: int, layout: Layout | None, duration: float | None, video_tracks: int
+) -> Container:
     """Facts of the file of `size` bytes."""
-    # The film's own word comes first, which players show too. Its tracks may be longer, by a frame of sound or by what
-    # an editor left behind the cut.
-    duration = layout.duration if layout else None
-    if duration is None and opened.duration and opened.duration > 0:
-        duration = opened.duration / av.time_base
-    brand = _text(opened.metadata.get("major_brand")) if layout else None
+    brand = layout.brand if layout else None
     quicktime = layout and (layout.ftyp is None or brand == "qt")  # before 2001 there was no ftyp
     return Container(
         format="avi" if layout is None else "mov" if quicktime else "mp4",
         brand=brand,
         duration=duration and round(duration, 6),
         bit_rate=int(size * 8 / duration) if duration else None,
-        creation_time=_text(opened.metadata.get("creation_time")),
+        creation_time=tags.text(opened.metadata.get("creation_time")),
+        recorded_at=tags.recorded_at(opened.metadata),
+        device_make=tags.first(opened.metadata, tags.MAKE),
+        device_model=tags.first(opened.metadata, tags.MODEL),
         fast_start=layout.fast_start if layout else None,
-        fragmented=bool(layout and layout.fragmented),
+        fragmented=bool(layout and layout.movie.fragmented),
         video_tracks=video_tracks,
-        chapters=tuple(
-            Chapter(
-                round(float(chapter["start"] * chapter["time_base"]), 3),
-                round(float(chapter["end"] * chapter["time_base"]), 3),
-                _text(chapter["metadata"].get("title", "")[:MAX_TITLE]),
-            )
-            for chapter in opened.chapters()[:MAX_CHAPTERS]
-        ),
+        audio_tracks=len(opened.streams.audio),
+        chapters=tuple(tags.chapters(opened)),
     )
 
 
-def of_video(stream: VideoStream, frame: VideoFrame, orientation: Orientation, fragmented: bool) -> Video:
+def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, extent: Extent) -> Video:
     """Facts of a track; `frame` is a decoded one, which knows what only the bit stream says."""
     context = stream.codec_context
-    aspect = pixel_aspect(stream)
-    width, height = square(frame.width, frame.height, aspect)
-    rate: Fraction | AVRational | None = stream.average_rate or stream.guessed_rate
-    if fragmented and frame.duration:  # FFmpeg would divide the frames of the fragments it saw by the time of all
-        rate = 1 / Fraction(frame.duration * frame.time_base)
-    transfer = context.color_trc if context.color_trc != ColorTrc.UNSPECIFIED else frame.color_trc
-    dolby_vision = context.coded_side_data.get("dovi_conf")
+    width, height = shown.shown(frame.width, frame.height)
+    rate: Fraction | AVRational | None = extent.rate or stream.average_rate or stream.guessed_rate
     return Video(
         codec=context.codec.canonical_name,
         profile=context.profile,
         codec_tag=context.codec_tag.rstrip("\0"),
         width=frame.width,
         height=frame.height,
-        display_width=height if orientation.swaps_sides else width,
-        display_height=width if orientation.swaps_sides else height,
-        sample_aspect_ratio=f"{aspect.numerator}:{aspect.denominator}",
-        rotation=orientation.rotation,
-        mirrored=orientation.mirrored,
+        display_width=height if shown.turned.swaps_sides else width,
+        display_height=width if shown.turned.swaps_sides else height,
+        sample_aspect_ratio=f"{shown.aspect.numerator}:{shown.aspect.denominator}",
+        rotation=shown.turned.rotation,
+        mirrored=shown.turned.mirrored,
         frame_rate=f"{rate.numerator}/{rate.denominator}" if rate and rate.denominator else None,
-        frames=stream.frames or None,
+        frames=extent.frames or None,
+        bit_rate=int(extent.bytes * 8 / extent.lasting) if extent.bytes and extent.lasting else None,
+        field_order=FIELDS.get(context.field_order, "interlaced") if frame.interlaced_frame else "progressive",
         pixel_format=frame.format.name,
         bit_depth=max(component.bits for component in frame.format.components),
-        color_transfer=_transfer_name(transfer),
-        hdr=HDR.get(transfer),
-        dolby_vision_profile=dolby_vision[2] if dolby_vision else None,  # AVDOVIDecoderConfigurationRecord
+        color_range=RANGES.get(frame.color_range),
+        color_primaries=_name(ColorPrimaries, frame.color_primaries),
+        color_transfer=_name(ColorTrc, shown.transfer),
+        color_matrix=MATRICES.get(frame.colorspace) if frame.colorspace or frame.format.is_rgb else None,
+        hdr=shown.hdr,
+        dolby_vision_profile=shown.dolby_vision,
+        stereo=_listed(STEREO, context.coded_side_data.get("stereo_3d") or _bytes(frame, Type.STEREO3D)),
+        spherical=_listed(SPHERICAL, context.coded_side_data.get("spherical") or _bytes(frame, Type.SPHERICAL)),
     )
 
 
-def of_audio(stream: AudioStream) -> Audio:
-    """Facts of a track, which may be in a codec that cannot be decoded: it needs not be."""
+def of_audio(stream: AudioStream, rates: Mapping[int, int]) -> Audio:
+    """Facts of a track, which may be in a codec that cannot be decoded: it needs not be.
+
+    `rates` has the bits per second of tracks by their numbers, as far as they were counted.
+    """
     context = stream.codec_context
     if context is None:
-        return Audio("unknown", None, None, None, _language(stream.language))
+        return Audio("unknown", None, None, None, rates.get(stream.id), tags.language(stream.language))
+    counted = None if context.codec.canonical_name.startswith("pcm") else rates.get(stream.id)
     return Audio(
         codec=context.codec.canonical_name,
         channels=context.channels or None,
-        channel_layout=context.layout.name if context.channels else None,
+        channel_layout=tags.text(context.layout.name) if context.channels else None,
         sample_rate=context.sample_rate or None,
-        language=_language(stream.language),
+        bit_rate=counted or context.bit_rate or None,
+        language=tags.language(stream.language),
     )
 
 
-def pixel_aspect(stream: VideoStream) -> Fraction:
-    """The shape of a stored pixel; square where nothing is said. The container's word comes first."""
-    for said in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
-        if said and said.numerator > 0 and said.denominator > 0:
-            return Fraction(said.numerator, said.denominator)
-    return Fraction(1)
-
-
-def _transfer_name(transfer: int) -> str | None:
-    if transfer in (0, ColorTrc.UNSPECIFIED):
-        return None
+def _name(names: type[IntEnum], number: int) -> str | None:
+    """The name that the standard (ITU-T H.273) has for a number; None where it is reserved or says nothing."""
     try:
-        return ColorTrc(transfer).name.lower().replace("_", "-")
+        name = names(number).name
     except ValueError:
-        return None  # a reserved value of the standard (ITU-T H.273)
+        return None
+    return None if name == "UNSPECIFIED" else name.lower().replace("_", "-")
 
 
-def _language(code: str | None) -> str | None:
-    return None if code in (None, "", "und") else _text(code)
+def _listed(names: Sequence[str | None], data: bytes | SideData | None) -> str | None:
+    """The name for the number with which a structure of FFmpeg begins."""
+    number = int.from_bytes(bytes(data)[:4], sys.byteorder) if data else len(names)
+    return names[number] if number < len(names) else None
 
 
-def _text(value: str | None) -> str | None:
-    """Text of the file, which may be in any encoding: PyAV marks what is no UTF-8 by surrogates."""
-    return value.encode("utf-8", "replace").decode().strip() if value else None
+def _bytes(frame: VideoFrame, kind: Type) -> SideData | None:
+    return frame.side_data.get(kind)

@@ -15,6 +15,7 @@ type Range = tuple[int, int]  # bytes from start to before end
 type Fetch = Callable[[Sequence[Range]], Sequence[bytes]]  # ranges -> the bytes of each, never fewer, in one round trip
 
 SMALL_FILE = 2 * 1024 * 1024  # up to here one request for everything beats two for its ends
+LEAST_END = 128 * 1024  # of head and tail of a larger one
 READ_AHEAD = 256 * 1024  # on a miss: 3 ms of transfer, where a second request costs 20 ms or more
 PART = 1024 * 1024  # larger ranges are fetched in parallel parts: one connection gives 80 MB/s
 CONNECTIONS = 8  # beyond this a Lambda of 1 GB gains nothing: its network, not S3, is the bound
@@ -55,7 +56,12 @@ class RangeReader:
     @property
     def overdue(self) -> bool:
         """Whether the deadline has passed."""
-        return self._clock() > self._deadline
+        return self.remaining < 0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds to the deadline; infinite where there is none."""
+        return self._deadline - self._clock()
 
     def check_time(self) -> None:
         """Raises Rejected where the deadline has passed."""
@@ -66,7 +72,7 @@ class RangeReader:
         """Fetches head and tail at once, for that is where the indexes of all three containers lie."""
         if self.size <= SMALL_FILE:
             return self.load([(0, self.size)], part=SMALL_FILE)
-        end = min(max(self.size // 900, 128 * 1024), 1024 * 1024)  # an index has about 1/1000 of the whole
+        end = min(max(self.size // 900, LEAST_END), 1024 * 1024)  # an index has about 1/1000 of the whole
         # Of a file that is not large the first eighth costs less than another round trip for the key frame in it.
         head = self.size // 8 if self.size <= 8 * 1024 * 1024 else end
         self.load([(0, head), (self.size - end, self.size)])
@@ -102,6 +108,18 @@ class RangeReader:
             return b""
         offset = start - starts[at]
         return chunks[at][offset : offset + length]
+
+    def fetched_end(self) -> bytes:
+        """What is cached without a gap to the end of the file."""
+        starts, chunks = self._cache
+        pieces: list[bytes] = []
+        end = self.size
+        for start, chunk in zip(reversed(starts), reversed(chunks), strict=True):
+            if start + len(chunk) < end:
+                break
+            pieces.insert(0, chunk)
+            end = start
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _missing(self, wanted: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         for start, end in wanted:

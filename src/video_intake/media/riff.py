@@ -1,29 +1,211 @@
-"""The outermost chunks of an AVI file, to tell a whole one from one cut off.
+"""The outermost chunks of an AVI file: its headers, where its media data are, and whether all of them are there.
 
-Layout: Microsoft's AVI RIFF File Reference. All numbers are little-endian.
+Old cameras and capture programs write zeros between chunks, odd chunks without padding, and sizes that were never
+filled in, so what is no chunk is passed over. Layout: Microsoft's AVI RIFF File Reference, and for files of several
+RIFFs the OpenDML extensions (1996). All numbers are little-endian.
 """
 
+import re
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from video_intake.media import verdicts
 from video_intake.media.range_reader import RangeReader
 
-UNKNOWN: Final = 0xFFFFFFFF  # the size of what was written to a pipe; some write 0
-MAX_CHUNKS: Final = 16  # before `movi`: hdrl, INFO, JUNK and a camera's own are usual
+UNKNOWN: Final = (0, 0xFFFFFFFF)  # sizes of what was written to a pipe, or by a program that did not come to its end
+SEARCHED: Final = 8 << 20  # for the media data, where chunks do not lead to them
+HEADERS: Final = 1 << 20  # of headers that are read: each stream has some 5 KB
+NAME: Final = re.compile(rb"[\x20-\x7E]{4}")
+MOVI: Final = re.compile(rb"LIST....movi", re.DOTALL)
+ENTRIES: Final = re.compile(
+    rb"[0-9]{2}(?:d[cb]|wb)[\0-\x7F]\0{2}.{9}", re.DOTALL
+)  # of an idx1: name, flags, offset, size
+INDEX: Final = 16 << 20  # of an idx1: a million entries
+MAX_STREAMS: Final = 100  # as many as a chunk can name
 
 
-def check(reader: RangeReader) -> None:
-    """Raises Rejected("truncated") where the file ends before its own media data does."""
+@dataclass(frozen=True)
+class Chunk:
+    """`start` and `end` are offsets in bytes; the content begins eight later. It may end after the file."""
+
+    kind: bytes
+    start: int
+    size: int
+
+    @property
+    def body(self) -> int:
+        return self.start + 8
+
+    @property
+    def end(self) -> int:
+        return self.body + self.size
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What the headers of a stream state."""
+
+    kind: bytes  # b"vids", b"auds", ...
+    codec: bytes  # the four-character code of its format, or else of its handler
+    rate: int  # samples in `scale` seconds
+    scale: int
+    length: int  # samples
+    width: int  # pixels, as claimed; 0 for sound
+    height: int
+    header: int  # where its `strh` begins
+    parts: tuple[tuple[int, int], ...]  # offset and size of the indexes that an OpenDML index names
+
+
+@dataclass(frozen=True)
+class Avi:
+    """Where things are in the file."""
+
+    streams: tuple[Stream, ...]
+    frame_microseconds: int  # of a frame, by the main header
+    headers: tuple[Chunk, ...]  # lists that precede the media data
+    movi: Chunk  # the list of media data
+    irregular: bool  # whether chunks did not lead to it
+    index: Chunk | None  # idx1, where it is not where the list ends
+
+    @property
+    def data(self) -> int:
+        """Where the first chunk of media data begins."""
+        return self.movi.start + 12
+
+    @property
+    def codec(self) -> str:
+        """The four-character code of the first stream of pictures."""
+        codes = (stream.codec for stream in self.streams if stream.kind == b"vids")
+        return next(codes, b"").decode("latin-1").strip()
+
+
+def scan(reader: RangeReader) -> Avi:
+    """Reads headers, and finds the media data.
+
+    Raises Rejected("truncated") where the file ends before its own media data do.
+    """
+    headers: list[Chunk] = []
+    movi, irregular = _movi(reader, headers)
+    content = reader.peek(12, min(movi.start - 12, HEADERS))
+    streams = tuple(_streams(content, 12))
+    for stream in streams:
+        for offset, size in stream.parts:
+            if offset + size > reader.size:
+                raise verdicts.truncated(reader.size, box="ix", boxEnd=offset + size)
+    avih = content.find(b"avih")
+    (microseconds,) = struct.unpack("<I", content[avih + 8 : avih + 12].ljust(4, b"\0")) if avih >= 0 else (0,)
+    index = None
+    if movi.end > reader.size or movi.size in UNKNOWN:
+        index = index_at_end(reader, movi)
+        if index is None and movi.size not in UNKNOWN:
+            raise verdicts.truncated(reader.size, box="movi", boxEnd=movi.end)
+    return Avi(streams, microseconds, tuple(headers), movi, irregular, index)
+
+
+def check_end(reader: RangeReader, avi: Avi) -> None:
+    """Raises Rejected("truncated") where one of the chunks after the media data was cut off. Fetches nothing."""
+    at = avi.movi.end + avi.movi.size % 2
+    while reader.cached(at, 8) and (chunk := chunk_at(reader, at)):
+        reader.check_time()
+        if chunk.end > reader.size and chunk.kind in (b"idx1", b"RIFF", b"LIST"):
+            raise verdicts.truncated(reader.size, box=chunk.kind.decode(), boxEnd=chunk.end)
+        at = chunk.end + chunk.size % 2
+
+
+def chunk_at(reader: RangeReader, at: int) -> Chunk | None:
+    """The chunk that begins at `at`; None where there can be none."""
+    header = reader.peek(at, 8)
+    if len(header) < 8 or not NAME.fullmatch(header[:4]):
+        return None
+    kind, size = struct.unpack("<4sI", header)
+    return Chunk(kind, at, size)
+
+
+def _movi(reader: RangeReader, headers: list[Chunk]) -> tuple[Chunk, bool]:
+    """The list of media data, and whether it had to be searched for. Lists on the way are added to `headers`."""
     at = 12
-    for _ in range(MAX_CHUNKS):
-        header = reader.peek(at, 12)
-        if len(header) < 12:
-            raise verdicts.truncated(reader.size, detail="there is no media data (movi)")
-        kind, size, form = struct.unpack("<4sI4s", header)
-        end = at + 8 + size
-        if kind == b"LIST" and form == b"movi":
-            if end > reader.size and size != UNKNOWN:
-                raise verdicts.truncated(reader.size, box="movi", boxEnd=end)
+    while chunk := chunk_at(reader, at):
+        reader.check_time()
+        if chunk.kind == b"LIST" and reader.peek(at + 8, 4) == b"movi":
+            return chunk, False
+        if chunk.kind == b"LIST" and chunk.end <= reader.size:
+            headers.append(chunk)
+        at = chunk.end + chunk.size % 2  # chunks begin at even offsets
+        if at > reader.size:
+            break
+    head = reader.peek(12, SEARCHED)
+    found = MOVI.search(head)
+    if found and (chunk := chunk_at(reader, 12 + found.start())):
+        return chunk, True
+    raise verdicts.truncated(reader.size, detail="there is no media data (movi)")
+
+
+def index_at_end(reader: RangeReader, movi: Chunk) -> Chunk | None:
+    """The idx1 at the end of the file, by its name before what look like its entries.
+
+    For files whose list of media data does not lead to it. Where the end that was fetched is full of such entries, more
+    of it is fetched.
+    """
+    tail = reader.fetched_end()
+    while not (found := _named_index(reader, tail, movi)) and len(ENTRIES.findall(tail)) * 32 > len(tail):
+        start = max(reader.size - 4 * len(tail), movi.start)
+        if len(tail) >= INDEX or start >= reader.size - len(tail):
+            break
+        reader.load([(start, reader.size)])
+        tail = reader.fetched_end()
+    return found
+
+
+def _named_index(reader: RangeReader, tail: bytes, movi: Chunk) -> Chunk | None:
+    begin = reader.size - len(tail)
+    at = tail.rfind(b"idx1")
+    while at >= 0:
+        reader.check_time()
+        chunk = chunk_at(reader, begin + at)
+        if chunk and movi.start < chunk.start and chunk.end <= reader.size and chunk.size >= 16:
+            entries = tail[at + 8 :][: min(chunk.size // 16, 100) * 16]
+            if len(ENTRIES.findall(entries)) * 32 > len(entries):
+                return chunk
+        at = tail.rfind(b"idx1", 0, at)
+    return None
+
+
+def _streams(content: bytes, begin: int) -> Iterator[Stream]:
+    """The streams of a list of headers that begins at `begin` of the file."""
+    at = content.find(b"strh")
+    for _ in range(MAX_STREAMS):
+        following = content.find(b"strh", at + 4)
+        if at < 0 or at + 64 > len(content):
             return
-        at = end + size % 2  # chunks begin at even offsets
+        part = content[at : following if following >= 0 else len(content)]
+        kind, handler = part[8:12], part[12:16]
+        scale, rate, length = struct.unpack_from("<II4xI", part, 28)
+        strf = part.find(b"strf")
+        codec, width, height = handler, 0, 0
+        if kind == b"vids" and 0 <= strf <= len(part) - 28:
+            width, height, code = struct.unpack_from("<ii4x4s", part, strf + 12)
+            codec = code if NAME.fullmatch(code) else handler
+        yield Stream(
+            kind,
+            codec,
+            rate,
+            scale,
+            length,
+            abs(width),
+            abs(height),
+            begin + at,
+            tuple(_parts(part, part.find(b"indx"))),
+        )
+        at = following
+
+
+def _parts(part: bytes, indx: int) -> Iterator[tuple[int, int]]:
+    """The indexes that an index of indexes names (OpenDML, `indx`)."""
+    if not 0 <= indx <= len(part) - 32:
+        return
+    size, width, kind, count = struct.unpack_from("<IHxBI", part, indx + 4)
+    if width == 4 and kind == 0:
+        count = min(count, (min(indx + 8 + size, len(part)) - indx - 32) // 16)
+        yield from (struct.unpack_from("<QI", part, indx + 32 + 16 * number) for number in range(count))

@@ -1,14 +1,22 @@
 """What a file is, by its first bytes: one of the containers we read, or a name a person knows."""
 
+import base64
 import codecs
+import re
 from typing import Final
+
+from video_intake.media import verdicts
+from video_intake.media.range_reader import RangeReader
+from video_intake.media.verdicts import Rejected
 
 ISOBMFF, AVI = "mov", "avi"  # FFmpeg's names of the two demuxers
 
 # The first box of an MP4 or MOV file: ISO/IEC 14496-12; QuickTime's own `wide`, `pnot`, `skip` and `free`.
-FIRST_BOXES: Final = frozenset(
-    {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp", b"moof", b"sidx"}
-)
+FIRST_BOXES: Final = frozenset(b"ftyp moov mdat free skip wide pnot uuid styp moof sidx emsg prft".split())
+
+FORM: Final = re.compile(rb"\s*--[^\r\n]{1,100}\r?\nContent-Disposition:\s*form-data", re.IGNORECASE)  # RFC 7578
+DATA_URL: Final = re.compile(rb"^data:[\w./+-]*;base64,")  # RFC 2397
+BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 
 # (offset, bytes, name); the first that fits names the file. Names follow file(1) and people's own words.
 OTHERS: Final[tuple[tuple[int, bytes, str], ...]] = (
@@ -56,16 +64,40 @@ def container(head: bytes) -> str | None:
     return None
 
 
+def rejection(reader: RangeReader, head: bytes) -> Rejected:
+    """Why a file that begins with `head` (at least 512 bytes, where it has them) is not one of our containers."""
+    if not head.strip(b"\0"):
+        tail = reader.fetched_end()
+        if not tail.strip(b"\0"):
+            return verdicts.zeros(everywhere=len(tail) == reader.size)
+    if FORM.match(head):
+        return verdicts.form_upload()
+    if _is_base64(head):
+        return verdicts.base64_text()
+    return verdicts.not_a_video(describe(head), firstBytes=head[:16].hex(" "))
+
+
 def describe(head: bytes) -> str:
-    """What a file that begins with `head` (at least 512 bytes, where it has them) looks like."""
+    """What a file that begins with `head` looks like, with its article; "" where nobody knows."""
     for offset, signature, name in OTHERS:
         if head[offset : offset + len(signature)] == signature:
             return name
-    if head[188:189] == b"G" == head[:1]:
-        return "an MPEG transport stream"
+    for packet, first in ((188, 0), (192, 4)):  # M2TS has a time before each packet
+        if head[first : first + 1] == b"G" == head[first + packet : first + packet + 1]:
+            return "an MPEG transport stream"
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character cut at the end is no error
     except UnicodeDecodeError:
         text = "\0"
     readable = all(character.isprintable() or character.isspace() for character in text)
-    return "text" if readable else "an unknown kind of file"
+    return "text" if readable else ""
+
+
+def _is_base64(head: bytes) -> bool:
+    """Whether it is Base64 of a file that can be told from others, with or without the head of a data URL."""
+    text = DATA_URL.sub(b"", head).translate(None, b"\r\n")
+    text = text[: len(text) // 4 * 4]
+    if len(text) < 64 or not BASE64.fullmatch(text):
+        return False
+    content = base64.b64decode(text)
+    return bool(container(content)) or any(content[at : at + len(mark)] == mark for at, mark, _ in OTHERS)

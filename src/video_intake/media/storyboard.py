@@ -14,6 +14,7 @@ from video_intake.media.facts import Storyboard
 
 FRAMES: Final = 25  # at most; five by five
 TILE_EDGE: Final = 240  # pixels, of a picture's longer edge
+PLACES: Final = tuple((number + 0.5) / FRAMES for number in range(FRAMES))
 MAX_BYTES: Final = 24 << 20  # read for all of them: 1 MB each, the key frames of 4K at 60 Mbit/s
 IMAGE: Final = "storyboard.jpg"
 

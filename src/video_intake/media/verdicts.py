@@ -4,13 +4,18 @@ Errors are sorted by consequence, not by origin. What the file itself causes is 
 upload that is no longer there is `Gone` and ends without one; everything else that is raised is an infrastructure
 failure, and Lambda tries again.
 
-There is a function for each sentence, so that a misspelled reason or missing evidence is a type error.
+There is a function for each sentence, so that a misspelled reason or missing evidence is a type error. A sentence is
+true for every file that gets it.
 """
 
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
 from typing import Any, Final
+
+MAX_EVIDENCE: Final = 200  # characters of a string in it: names of boxes and codecs are the file's own
+
+UPLOAD_AGAIN: Final = "Upload it again. If it does not play to its end at its source either, the recording was cut off."
 
 
 class Reason(StrEnum):
@@ -39,15 +44,13 @@ class Rejected(Exception):
     arguments: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed - and what it was given
 
     def __init__(self, reason: Reason, message: str, advice: str, evidence: dict[str, Any]) -> None:
-        self.reason, self.message, self.advice, self.evidence = reason, message, advice, evidence
+        self.reason, self.message, self.advice = reason, message, advice
+        self.evidence = {name: _bounded(value) for name, value in evidence.items()}
         super().__init__(f"{reason}: {message}")
 
 
 class Gone(Exception):
     """The version was deleted or replaced before its turn came: nobody is waiting for a verdict."""
-
-
-UPLOAD_AGAIN: Final = "Upload it again; if it does not play to its end at its source either, the recording was cut off."
 
 
 SENTENCES: Final[dict[str, Callable[..., Rejected]]] = {}
@@ -73,19 +76,53 @@ def empty() -> Rejected:
     return Rejected(
         Reason.EMPTY,
         "The file is empty.",
-        "Upload it again; if it is empty at its source too, the recording never reached the disk.",
+        "Upload it again. If it is empty at its source too, the recording was never written to the disk.",
         {},
     )
 
 
 @_sentence
 def not_a_video(found: str, **evidence: Any) -> Rejected:
-    """The file is something else: `found` says what, with its article ("a PNG picture")."""
+    """The file is something else: `found` says what, with its article ("a PNG picture"); "" where nobody knows."""
+    likeness = f"it looks like {found}" if found else "its format was not recognized"
     return Rejected(
         Reason.NOT_A_VIDEO,
-        f"The file is no MP4, MOV or AVI video; it looks like {found}.",
+        f"The file is not an MP4, MOV or AVI video: {likeness}.",
         "Upload the video itself, or convert it to MP4 first. Renaming a file does not convert it.",
-        {"found": found} | evidence,
+        {"found": found or "an unknown format"} | evidence,
+    )
+
+
+@_sentence
+def zeros(everywhere: bool) -> Rejected:
+    """There are zeros only: `everywhere`, or at the beginning and the end, where it was read."""
+    return Rejected(
+        Reason.NOT_A_VIDEO,
+        f"The file contains nothing but zeros{'' if everywhere else ' at its beginning and its end'}.",
+        "Upload it again. If it does not play at its source either, its content was lost when it was copied or saved.",
+        {"found": "zeros"},
+    )
+
+
+@_sentence
+def form_upload() -> Rejected:
+    """The body of an HTML form was stored, with the file somewhere in it."""
+    return Rejected(
+        Reason.NOT_A_VIDEO,
+        "The file is the body of an HTML form upload (multipart/form-data), not the video inside it.",
+        "Send only the content of the file, with HTTP PUT; or post the form to S3 with a presigned POST.",
+        {"found": "the body of a form upload"},
+    )
+
+
+@_sentence
+def base64_text() -> Rejected:
+    """A video, or something else, in letters."""
+    return Rejected(
+        Reason.NOT_A_VIDEO,
+        "The file is Base64 text, not the file that the text encodes.",
+        "Decode the text before the upload, and send the bytes themselves.",
+        {"found": "Base64 text"},
     )
 
 
@@ -101,24 +138,69 @@ def audio_only() -> Rejected:
 
 
 @_sentence
+def no_video_track(kinds: str) -> Rejected:
+    """There is neither a track for pictures nor one for sound; `kinds` names those that are there ("subt")."""
+    return Rejected(
+        Reason.NO_FRAMES,
+        "The file has tracks, but none of them is video." if kinds else "The file has neither video nor sound.",
+        "Upload the file that holds the picture. This one may hold the subtitles or the data that go with it.",
+        {"tracks": kinds},
+    )
+
+
+@_sentence
 def no_frames(**evidence: Any) -> Rejected:
     """There is a track for pictures, and none in it."""
     return Rejected(
         Reason.NO_FRAMES,
-        "The file has a video track, but there is not a single frame in it.",
-        "Record or export it again; only the beginning of a video was written.",
+        "The file has a video track, but that track has no frames.",
+        "Record or export it again: only the beginning of the video was written.",
         evidence,
     )
 
 
 @_sentence
-def truncated(file_end: int, **evidence: Any) -> Rejected:
-    """Media data or index reach beyond `file_end`, the size of the file."""
+def initialization() -> Rejected:
+    """The first segment of a stream, which describes the video, and none of those that hold it."""
+    return Rejected(
+        Reason.NO_FRAMES,
+        "The file is only the beginning of a stream: it describes a video, but contains none of its frames.",
+        "Join it with the media segments that follow it and upload the result, or record the video again.",
+        {},
+    )
+
+
+@_sentence
+def elsewhere() -> Rejected:
+    """The pictures are in another file, which is named here (a reference movie)."""
+    return Rejected(
+        Reason.NO_FRAMES,
+        "The file only refers to its video, which is stored in another file.",
+        "In the program that made it, export or save the movie as a self-contained file.",
+        {},
+    )
+
+
+@_sentence
+def segment(box: str) -> Rejected:
+    """A part of a stream without the one that precedes all others and describes them; it begins with `box`."""
     return Rejected(
         Reason.TRUNCATED,
-        "The file ends too early: the upload or the recording was cut off.",
+        "The file is a segment of a stream. Without the initialization segment it cannot be played.",
+        "Join the initialization segment and all media segments, in order, and upload the result.",
+        {"firstBox": box},
+    )
+
+
+@_sentence
+def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> Rejected:
+    """Media data or index reach beyond `file_end`, the size of the file; `seconds` of the film are complete."""
+    there = f" The first {clock(seconds)} of it are complete." if seconds else ""
+    return Rejected(
+        Reason.TRUNCATED,
+        f"The file ends too early: the upload or the recording was cut off.{there}",
         UPLOAD_AGAIN,
-        evidence | {"fileEnd": file_end},
+        evidence | {"fileEnd": file_end} | ({"secondsComplete": round(seconds, 3)} if seconds else {}),
     )
 
 
@@ -127,7 +209,7 @@ def encrypted(codec: str) -> Rejected:
     """The first video track is, or becomes, an encrypted one; `codec` is its four-character code."""
     return Rejected(
         Reason.ENCRYPTED,
-        "The video is encrypted (DRM), and there is no key to look inside.",
+        "The video is encrypted (DRM) and cannot be decoded without its key.",
         "Upload a copy without copy protection.",
         {"codec": codec},
     )
@@ -138,19 +220,19 @@ def unsupported_codec(codec: str) -> Rejected:
     """There is no decoder for the pictures."""
     return Rejected(
         Reason.UNSUPPORTED_CODEC,
-        f"The video is encoded as {codec}, for which there is no decoder.",
-        "Convert it to H.264 or HEVC and upload that.",
+        f"The video is encoded as {codec[:MAX_EVIDENCE]}, which cannot be decoded here.",
+        "Convert it to H.264 or HEVC, and upload that.",
         {"codec": codec},
     )
 
 
 @_sentence
 def undecodable(detail: str) -> Rejected:
-    """Decoding was tried, and not a single picture came out; `detail` is what FFmpeg says."""
+    """Decoding was tried, and not a single picture came out; `detail` is what FFmpeg reports."""
     return Rejected(
         Reason.UNDECODABLE,
-        "The file looks like a video, but its content is damaged.",
-        "Try to play it at its source; if it plays there, upload it again.",
+        "No picture could be decoded from the file: its content is damaged.",
+        "Try to play it at its source. If it plays there, upload it again.",
         {"detail": detail},
     )
 
@@ -160,7 +242,7 @@ def too_large_to_decode(limit: str, **evidence: Any) -> Rejected:
     """Something is larger than an inspection has room for; `limit` says what, and how much there may be."""
     return Rejected(
         Reason.TOO_LARGE_TO_DECODE,
-        f"The video asks for more than an inspection may take ({limit}).",
+        f"Inspecting this video would exceed a limit: {limit}.",
         "If this is a real video, export it in a smaller size, or raise the function's limits.",
         {"limit": limit} | evidence,
     )
@@ -171,8 +253,8 @@ def too_slow(**evidence: Any) -> Rejected:
     """The time of an inspection was used up."""
     return Rejected(
         Reason.TOO_SLOW,
-        "Inspecting the video took longer than an inspection may take.",
-        "If this is a real video, export it again; its index is unusually large or scattered.",
+        "Inspecting the video took longer than the time limit.",
+        "If this is a real video, export it again: its index is unusually large or scattered.",
         evidence,
     )
 
@@ -182,8 +264,8 @@ def archived(storage_class: str) -> Rejected:
     """S3 gives no bytes of the object until somebody restores it."""
     return Rejected(
         Reason.ARCHIVED,
-        f"The object lies in an archive storage class ({storage_class}) and cannot be read.",
-        "Restore the object, or upload it to a storage class that can be read at once.",
+        f"The object is in an archive storage class ({storage_class}) and cannot be read.",
+        "Restore the object, or upload it to a storage class that can be read immediately.",
         {"storageClass": storage_class},
     )
 
@@ -197,3 +279,21 @@ def decoder_crashed(detail: str) -> Rejected:
         "Convert it to H.264 in MP4 with another program and upload that.",
         {"detail": detail},
     )
+
+
+def bound(what: str, number: int, most: int) -> None:
+    """Raises Rejected("too-large-to-decode") for more than `most`."""
+    if number > most:
+        raise too_large_to_decode(f"at most {most:,} {what}", found=number)
+
+
+def clock(seconds: float) -> str:
+    """A duration for people: "1.5 seconds", "2:05 minutes", "1:00:00 hours"."""
+    if seconds < 60:
+        return f"{seconds:.3g} seconds"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02} minutes" if minutes < 60 else f"{minutes // 60:,}:{minutes % 60:02}:{rest:02} hours"
+
+
+def _bounded(value: Any) -> Any:
+    return value[:MAX_EVIDENCE] if isinstance(value, str) else value

@@ -13,22 +13,34 @@ MAX_AHEAD: Final = 8 * 1024 * 1024  # READ_AHEAD doubles up to here while one mi
 class VirtualFile:
     """A file to read from for PyAV: `read`, `seek`, `tell`.
 
-    FFmpeg asks again after an error, so the first failure is kept and later reads find an end of file; whoever sees
-    FFmpeg fail looks at `failure` first.
+    It consists of `front`, the file's own bytes from `begin` on, and `back`.
+
+    FFmpeg asks again after an error, so the first failure is kept and later reads find an end of file: when FFmpeg
+    fails, look at `failure` first.
     """
 
-    def __init__(self, reader: RangeReader) -> None:
-        self.end = reader.size  # where `read` finds the end of the file
+    def __init__(self, reader: RangeReader, front: bytes = b"", begin: int = 0, back: bytes = b"") -> None:
+        self.front, self.begin, self.back = front, begin, back
         self.failure: BaseException | None = None
         self.opening = False  # while true, packets that are not cached are zeros: see read()
-        self.overlays: dict[int, bytes] = {}  # what `read` gives in place of the file's own bytes
+        self.onward = False  # while true, one packet is read after another: more is fetched than each of them
         self._reader = reader
         self._hidden: list[tuple[int, int, bytes]] = []
         self._position = 0
         self._ahead, self._read_until = READ_AHEAD, -1
 
+    @property
+    def shift(self) -> int:
+        """From an offset in the file to the position at which it is read."""
+        return len(self.front) - self.begin
+
+    @property
+    def end(self) -> int:
+        """The position at which `read` finds the end of the file."""
+        return self._reader.size + self.shift + len(self.back)
+
     def hide(self, start: int, end: int, header: bytes) -> None:
-        """Lets `read` find `header` and then zeros in [start, end), which is never fetched."""
+        """Lets `read` find `header` and then zeros in [start, end) of the file, which is never fetched."""
         self._hidden.append((start, end, header))
 
     def read(self, length: int) -> bytes:
@@ -37,27 +49,38 @@ class VirtualFile:
         What FFmpeg wants at once and does not fit into its buffer is a packet. On opening it wants the first one of
         a track only to guess from what we know from the index, so that a round trip can be saved.
         """
-        if self.failure or self._position >= self.end:
+        if self.failure or not 0 <= self._position < self.end:
             return b""
         try:
             self._reader.check_time()  # of what is cached too: an index can send FFmpeg in circles
-            ends = (self.end, *(start for start, _, _ in self._hidden if start > self._position))
-            length = min(length, min(ends) - self._position)
-            piece = self._hidden_bytes(length) or self._reader.cached(self._position, length)
-            if not piece and self.opening and length > BUFFER:
-                gap, gap_end = next(iter(self._reader.gaps(self._position, self._position + length)))
-                piece = bytes(gap_end - gap)
-            if not piece:
-                self._ahead = min(2 * self._ahead, MAX_AHEAD) if self._position == self._read_until else READ_AHEAD
-                self._read_until = self._position + (length if length > BUFFER else self._ahead)
-                self._reader.load([(self._position, self._read_until)])
-                piece = self._reader.cached(self._position, length)
+            at = self._position - self.shift
+            if self._position < len(self.front):
+                piece = self.front[self._position :][:length]
+            elif at >= self._reader.size:
+                piece = self.back[at - self._reader.size :][:length]
+            else:
+                piece = self._of_file(at, length)
         except BaseException as failure:
             self.failure = failure
             raise
-        start = self._position
         self._position += len(piece)
-        return self._overlaid(start, piece)
+        return piece
+
+    def _of_file(self, at: int, length: int) -> bytes:
+        ends = (self._reader.size, *(start for start, _, _ in self._hidden if start > at))
+        length = min(length, min(ends) - at)
+        piece = self._hidden_bytes(at, length) or self._reader.cached(at, length)
+        if not piece and self.opening and length > BUFFER:
+            gap, gap_end = next(iter(self._reader.gaps(at, at + length)))
+            return bytes(gap_end - gap)
+        if not piece:
+            on = 0 <= at - self._read_until < (READ_AHEAD if self.onward else 1)
+            self._ahead = min(2 * self._ahead, MAX_AHEAD) if on else READ_AHEAD
+            exact = length > BUFFER and not self.onward
+            self._read_until = at + (length if exact else max(self._ahead, length))
+            self._reader.load([(at, self._read_until)])
+            piece = self._reader.cached(at, length)
+        return piece
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As io.IOBase.seek."""
@@ -68,16 +91,9 @@ class VirtualFile:
         """The position of the next read."""
         return self._position
 
-    def _hidden_bytes(self, length: int) -> bytes:
+    def _hidden_bytes(self, at: int, length: int) -> bytes:
         for start, end, header in self._hidden:
-            if start <= self._position < end:
-                length = min(length, end - self._position, 4096)
-                return header[self._position - start :][:length].ljust(length, b"\0")
+            if start <= at < end:
+                length = min(length, end - at, 4096)
+                return header[at - start :][:length].ljust(length, b"\0")
         return b""
-
-    def _overlaid(self, start: int, piece: bytes) -> bytes:
-        for at, patch in self.overlays.items():
-            if start < at + len(patch) and at < start + len(piece):
-                first, last = max(at, start), min(at + len(patch), start + len(piece))
-                piece = piece[: first - start] + patch[first - at : last - at] + piece[last - start :]
-        return piece

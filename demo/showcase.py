@@ -1,0 +1,137 @@
+"""From the deployment to the results, which are printed and saved."""
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scripts import terminal
+from scripts.stack import Overdue, Stack, Uploaded, wait_for
+from tools import localcloud
+from tools.localcloud import letters, log_lines
+from tools.localcloud.deployment import ROOT, DeploymentFailed, deploy
+from tools.videos import samples
+from video_intake.document import Result
+
+ENVIRONMENT = "demo"
+OUTCOME_SECONDS = 120  # far more than any video takes here: three tries, one after another
+SMALL_DISK = 200 << 20  # bytes, of which a run takes most: the package, unzipped, and the samples
+
+
+class Trouble(Exception):
+    """Something a person must know, in a sentence."""
+
+
+def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
+    """The exit status of the demonstration."""
+    progress = terminal.Progress()
+    started = time.monotonic()
+    try:
+        progress("Starting the local cloud ...")
+        with localcloud.running(state) as cloud:
+            progress("Deploying template.yaml by scripts/deploy.sh ...")
+            intake = deploy(cloud, ENVIRONMENT, "--email", "you@example.com", tools=tools)
+            expected = upload(intake, videos, progress)
+            results = results_of(intake, list(expected), progress)
+            progress.clear()
+            show(intake, results, cloud.mailbox, output)
+        check(results, expected)
+    except (Trouble, Overdue, DeploymentFailed, localcloud.LocalCloudError, BotoCoreError, ClientError) as trouble:
+        return _failed(progress, str(trouble), state)
+    except OSError as error:  # a full disk, above all
+        where = f": {error.filename}" if error.filename else ""
+        return _failed(progress, f"{error.strerror or error}{where}", state)
+    print(f"\nAll {len(results)} uploads have a result ({time.monotonic() - started:.0f} s).")
+    return 0
+
+
+def _failed(progress: terminal.Progress, why: str, state: Path) -> int:
+    progress.clear()
+    free = shutil.disk_usage(next(folder for folder in (state, *state.parents) if folder.exists())).free
+    room = f"\nOnly {free >> 20} MB are free on the disk of {state}." if free < SMALL_DISK else ""
+    print(f"demo: {why}{room}", file=sys.stderr)
+    return 1
+
+
+def upload(intake: Stack, files: list[str], progress: terminal.Progress) -> dict[Uploaded, str | None]:
+    """Uploads the files, or else the samples; returns the verdict each must come to, None where it is not known."""
+    if files:
+        uploaded: dict[Uploaded, str | None] = {}
+        for number, name in enumerate(files, 1):
+            progress(f"Uploading {number} of {len(files)}: {Path(name).name} ...")
+            uploaded[intake.upload_file(Path(name).name, name)] = None
+        return uploaded
+    expected: dict[Uploaded, str | None] = {}
+    all_samples = samples()
+    for number, sample in enumerate(all_samples, 1):
+        progress(f"Making and uploading {number} of {len(all_samples)}: {sample.key} ...")
+        expected[intake.upload(sample.key, sample.content())] = sample.verdict
+    return expected
+
+
+def results_of(intake: Stack, uploaded: list[Uploaded], progress: terminal.Progress) -> list[Result]:
+    """Waits until every upload has its result, or is known to have failed."""
+    results: dict[Uploaded, Result] = {}
+
+    def complete() -> bool:
+        for one in uploaded:
+            if one not in results and (result := intake.result(one)):
+                results[one] = result
+                progress(f"{len(results)} of {len(uploaded)} results ...")
+        if failed := intake.failed_events():
+            raise Trouble(f"{failed} event(s) could not be processed. The function's log says:\n{last_error(intake)}")
+        return len(results) == len(uploaded)
+
+    wait_for("every result", complete, OUTCOME_SECONDS)
+    wait_for("the metrics", lambda: _counted(intake) == len(uploaded) or None, OUTCOME_SECONDS)
+    return [results[one] for one in uploaded]
+
+
+def show(intake: Stack, results: list[Result], mailbox: Path, output: Path) -> None:
+    """Prints everything that AWS would show, and saves results and posters."""
+    shutil.rmtree(output, ignore_errors=True)
+    for result in results:
+        poster = result.get("poster")
+        for key in [result["resultKey"], *([poster["key"]] if poster else [])]:
+            target = output / Path(key).relative_to("results")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(intake.read(key) or b"")
+    print(terminal.table(terminal.HEADINGS, [terminal.row(result) for result in results]))
+    print("\nE-mails to the subscriber (failures only, the default):\n")
+    print("\n\n".join(letters.letter(message) for message in letters.letters(mailbox)) or "  none")
+    print("\nMetrics (CloudWatch, namespace VideoIntake):\n")
+    for name, statistic, value in intake.metrics(ENVIRONMENT):
+        print(f"  {name:22}{statistic:9}{'none' if value is None else f'{value:.4g}'}")
+    print("\nAlarms:\n")
+    for alarm in intake.alarms():
+        print(f"  {alarm['StateValue']:19}{alarm['AlarmName']}")
+    posters = sum(1 for result in results if result.get("poster"))
+    where = output.relative_to(ROOT) if output.is_relative_to(ROOT) else output
+    print(f"\nResults ({len(results)}) and posters ({posters}) are in {where}/")
+
+
+def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:
+    """Holds every sample against the verdict it must come to."""
+    for result, verdict in zip(results, expected.values(), strict=True):
+        actual = result["failure"]["reason"] if "failure" in result else "success"
+        if verdict not in (None, actual):
+            raise Trouble(f"{result['source']['key']} was judged {json.dumps(actual)} instead of {json.dumps(verdict)}")
+
+
+def _counted(intake: Stack) -> float | None:
+    return next(value for name, _, value in intake.metrics(ENVIRONMENT) if name == "VideosProcessed")
+
+
+def last_error(intake: Stack) -> str:
+    """What the function's log says last about a failure."""
+    pages = (
+        intake.client("logs").get_paginator("filter_log_events").paginate(logGroupName=intake.outputs["LogGroupName"])
+    )
+    errors = [event for page in pages for event in page["events"] if log_lines.is_error(event["message"])]
+    if not errors:
+        return "nothing about it"
+    newest = max(errors, key=lambda event: int(event["timestamp"]))
+    return log_lines.readable(newest["timestamp"], newest["message"]) or ""

@@ -1,0 +1,125 @@
+"""An AVI file: which index FFmpeg gets, and how much film there is by the chunks that it lists."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from typing import Final
+
+import av
+from av.stream import Stream as Track
+
+from video_intake.media import avi_index, notes, riff, signatures, verdicts
+from video_intake.media.avi_index import Media
+from video_intake.media.container import Opened, opened
+from video_intake.media.extent import APART, Extent, differ
+from video_intake.media.range_reader import RangeReader
+from video_intake.media.riff import Avi
+from video_intake.media.virtual_file import VirtualFile
+
+MICROSECONDS: Final = 1_000_000
+PLAUSIBLE: Final = (1_000, 10 * MICROSECONDS)  # for a frame: other values were never meant to be read
+
+
+def scan(reader: RangeReader, max_pixels: int) -> Avi:
+    """What the headers say. Raises Rejected: truncated, too-large-to-decode."""
+    avi = riff.scan(reader)
+    for stream in avi.streams:
+        if stream.width * stream.height > max_pixels:
+            limit = f"a frame of at most {max_pixels:,} pixels"
+            raise verdicts.too_large_to_decode(limit, width=stream.width, height=stream.height)
+    return avi
+
+
+@contextmanager
+def video(reader: RangeReader, avi: Avi, max_pixels: int) -> Iterator[tuple[Opened, bool]]:
+    """The file, opened with its own index, or with one of the chunks that are there; and whether it has one at all.
+
+    Raises as `opened`, and Rejected("truncated") where its media data were cut off.
+    """
+    media = avi_index.scan(reader, avi)
+    if media and media.cut and not avi.index:
+        raise verdicts.truncated(reader.size, box=media.cut.kind.decode(), boxEnd=media.cut.end)
+    file = avi_index.rebuilt(reader, avi, media) if avi.irregular or avi.index else None
+    if file is None:
+        proven = media is not None or avi.movi.size not in riff.UNKNOWN
+        with _opened(VirtualFile(reader), reader, avi, max_pixels, proven) as plain:
+            riff.check_end(reader, avi)
+            right = _is_right(plain, avi, media)
+            file = None if right else _mended(reader, avi, media)
+            if file is None:
+                yield plain, right
+                return
+    with _opened(file, reader, avi, max_pixels, True) as mended:
+        yield mended, True
+
+
+def _opened(
+    file: VirtualFile, reader: RangeReader, avi: Avi, max_pixels: int, proven: bool
+) -> AbstractContextManager[Opened]:
+    return opened(file, reader, signatures.AVI, None, max_pixels, proven=proven, codec=avi.codec)
+
+
+def _is_right(plain: Opened, avi: Avi, media: Media | None) -> bool:
+    """Whether FFmpeg found an index, and it is one of the chunks that are there.
+
+    Where it finds none, it notes the chunks that it reads: then it has a few.
+    """
+    entries, number = plain.stream.index_entries, plain.stream.index
+    if media is None:
+        length = avi.streams[number].length if number < len(avi.streams) else 0
+        steps = entries[-1].timestamp + 1 if len(entries) > 1 else 0
+        return len(entries) > 1 and (not length or abs(steps - length) <= APART * length)
+    chunks = [chunk for chunk in media.of(number) if chunk.size]  # one without a picture repeats the last
+    if len(entries) != len(chunks) or not chunks:
+        return False
+    return all(entries[at].pos == chunks[at].start for at in (0, len(chunks) // 2, -1))
+
+
+def _mended(reader: RangeReader, avi: Avi, media: Media | None) -> VirtualFile | None:
+    if media is None and not avi.index:
+        avi = replace(avi, index=riff.index_at_end(reader, avi.movi))
+    return avi_index.rebuilt(reader, avi, media)
+
+
+def extent(opened: Opened, avi: Avi, indexed: bool) -> Extent:
+    """Of the film. The rate is what its stream states, unless main header and sound agree on another.
+
+    `indexed` says whether its index can be believed.
+    """
+    stream = avi.streams[opened.stream.index] if opened.stream.index < len(avi.streams) else None
+    entries, warnings = opened.stream.index_entries, []
+    frames = len(entries) if indexed else opened.stream.frames
+    if not stream or not stream.rate or not stream.scale or not frames:
+        return Extent(None, frames or None)
+    steps = max(entries[-1].timestamp + 1, frames) if indexed else frames  # some repeat the picture before
+    mean = Fraction(stream.rate, stream.scale)
+    sound = max((_seconds(track) for track in opened.container.streams.audio), default=0.0)
+    stated = (opened.container.duration or 0) / av.time_base
+    if (
+        PLAUSIBLE[0] < avi.frame_microseconds < PLAUSIBLE[1]
+        and abs(mean * avi.frame_microseconds / MICROSECONDS - 1) > APART
+    ):
+        other = Fraction(MICROSECONDS, avi.frame_microseconds)
+        warnings.append(notes.rates_differ(float(mean), float(other)))
+        if sound and differ(steps / float(mean), sound) and not differ(steps / float(other), sound):
+            mean = other.limit_denominator(1001)
+    seconds = float(steps / mean)
+    if not indexed:
+        warnings.append(notes.no_index())
+    elif stream.length and differ(stream.length / float(mean), seconds):
+        warnings.append(notes.durations_differ(stream.length / float(mean), seconds))
+    size = sum(entries[number].size for number in range(len(entries))) if indexed else None
+    longest = max(seconds, sound)
+    rate = mean * frames / steps if steps > frames * (1 + APART) else mean
+    return Extent(longest if differ(stated, longest) else stated, frames, rate, size, seconds, warnings=warnings)
+
+
+def _seconds(track: Track) -> float:
+    """How long a stream of sound lasts, where its index and its header agree; else 0."""
+    entries = track.index_entries
+    if len(entries) < 2 or not track.time_base or not track.duration:
+        return 0.0
+    indexed = 2 * entries[-1].timestamp - entries[-2].timestamp
+    found, stated = float(indexed * track.time_base), float(track.duration * track.time_base)
+    return 0.0 if differ(found, stated) else found

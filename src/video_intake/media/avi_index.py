@@ -1,0 +1,133 @@
+"""An index of an AVI file made of the chunks that are there, for files whose own is missing, damaged or out of place.
+
+Only where all media data were fetched anyway: then every chunk can be looked at.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from video_intake.media.range_reader import RangeReader
+from video_intake.media.riff import UNKNOWN, Avi, Chunk, chunk_at
+from video_intake.media.virtual_file import VirtualFile
+
+MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx)")
+FOUND: Final = re.compile(rb"(?:[0-9]{2}(?:d[cb]|wb|pc|tx)|ix[0-9]{2}|JUNK|LIST|idx1|RIFF)")
+KEY: Final = 0x10  # of an entry's flags
+COVERED: Final = 0.95  # of the media data, that a whole index lists; the rest fills up sectors
+MAX_OFFSET: Final = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Media:
+    """The chunks of media data, and the first that was cut off by the end of the file."""
+
+    chunks: tuple[Chunk, ...]
+    cut: Chunk | None
+
+    def of(self, stream: int) -> list[Chunk]:
+        """Those of a stream."""
+        name = b"%02d" % stream
+        return [chunk for chunk in self.chunks if chunk.kind[:2] == name]
+
+
+def scan(reader: RangeReader, avi: Avi) -> Media | None:
+    """All chunks of media data; None where they were not all fetched."""
+    if next(reader.gaps(avi.data, reader.size), None):
+        return None
+    data = reader.peek(avi.data, reader.size - avi.data)
+    chunks: list[Chunk] = []
+    inside = True  # an index ends the media data, and another RIFF may hold more
+    for chunk in _walk(reader, data, avi.data):
+        if chunk.kind in (b"idx1", b"RIFF"):
+            inside = chunk.kind == b"RIFF"
+        elif inside and MEDIA.fullmatch(chunk.kind):
+            if chunk.end > reader.size:
+                return Media(tuple(chunks), chunk)
+            chunks.append(chunk)
+    return Media(tuple(chunks), None)
+
+
+def _walk(reader: RangeReader, data: bytes, begin: int) -> Iterator[Chunk]:
+    """Chunk after chunk, also those in lists; what is none is passed over."""
+    at = 0
+    while found := FOUND.search(data, at):
+        reader.check_time()
+        at = found.start()
+        kind, size = struct.unpack("<4sI", data[at : at + 8].ljust(8, b"\xff"))
+        yield Chunk(kind, begin + at, size)
+        if kind in (b"LIST", b"RIFF"):
+            at += 12
+            continue
+        end = at + 8 + size
+        padded = size % 2 and (FOUND.match(data, end + 1) or not FOUND.match(data, end))
+        at = end + 1 if padded else end  # the format asks for a byte of padding, which some programs leave out
+
+
+def listed(reader: RangeReader, avi: Avi) -> tuple[list[Chunk], dict[int, int]]:
+    """The chunks of media data that the file's own index lists, and their flags by their offsets.
+
+    Its offsets are from the list or from the beginning of the file; those that were fetched tell which, and are dropped
+    where they are wrong.
+    """
+    chunks: list[Chunk] = []
+    known: dict[int, int] = {}
+    index = avi.index or _following(reader, avi)
+    if index is None:
+        return chunks, known
+    content = reader.peek(index.body, index.size // 16 * 16)
+    entries = [entry for entry in struct.iter_unpack("<4sIII", content) if MEDIA.fullmatch(entry[0])]
+    right = {base: sum(_is_right(reader, base, entry) is True for entry in entries) for base in (avi.data - 4, 0)}
+    base = max(right, key=right.__getitem__)
+    for number, entry in enumerate(entries):
+        if number % 1000 == 0:
+            reader.check_time()
+        kind, flag, offset, size = entry
+        if _is_right(reader, base, entry) is not False:
+            chunks.append(Chunk(kind, base + offset, size))
+            known[base + offset] = flag
+    return chunks, known
+
+
+def _following(reader: RangeReader, avi: Avi) -> Chunk | None:
+    at = avi.movi.end + avi.movi.size % 2
+    chunk = chunk_at(reader, at) if avi.movi.size not in UNKNOWN else None
+    return chunk if chunk and chunk.kind == b"idx1" else None
+
+
+def _is_right(reader: RangeReader, base: int, entry: tuple[bytes, int, int, int]) -> bool | None:
+    """Whether the chunk is where an entry has it; None where nobody knows without fetching it."""
+    kind, _, offset, size = entry
+    there = reader.cached(base + offset, 8)
+    if len(there) == 8:
+        return there == struct.pack("<4sI", kind, size)
+    return None if base + offset + size <= reader.size else False
+
+
+def rebuilt(reader: RangeReader, avi: Avi, media: Media | None) -> VirtualFile | None:
+    """The file with its headers, one list of media data, and after it an index of the chunks that are there.
+
+    They are those of `media`, or else those that the file's own index lists, if they are most of the media data.
+    """
+    chunks, known = listed(reader, avi)
+    if media:
+        chunks = list(media.chunks)
+    size = reader.size - avi.data
+    ends = min(avi.index.start if avi.index else avi.movi.end, reader.size)
+    covered = sum(8 + chunk.size for chunk in chunks)
+    if not chunks or reader.size > MAX_OFFSET or (media is None and covered < COVERED * (ends - avi.data)):
+        return None
+    otherwise = 0 if known else KEY
+    entries = b"".join(
+        struct.pack("<4sIII", chunk.kind, known.get(chunk.start, otherwise), chunk.start - avi.data + 4, chunk.size)
+        for chunk in chunks
+    )
+    # An index of indexes has offsets of its own, which would lead elsewhere
+    headers = b"".join(reader.peek(each.start, each.size + 8) for each in avi.headers).replace(b"indx", b"JUNK")
+    movi = struct.pack("<4sI4s", b"LIST", size + 4, b"movi")
+    back = bytes(size % 2) + struct.pack("<4sI", b"idx1", len(entries)) + entries
+    whole = 4 + len(headers) + len(movi) + size + len(back)
+    front = struct.pack("<4sI4s", b"RIFF", min(whole, MAX_OFFSET), b"AVI ") + headers + movi
+    return VirtualFile(reader, front, avi.data, back)

@@ -1,0 +1,122 @@
+"""A film in fragments: which of them are looked at, what these say of the whole, and how FFmpeg gets to see them."""
+
+from bisect import bisect_left as bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from video_intake.media import container, splice, timeline, verdicts
+from video_intake.media.boxes import Box
+from video_intake.media.fragments import Fragments
+from video_intake.media.isobmff import Layout
+from video_intake.media.range_reader import RangeReader
+from video_intake.media.timeline import Timeline
+from video_intake.media.virtual_file import VirtualFile
+from video_intake.media.walk import Fragment
+
+
+@dataclass(frozen=True)
+class Film:
+    """What chosen fragments say of a film."""
+
+    timelines: dict[int, Timeline]  # of tracks with samples, by their numbers
+    begins: float  # seconds, by the film's own clock
+    seconds: float | None  # that the film lasts; None where that is not known
+    whole: bool  # whether these are all of its fragments
+    stated: float | None  # the duration by an index of its own
+    junk: tuple[tuple[int, int], ...]  # what is between or after its fragments and not part of any
+
+
+def chosen(reader: RangeReader, layout: Layout, fragments: Fragments, places: Sequence[float]) -> Film:
+    """Of the fragments near the places; of all where only these say how long the film is.
+
+    Raises Rejected: truncated, too-large-to-decode.
+    """
+    parts = fragments.choose(places)
+    _check_end(reader, layout, fragments, parts)
+    film = _film(layout, fragments, parts)
+    if film.seconds is None and not film.whole:
+        fragments.visit_all()
+        if fragments.whole:
+            _check_end(reader, layout, fragments, fragments.walk.fragments)
+            film = _film(layout, fragments, fragments.walk.fragments)
+    return film
+
+
+def alone(layout: Layout, fragments: Fragments, part: Fragment) -> Film:
+    """Of one fragment, while the others are not known yet."""
+    return _film(layout, fragments, [part])
+
+
+def shown(reader: RangeReader, layout: Layout, film: Film) -> tuple[VirtualFile, float]:
+    """The file as FFmpeg gets to see it, and seconds to be added to what it takes for times."""
+    video = {track.id for track in layout.movie.tracks if track.handler == b"vide"}
+    lines = {track: line for track, line in film.timelines.items() if track in video and line.placed}
+    offset = next((line.offset - film.begins for line in lines.values()), 0.0)
+    return container.spliced(reader, layout, splice.index(layout.movie, lines)), offset
+
+
+def _film(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> Film:
+    runs = [fragments.runs(part) for part in parts]
+    lines: dict[int, Timeline] = {}
+    for track in layout.movie.tracks:
+        if track.id not in lines and (line := timeline.of(track, runs, fragments.whole)):
+            lines[track.id] = line
+    begins = min((line.begins for line in lines.values()), default=0.0)
+    ends = _ends(lines, layout, fragments)
+    return Film(
+        lines,
+        begins,
+        max(ends) - begins if ends else None,
+        fragments.whole,
+        fragments.claim.seconds if fragments.claim else None,
+        tuple(fragments.ending.junk) if fragments.ending else (),
+    )
+
+
+def _ends(lines: dict[int, Timeline], layout: Layout, fragments: Fragments) -> list[float]:
+    """When the tracks end, as far as that is known; nothing where it is not known of the pictures.
+
+    Of a track that does not appear in the last fragments only the beginning was seen.
+    """
+    ending = [] if fragments.whole else fragments.ending.fragments if fragments.ending else []
+    present = {run.track for part in ending for run in fragments.runs(part)}
+    known = {
+        number: line.begins + line.seconds
+        for number, line in lines.items()
+        if line.seconds is not None and (fragments.whole or number in present)
+    }
+    video = {track.id for track in layout.movie.tracks if track.handler == b"vide"} & lines.keys()
+    return list(known.values()) if video <= known.keys() else []
+
+
+def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> None:
+    """Whether the film was cut off is asked of its end, whatever an index says, and of the samples."""
+    ending = fragments.ending
+    beyond = next((run.end for part in parts for run in fragments.runs(part) if run.end > reader.size), None)
+    cut = ending.cut if ending else None
+    if cut is None and beyond is None:
+        if fragments.claim and fragments.claim.end > reader.size and _led_to_the_end(reader, fragments):
+            cut = Box(b"sidx", 0, 0, fragments.claim.end)
+        else:
+            return
+    there = [part for part in parts if all(run.end <= reader.size for run in fragments.runs(part))]
+    seconds = _film(layout, fragments, there).seconds
+    name = cut.type.decode("latin-1") if cut else "moof"
+    raise verdicts.truncated(reader.size, seconds, box=name, boxEnd=cut.end if cut else beyond)
+
+
+def _led_to_the_end(reader: RangeReader, fragments: Fragments) -> bool:
+    """Whether a segment index is right as far as the file goes, and claims more: it was cut off between fragments.
+
+    Right is one whose last part in the file has no more fragments than the parts before it; a wrong size would.
+    """
+    assert fragments.claim
+    inside = [start for start in fragments.claim.starts if start < reader.size]
+    if len(inside) == len(fragments.claim.starts):
+        return False
+    begins = fragments.begins_at(inside[-1]) if len(inside) > 1 else None
+    known = [each.moof.start for each in (fragments.ending.fragments if fragments.ending else ())]
+    if begins not in known:
+        return False
+    usual = bisect(known, inside[1]) - bisect(known, inside[0]) if fragments.whole else 1
+    return len(known) - known.index(begins) <= max(usual, 1)

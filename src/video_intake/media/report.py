@@ -1,0 +1,53 @@
+"""All that is reported of one opened file: facts, poster, storyboard, warnings."""
+
+import av
+from av.audio.stream import AudioStream
+
+from video_intake.media import display, notes, poster, probe, sheet
+from video_intake.media.choices import Choice
+from video_intake.media.extent import Extent
+from video_intake.media.facts import Inspection
+from video_intake.media.isobmff import Layout
+from video_intake.media.key_frames import Frames
+from video_intake.media.verdicts import Rejected
+
+
+def of(
+    frames: Frames,
+    choice: Choice,
+    layout: Layout | None,
+    extent: Extent,
+    edge: int,
+    storyboard: bool,
+) -> Inspection:
+    """The facts of the file, with the poster that was chosen and, if asked for, a storyboard."""
+    video, shot = frames.video, choice.shot
+    stream, warnings = video.stream, [choice.warning]
+    shown = display.of(stream, shot.frame)
+    warnings += extent.warnings
+    if layout and any(track.external and track.handler == b"soun" for track in layout.movie.tracks):
+        warnings.append(notes.sound_elsewhere())
+    whole = probe.of_container(video.container, video.reader.size, layout, extent.seconds, video.tracks)
+    seen = probe.of_video(stream, shot.frame, shown, extent)
+    picture, tiles = None, None
+    try:
+        picture = poster.make(shot.frame, shown, edge, shot.time)
+    except (av.FFmpegError, ValueError) as error:
+        warnings.append(notes.no_poster(str(error)))
+    if storyboard:
+        try:
+            tiles = sheet.of(frames, shown, whole.duration or 0)
+        except (av.FFmpegError, ValueError, Rejected) as error:
+            warnings.append(notes.no_storyboard(str(error)))
+    return Inspection(
+        container=whole,
+        video=seen,
+        audio=tuple(
+            probe.of_audio(track, extent.sound)
+            for track in video.container.streams.audio[: probe.MAX_AUDIO]
+            if isinstance(track, AudioStream)
+        ),
+        poster=picture,
+        storyboard=tiles,
+        warnings=notes.bounded(warnings),
+    )

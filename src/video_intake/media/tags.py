@@ -1,0 +1,71 @@
+"""What a file says in words: recording device and time, chapters, languages. All of it is bounded here.
+
+Where it was recorded is left out on purpose: see docs/security.md.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from av.container import InputContainer
+
+from video_intake.media.facts import Chapter
+
+MAX_CHAPTERS: Final = 100  # a film has thirty
+MAX_TITLE: Final = 100  # characters
+MAX_TEXT: Final = 64  # characters of everything else
+
+# The first that is there counts: Apple's and Android's own keys precede those of QuickTime's user data
+MAKE: Final = ("com.apple.quicktime.make", "com.android.manufacturer", "make")
+MODEL: Final = ("com.apple.quicktime.model", "com.android.model", "model")
+RECORDED: Final = ("com.apple.quicktime.creationdate", "date", "IDIT")  # IDIT: of AVI, without a zone
+ISO_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:?\d\d)?")
+ASCTIME: Final = ("%a %b %d %H:%M:%S %Y", "%Y:%m:%d %H:%M:%S", "%Y/%m/%d %H:%M:%S")  # how cameras write IDIT
+
+
+def text(value: str | None, most: int = MAX_TEXT) -> str | None:
+    """At most so many characters of text, which may be in any encoding: PyAV marks what is not UTF-8 by surrogates."""
+    return (value[:most].encode("utf-8", "replace").decode().strip("\0 \r\n\t") or None) if value else None
+
+
+def first(metadata: Mapping[str, str], keys: Iterable[str]) -> str | None:
+    """The first of these tags that has a text."""
+    return next((found for key in keys if (found := text(metadata.get(key)))), None)
+
+
+def recorded_at(metadata: Mapping[str, str]) -> str | None:
+    """When the camera recorded it, in ISO 8601; without a time zone where it states none."""
+    return next((time for key in RECORDED if (time := _time(text(metadata.get(key)) or ""))), None)
+
+
+def language(code: str | None) -> str | None:
+    """A language's code; None where it is undetermined."""
+    return None if code in (None, "", "und") else text(code)
+
+
+def chapters(opened: InputContainer) -> Sequence[Chapter]:
+    """The first hundred chapters."""
+    return [
+        Chapter(
+            round(float(chapter["start"] * chapter["time_base"]), 3),
+            round(float(chapter["end"] * chapter["time_base"]), 3),
+            text(chapter["metadata"].get("title"), MAX_TITLE),
+        )
+        for chapter in opened.chapters()[:MAX_CHAPTERS]
+    ]
+
+
+def _time(stated: str) -> str | None:
+    if found := ISO_TIME.fullmatch(stated):
+        date, time, zone = found.groups(default="")
+        try:
+            return datetime.fromisoformat(f"{date}T{time}{zone}").isoformat()
+        except ValueError:
+            return None
+    for form in ASCTIME:
+        try:
+            return datetime.strptime(stated, form).isoformat()  # noqa: DTZ007 - the camera states no time zone
+        except ValueError:
+            continue
+    return None

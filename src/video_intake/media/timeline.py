@@ -1,0 +1,128 @@
+"""When the samples of a fragmented track are decoded, and what that says of the film: duration, frames, rate.
+
+Fragments may begin anywhere (`tfdt` of a recording that was running for days), say nothing of their time, or begin
+again at 0 where recordings were joined; and the first samples may be in `moov`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from video_intake.media.moof import Run
+from video_intake.media.track import Track
+
+SAME: Final = Fraction(1, 20)  # by which a mean may differ from the rate that nearly all frames have
+WHOLE, NTSC = Fraction(1), Fraction(1000, 1001)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A run and when its first sample is decoded, in the track's units since that of the first sample of all."""
+
+    run: Run
+    begin: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The samples of one track, as far as they were seen."""
+
+    track: Track
+    placed: tuple[Placed, ...]
+    first: int  # when the first sample of all is decoded, by the file's clock
+    end: int | None  # when the last one ends, since the first; None where that is not known
+    again: bool  # whether the clock went back: recordings were joined
+
+    @property
+    def offset(self) -> float:
+        """Seconds by the film's clock at which what is decoded first would be shown, if it were not delayed."""
+        return self.track.empty + (self.first - self.track.skipped) / self.track.scale
+
+    @property
+    def begins(self) -> float:
+        """Seconds by the film's clock at which the first sample is shown."""
+        shift = self.track.shift if self.track.samples else self.placed[0].run.shifts[0]
+        return max(self.offset + shift / self.track.scale, self.track.empty)
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first sample to the end of the last."""
+        return None if self.end is None else self.end / self.track.scale
+
+    @property
+    def samples(self) -> int:
+        """How many were seen."""
+        return self.track.samples + sum(len(each.run.sizes) for each in self.placed)
+
+    @property
+    def bytes(self) -> int:
+        """Of the samples that were seen."""
+        return (self.track.bytes or 0) + sum(sum(each.run.sizes) for each in self.placed)
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second: the mean over the samples that were seen.
+
+        Where nearly all of them have one duration it is that of those: writers give the first or the last of a
+        fragment another.
+        """
+        count, total = self.track.samples, self.track.lasting or 0
+        durations: dict[int, int] = {}
+        for each, after in zip(self.placed, (*self.placed[1:], None), strict=True):
+            lasting = each.run.lasting
+            until = after.begin - each.begin if after else lasting
+            count += len(each.run.sizes)
+            total += until if 0 < 2 * until <= 3 * lasting else lasting
+            for duration in each.run.durations:
+                durations[duration] = durations.get(duration, 0) + 1
+        if not count or not total:
+            return None
+        mean = Fraction(count * self.track.scale, total)
+        usual = max(durations, key=durations.__getitem__, default=0)
+        odd = sum(durations.values()) - durations.get(usual, 0)
+        if usual and odd <= 2 * len(self.placed) and abs(mean * usual / self.track.scale - 1) < SAME:
+            return Fraction(self.track.scale, usual)
+        return standard(mean, count, self.track.scale)
+
+    @property
+    def gaps(self) -> float:
+        """Seconds in which there is nothing, between fragments that follow one another."""
+        after = zip(self.placed, self.placed[1:], strict=False)
+        gaps = (following.begin - each.begin - each.run.lasting for each, following in after)
+        return sum(gap for gap in gaps if gap > 0) / self.track.scale
+
+
+def standard(rate: Fraction, count: int, scale: int) -> Fraction:
+    """The whole number of frames a second, or 1000/1001 of it, that `rate` is but for rounding to units of time."""
+    usual = min((round(rate / factor) * factor for factor in (WHOLE, NTSC)), key=lambda each: abs(rate - each))
+    return usual if usual and abs(count / rate - count / usual) * scale < 2 else rate
+
+
+def of(track: Track, fragments: Iterable[Sequence[Run]], whole: bool) -> Timeline | None:
+    """The timeline of a track, of fragments in the order of the file; None where it has no samples.
+
+    `whole` says whether all fragments are there: only then can the time of one that does not state it be known.
+    """
+    placed: list[Placed] = []
+    cursor = track.lasting or 0 if track.samples else None
+    first, shift, known, again = 0, 0, True, False
+    for runs in fragments:
+        alone = True  # no run of this fragment was placed yet
+        for run in (run for run in runs if run.track == track.id):
+            begin = run.begin
+            if begin is None:
+                known = known and (whole or not alone or not placed)
+                begin = cursor or 0
+            elif cursor is None:
+                first, shift, begin = begin, -begin, 0
+            else:
+                begin += shift
+                lasting = run.lasting
+                if begin + max(2 * lasting // len(run.sizes), lasting // 4) <= cursor:  # more than rounding
+                    again, shift, begin = True, shift + cursor - begin, cursor
+            placed.append(Placed(run, begin))
+            cursor, alone = begin + run.lasting, False
+    if cursor is None or not track.scale:
+        return None
+    return Timeline(track, tuple(placed), first, cursor if known and (whole or not again) else None, again)

@@ -1,0 +1,167 @@
+"""A track of an MP4 or MOV film, and what its sample tables add up to.
+
+Tables: ISO/IEC 14496-12, 8.6 (time), 8.7 (place), 8.6.6 (edit list), 8.7.2 (data reference).
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import mul
+from typing import Final
+
+from video_intake.media.boxes import Box, boxes, table, unpack
+
+MAX_DESCRIPTIONS: Final = 16  # of a track's samples, looked at for encryption; one or two are usual
+MAX_EDITS: Final = 10_000  # parts of an edit list that are added up; an edited film has some hundreds
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the samples of fragments have where these say nothing (`trex`)."""
+
+    duration: int = 0
+    size: int = 0
+    flags: int = 0
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a track says of itself. Times are in its own units, `scale` to a second."""
+
+    id: int
+    handler: bytes  # b"vide", b"soun", ...
+    codecs: tuple[bytes, ...]  # the four-character codes of its sample descriptions
+    width: int  # pixels, as claimed; 0 for sound
+    height: int
+    samples: int  # that FFmpeg would index
+    edits: int  # parts of the edit list
+    scale: int
+    claimed: int  # the duration that the track's header claims
+    lasting: int | None  # the duration that its sample tables add up to; None where they were not looked at
+    bytes: int | None  # of its samples, all together
+    empty: float  # seconds before it begins, by its edit list
+    shift: int  # from decoding to presentation, of its first sample
+    skipped: int  # of its media before the first that is shown, by its edit list
+    shown: float | None  # seconds, that the edit list shows of what is there; None where there is none, or all
+    last_chunk: int  # the largest offset at which its samples begin
+    external: bool  # whether its media data are in another file
+    defaults: Defaults
+    box: Box  # in the movie's content
+
+    @property
+    def seconds(self) -> float:
+        """How long it is shown, as far as its samples go; 0 where it has none."""
+        if self.shown is not None:
+            return self.shown
+        lasting = self.claimed if self.lasting is None else self.lasting
+        return self.empty + lasting / self.scale if self.scale else 0.0
+
+
+def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, defaults: dict[int, Defaults]) -> Track:
+    """The track `trak` of the content of a `moov`, in which are the boxes `inside`."""
+    tables: dict[bytes, list[memoryview]] = defaultdict(list)
+    for box in inside:
+        tables[box.type].append(moov[box.body : box.end])
+
+    def first(kind: bytes) -> memoryview:
+        return next(iter(tables[kind]), memoryview(b""))
+
+    tkhd, stsd = first(b"tkhd"), first(b"stsd")
+    (number,) = unpack(">I", tkhd[20:24] if bytes(tkhd[:1]) == b"\1" else tkhd[12:16])
+    handlers = [bytes(hdlr[8:12]) for hdlr in tables[b"hdlr"]]  # QuickTime has a second one, for where data are
+    handler = b"vide" if b"vide" in handlers else next(iter(handlers), b"")
+    width, height = unpack(">HH", stsd[40:44]) if handler == b"vide" else (0, 0)
+    samples = max((unpack(">I", stsz[8:12])[0] for stsz in tables[b"stsz"] + tables[b"stz2"]), default=0)
+    if handler == b"soun" and [unpack(">I4xI", stts[4:16]) for stts in tables[b"stts"]] == [(1, 1)]:
+        samples = 0  # uncompressed sound: FFmpeg indexes its chunks, not its samples
+    scale, claimed = _media_header(first(b"mdhd"))
+    lasting = _lasting(first(b"stts")) if tables[b"stts"] else None
+    shift = unpack(">I4xi", first(b"ctts")[4:])[1]
+    until = lasting + shift if lasting else None  # when what is shown last ends
+    empty, skipped, shown = _edits(first(b"elst"), movie_scale, scale, until)
+    return Track(
+        number,
+        handler,
+        codecs=tuple(box.type for box in islice(boxes(stsd, 8, len(stsd)), MAX_DESCRIPTIONS)),
+        width=width,
+        height=height,
+        samples=samples,
+        edits=sum(len(elst) // 12 for elst in tables[b"elst"]),
+        scale=scale,
+        claimed=claimed,
+        lasting=lasting,
+        bytes=_bytes(first(b"stsz")) if tables[b"stsz"] else None,
+        empty=empty,
+        shift=shift,
+        skipped=skipped,
+        shown=shown,
+        last_chunk=max((max(chunks) for chunks in map(chunk_offsets, _both(tables)) if chunks), default=0),
+        external=_is_external(first(b"dref")),
+        defaults=defaults.get(number, Defaults()),
+        box=trak,
+    )
+
+
+def _both(tables: dict[bytes, list[memoryview]]) -> list[tuple[bytes, memoryview]]:
+    return [(kind, content) for kind in (b"stco", b"co64") for content in tables[kind]]
+
+
+def chunk_offsets(chunks: tuple[bytes, memoryview]) -> Sequence[int]:
+    """The offsets in a `stco` or `co64`, given with its type."""
+    kind, content = chunks
+    width = 8 if kind == b"co64" else 4
+    count = min(unpack(">I", content[4:8])[0], (len(content) - 8) // width if len(content) > 8 else 0)
+    return table(content[8 : 8 + width * count], "Q" if width == 8 else "I")
+
+
+def _media_header(mdhd: memoryview) -> tuple[int, int]:
+    """The units of a second, and the duration in them; 0 where it is not known."""
+    wide = bytes(mdhd[:1]) == b"\1"
+    scale, duration = unpack(">IQ" if wide else ">II", mdhd[20:32] if wide else mdhd[12:20])
+    return scale, 0 if duration == (1 << 64 if wide else 1 << 32) - 1 else duration
+
+
+def _lasting(stts: memoryview) -> int:
+    count = unpack(">I", stts[4:8])[0]
+    entries = table(stts[8 : 8 + 8 * count])
+    return sum(map(mul, entries[::2], (delta if delta < 1 << 31 else 0 for delta in entries[1::2])))
+
+
+def _bytes(stsz: memoryview) -> int:
+    same, count = unpack(">II", stsz[4:12])
+    return same * count if same else sum(table(stsz[12 : 12 + 4 * count]))
+
+
+def _edits(elst: memoryview, movie_scale: int, scale: int, until: int | None) -> tuple[float, int, float | None]:
+    """Seconds before the track begins, what of its media is skipped, and the seconds shown (14496-12, 8.6.6)."""
+    if not movie_scale or not scale or len(elst) < 20:
+        return 0.0, 0, None
+    wide = bytes(elst[:1]) == b"\1"
+    size = 20 if wide else 12
+    count = min(unpack(">I", elst[4:8])[0], (len(elst) - 8) // size, MAX_EDITS)
+    empty, skipped, shown = 0.0, None, 0.0
+    for at in range(8, 8 + size * count, size):
+        duration, begin, rate = unpack(">QqI" if wide else ">IiI", elst[at : at + size])
+        seconds = duration / movie_scale
+        if begin < 0:  # nothing is shown for so long
+            empty += seconds if skipped is None else 0
+            shown += seconds
+            continue
+        skipped = begin if skipped is None else skipped
+        if until and rate:  # no more than there is; a rate of 0 holds one picture
+            there = max(until - begin, 0) / scale
+            seconds = min(seconds, there) if seconds else there
+        shown += seconds
+    return empty, skipped or 0, shown if until and skipped is not None else None
+
+
+def _is_external(dref: memoryview) -> bool:
+    """Whether media data are in another file: `url ` or `alis` that names one, and is not marked as this one."""
+    entries = list(islice(boxes(dref, 8, len(dref)), 4))
+    return bool(entries) and all(_names_a_file(dref, entry) for entry in entries)
+
+
+def _names_a_file(dref: memoryview, entry: Box) -> bool:
+    flags, name = unpack(">I", dref[entry.body :])[0], bytes(dref[entry.body + 4 : entry.end])
+    return not flags & 1 and bool(name.strip(b"\0"))

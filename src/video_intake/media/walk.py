@@ -1,0 +1,132 @@
+"""The outermost boxes of a fragmented file, one after another: fragments, and what is between and after them.
+
+Whether a film was cut off is asked here, of the place where its boxes really end, whatever an index says. Between
+fragments any box may be: `styp`, `sidx`, `prft`, `emsg`, `free`, `uuid`, a second `moov`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from video_intake.media.boxes import Box, box_at
+from video_intake.media.range_reader import RangeReader
+
+LOOK: Final = 64 << 10  # at the beginning of a fragment: its `moof`, of some 16 bytes a frame
+SEARCHED: Final = 8 << 20  # for the next fragment, where what follows is no box
+ENDLESS: Final = float("inf")
+
+# Boxes that are known to be outermost ones (https://mp4ra.org): one of these that ends after the file was cut off,
+# anything else is not a box at all.
+OUTERMOST: Final = frozenset(
+    b"ftyp styp moov moof mdat mfra sidx ssix prft emsg free skip uuid meta wide pdin imda udta pnot".split()
+)
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A `moof`, and where the media data that follow it end."""
+
+    moof: Box
+    end: int
+    movie: int = 0  # how many further `moov` precede it
+
+
+class Walk:
+    """Goes from box to box, as far as it is let.
+
+    It is at an end when `ended`: `cut` is then the box that ends after the file does, and `junk` what follows the last
+    box without being one (start, end).
+    """
+
+    def __init__(self, reader: RangeReader, at: int) -> None:
+        self.at = at
+        self.ended = False
+        self.cut: Box | None = None
+        self.junk: list[tuple[int, int]] = []
+        self.fragments: list[Fragment] = []
+        self.indexes: list[Box] = []  # sidx
+        self.movies = 0
+        self._reader = reader
+        self._moof: Box | None = None
+
+    def on(self, hops: float = 0) -> Iterator[Fragment]:
+        """Goes on through what was fetched, and to `hops` places that were not; yields the fragments on the way."""
+        while not self.ended:
+            self._reader.check_time()
+            if self.at < self._reader.size and not self._reader.cached(self.at, 16):
+                if hops <= 0:
+                    return
+                hops -= 1
+                self._reader.load([(self.at, self.at + LOOK)])
+            known = len(self.fragments)
+            self._step()
+            yield from self.fragments[known:]
+
+    def all(self, hops: float = 0) -> None:
+        """Goes on without looking at anything."""
+        for _ in self.on(hops):
+            pass
+
+    def _step(self) -> None:
+        rest = self._reader.size - self.at
+        box = box_at(self._reader, self.at)
+        if box is None and rest < 8:
+            self._end(rest)
+        elif box is None or (box.end > self._reader.size and box.type not in OUTERMOST) or not _is_name(box.type):
+            self._search()
+        elif box.end > self._reader.size:
+            self.cut, self.ended = box, True
+            self._whole()
+        else:
+            self._box(box)
+            self.at = box.end
+
+    def _box(self, box: Box) -> None:
+        if box.type == b"mdat" and self._moof:
+            self.fragments.append(Fragment(self._moof, box.end, self.movies))
+            self._moof = None
+        elif box.type == b"moof":
+            self._whole()
+            self._moof = box if self._reader.peek(box.body + 4, 4) == b"mfhd" else None
+        elif box.type == b"sidx":
+            self.indexes.append(box)
+        elif box.type == b"moov":
+            self._whole()
+            self.movies += 1
+
+    def _whole(self) -> None:
+        """The last `moof` has no media data after it: they may be elsewhere."""
+        if self._moof and not self.cut:
+            self.fragments.append(Fragment(self._moof, self._moof.end, self.movies))
+        self._moof = None
+
+    def _end(self, rest: int) -> None:
+        """Fewer bytes than a box has: its beginning, if they can be the size of one."""
+        left = self._reader.peek(self.at, rest)
+        if left[:1] == b"\0" and (rest < 4 or any(left[:4])):
+            self.cut = Box(b"", self.at, self.at + 8, self.at + 8)
+        elif left:
+            self.junk.append((self.at, self._reader.size))
+        self._whole()
+        self.ended = True
+
+    def _search(self) -> None:
+        """What is here is no box: goes on at the next fragment, if there is one."""
+        end = min(self.at + SEARCHED, self._reader.size)
+        seen = self._reader.peek(self.at, end - self.at)
+        at = seen.find(b"moof", 4)
+        while at >= 0:
+            self._reader.check_time()
+            box = box_at(self._reader, self.at + at - 4)
+            if box and box.end <= self._reader.size and seen[at + 8 : at + 12] == b"mfhd":
+                self.junk.append((self.at, box.start))
+                self.at = box.start
+                return
+            at = seen.find(b"moof", at + 1)
+        self.junk.append((self.at, self._reader.size))
+        self._whole()
+        self.ended = True
+
+
+def _is_name(kind: bytes) -> bool:
+    return all(0x20 <= letter < 0x7F or letter == 0xA9 for letter in kind)

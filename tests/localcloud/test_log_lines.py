@@ -1,0 +1,23 @@
+"""The function's log, as `make demo` and `make cloud` show it."""
+
+import json
+
+from tools.localcloud.log_lines import is_error, readable
+
+FAULT = json.dumps({"level": "ERROR", "message": "Not processed", "key": "a.mp4", "exception": "Traceback ..."})
+TIME_OUT = "2026-07-01T10:00:00.000Z 4711 Task timed out after 3.00 seconds\n"
+
+
+def test_a_log_line_is_shortened_and_never_swallowed():
+    assert readable(0, FAULT).endswith("  ERROR  Not processed  a.mp4\nTraceback ...")
+    assert readable(0, TIME_OUT).endswith("Task timed out after 3.00 seconds")
+    assert readable(0, "12").endswith("  12"), "JSON, but nothing of ours"
+    assert readable(0, '{"_aws": {}}') is None
+
+
+def test_an_error_is_told_from_what_else_is_logged():
+    assert is_error(FAULT)
+    assert is_error(TIME_OUT)
+    assert is_error("RequestId: 4711 Error: Runtime exited with error: signal: killed")
+    assert not is_error(json.dumps({"level": "INFO", "message": "Processed", "key": "Error: a.mp4"}))
+    assert not is_error("REPORT RequestId: 4711 Duration: 1 ms")

@@ -1,0 +1,19 @@
+"""One local cloud for all that is deployed and removed here, by the scripts of a copy of this project."""
+
+import pytest
+
+from tests.support.deployed import Deployed
+from tests.support.scripts import Ended, Scripts, project
+
+
+@pytest.fixture(scope="package")
+def scripts(local_cloud, warm_cli, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scripts")
+    with local_cloud(folder / "state", retry_delay=0.1) as cloud:
+        yield Scripts(Deployed(cloud, folder, warm_cli, {}), project(folder / "a project"), warm_cli)
+
+
+@pytest.fixture(scope="package")
+def made(scripts) -> Ended:
+    """The first deployment, which most tests go on with. Each leaves the stack without changes that wait."""
+    return scripts.deploy("--email", "unread@example.com", "--tag", "CostCenter=4711")

@@ -1,0 +1,202 @@
+"""Programs without the seconds that they take to import: a process that has done it forks for each call.
+
+`command(NAME)` is the path of a command that runs a program of `PROGRAMS` with the caller's arguments, environment,
+working directory, input and output, and forwards the signal by which it is ended. All processes of a test run share
+the process that forks, which ends with the run.
+
+    python -m tests.support.warm NAME FOLDER PID
+"""
+
+import contextlib
+import functools
+import gc
+import json
+import logging
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scripts.stack import wait_for
+
+SECONDS = 120  # until a program is imported, on a busy machine
+SERVICES = ("cloudformation", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "s3", "sns", "sqs", "sts")
+
+CLIENT = """\
+#!{python} -IS
+import json, os, signal, socket, sys
+with socket.socket(socket.AF_UNIX) as warm:
+    warm.connect({address!r})
+    call = json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]).encode()
+    socket.send_fds(warm, [len(call).to_bytes(4, "big")], [0, 1, 2])
+    warm.sendall(call)
+    child = int.from_bytes(warm.recv(4), "big")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os.kill(child, number))
+    status = warm.recv(1)
+os._exit(status[0] if status else 1)
+"""
+
+
+def _aws() -> Callable[[], Any]:
+    from awscli import clidriver
+    from awscli.customizations.cloudformation import deploy, package  # noqa: F401  # imported on use otherwise
+
+    session = clidriver.create_clidriver().session
+    for service in SERVICES:
+        session.create_client(service, "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    session.get_available_services()
+    return clidriver.main
+
+
+def _localcloud() -> Callable[[], Any]:
+    from moto.moto_api._internal import mock_random
+
+    from tools.localcloud import __main__, server  # noqa: F401  # imported once the command line is understood
+    from tools.localcloud.account import Account
+
+    account = Account("http://127.0.0.1:9")
+    for service in SERVICES:
+        account.client(service)
+
+    def run() -> int:
+        os.setsid()
+        mock_random.seed()
+        status = __main__.main()
+        logging.shutdown()
+        return status
+
+    return run
+
+
+def _replay() -> Callable[[], Any]:
+    import boto3
+
+    from scripts import replay
+
+    for service in SERVICES:
+        boto3.client(service, "us-east-1")
+    return replay.main
+
+
+PROGRAMS: dict[str, Callable[[], Callable[[], Any]]] = {"aws": _aws, "localcloud": _localcloud, "replay": _replay}
+
+
+@functools.cache
+def _folder() -> tuple[Path, int]:
+    """Of this test run, with the process that the run ends with: pytest's, or xdist's that started this one."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return Path(tempfile.mkdtemp(prefix="warm-", dir="/tmp")), os.getpid()  # a socket's path must be short
+    folder = Path("/tmp", f"warm-{run[:16]}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder, os.getppid()
+
+
+def command(name: str) -> Path:
+    """The path of the command, which works from now on."""
+    folder, run = _folder()
+    program = folder / name
+    with contextlib.suppress(FileExistsError):
+        (folder / f"{name}.started").mkdir()  # whoever makes it starts the process
+        _start(name, folder, run)
+    wait_for(f"the import of {name}", program.exists, SECONDS)
+    return program
+
+
+def _start(name: str, folder: Path, run: int) -> None:
+    subprocess.Popen(
+        [sys.executable, "-m", "tests.support.warm", name, str(folder), str(run)],
+        cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, start_new_session=True,
+        env=os.environ | {"PYTHONPATH": "src"},
+    )  # fmt: skip
+
+
+def serve(name: str, folder: Path, run: int) -> None:
+    """Answers calls until the test run has ended."""
+    share_loader()
+    program, address = PROGRAMS[name](), folder / f"{name}.socket"
+    assert threading.active_count() == 1, "a fork would lose the others"
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(address))
+        listening.listen(32)
+        unfinished = folder / f"{name}.part"
+        unfinished.write_text(CLIENT.format(python=sys.executable, address=str(address)))
+        unfinished.chmod(0o755)
+        unfinished.replace(folder / name)
+        while _runs(run):
+            if select.select([listening], [], [], 1)[0]:
+                caller, _ = listening.accept()
+                with caller:
+                    if os.fork() == 0:
+                        listening.close()
+                        _answer(caller, name, program)
+    for file in (address, folder / name):
+        file.unlink(missing_ok=True)
+    (folder / f"{name}.started").rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # the last one does
+
+
+def share_loader() -> None:
+    """botocore reads its descriptions of every service anew for each session; what one has read serves all."""
+    from botocore import session
+
+    session.create_loader = functools.cache(session.create_loader)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _answer(caller: socket.socket, name: str, program: Callable[[], Any]) -> None:
+    length, descriptors, _, _ = socket.recv_fds(caller, 4, 3)
+    call = b""
+    while len(call) < int.from_bytes(length, "big"):
+        call += caller.recv(1 << 16)
+    arguments, environ, folder = json.loads(call)
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    caller.sendall(os.getpid().to_bytes(4, "big"))
+    own = {each: os.environ[each] for each in ("AWS_DATA_PATH",) if each in os.environ}  # the CLI sets it on import
+    os.environ.clear()
+    os.environ.update(environ | own)
+    os.chdir(folder)
+    sys.argv = [name, *arguments]
+    random.seed()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    status = 255
+    try:
+        status = program()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        status = 130
+    except Exception:  # noqa: BLE001  # a program catches its own; this would be ours
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            caller.sendall(bytes([(status or 0) & 255]))
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,402 @@
+"""What writers, tools and accidents do to a file afterwards, each with what stays true of it.
+
+A lie gets a file's boxes or bytes and a source of chance, and returns another file, or None where it does not apply.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from tests.fuzz.mutations import File, Node
+
+
+@dataclass(frozen=True)
+class Told:
+    """A file after a lie, and what may be said of it."""
+
+    content: bytes
+    verdicts: frozenset[str] = frozenset({"success"})
+    warned: bool | None = None  # whether there must, or must not, be a warning
+    noticed_afar: bool = True  # whether it can be noticed without looking at all of the file
+
+
+type Lie = Callable[[bytes, Random], Told | None]
+
+TRUNCATED: Final = frozenset({"truncated"})
+
+
+def _edited(content: bytes, edit: Callable[[File], bool]) -> bytes | None:
+    file = File.parse(content)
+    return file.write() if edit(file) else None
+
+
+def _boxes(file: File, kind: bytes) -> list[Node]:
+    return [node for node in file.nodes() if node.type == kind]
+
+
+def _lists_with(file: File, kind: bytes) -> Iterator[list[Node]]:
+    return (nodes for nodes in file.lists() if any(node.type == kind for node in nodes))
+
+
+def _u32(lead: bytes, at: int) -> int:
+    return int(struct.unpack_from(">I", lead, at)[0])
+
+
+def _put(lead: bytes, at: int, *values: int) -> bytes:
+    return lead[:at] + struct.pack(f">{len(values)}I", *values) + lead[at + 4 * len(values) :]
+
+
+def plain(content: bytes, _: Random) -> Told:
+    """No lie at all."""
+    return Told(content, warned=False)
+
+
+# What an index says about single frames
+
+
+def without_sync_table(content: bytes, _: Random) -> Told | None:
+    """No stss: every frame is a key frame."""
+
+    def edit(file: File) -> bool:
+        # Its room stays, so that nothing moves
+        tables = _boxes(file, b"stss")
+        for table in tables:
+            table.type = b"free"
+        return bool(tables)
+
+    made = _edited(content, edit)
+    return Told(made) if made else None
+
+
+def wrong_sync_table(content: bytes, chance: Random) -> Told | None:
+    """A stss that names other frames."""
+
+    def edit(file: File) -> bool:
+        tables = _boxes(file, b"stss")
+        for table in tables:
+            count = _u32(table.lead, 4)
+            numbers = sorted(chance.sample(range(1, 40), min(count, 30)))
+            table.lead = _put(table.lead[:4], 4, len(numbers), *numbers).ljust(len(table.lead), b"\0")
+        return bool(tables)
+
+    made = _edited(content, edit)
+    return Told(made) if made else None
+
+
+def empty_sync_table(content: bytes, _: Random) -> Told | None:
+    """A stss without a frame."""
+
+    def edit(file: File) -> bool:
+        tables = _boxes(file, b"stss")
+        for table in tables:
+            table.lead = _put(table.lead, 4, 0)
+        return bool(tables)
+
+    made = _edited(content, edit)
+    return Told(made) if made else None
+
+
+def _with_flags(content: bytes, flags: int) -> bytes | None:
+    """Every sample of every fragment with these flags."""
+
+    def edit(file: File) -> bool:
+        for trex in _boxes(file, b"trex"):
+            trex.lead = _put(trex.lead, 20, flags)
+        for tfhd in _boxes(file, b"tfhd"):
+            present = _u32(tfhd.lead, 0) & 0xFFFFFF
+            if present & 0x20:
+                at = 8 + 8 * bool(present & 1) + 4 * sum(bool(present & bit) for bit in (2, 8, 16))
+                tfhd.lead = _put(tfhd.lead, at, flags)
+        for trun in _boxes(file, b"trun"):
+            present = _u32(trun.lead, 0) & 0xFFFFFF
+            at = 8 + 4 * bool(present & 1)
+            if present & 4:
+                trun.lead = _put(trun.lead, at, flags)
+                at += 4
+            fields = [bit for bit in (0x100, 0x200, 0x400, 0x800) if present & bit]
+            for number in range(_u32(trun.lead, 4)):
+                if 0x400 in fields:
+                    trun.lead = _put(trun.lead, at + 4 * (number * len(fields) + fields.index(0x400)), flags)
+        return bool(_boxes(file, b"trun"))
+
+    return _edited(content, edit)
+
+
+def all_sync(content: bytes, _: Random) -> Told | None:
+    """Fragments that call every frame a key frame, as VLC's do."""
+    made = _with_flags(content, 0)
+    return Told(made) if made else None
+
+
+def none_sync(content: bytes, _: Random) -> Told | None:
+    """Fragments that call no frame a key frame."""
+    made = _with_flags(content, 0x01010000)
+    return Told(made) if made else None
+
+
+# What headers say about the whole
+
+
+def _scaled(content: bytes, kind: bytes, chance: Random, short: int, long: int) -> bytes | None:
+    def edit(file: File) -> bool:
+        boxes = _boxes(file, kind)
+        changed = False
+        for box in boxes:
+            if box.lead[:1] == b"\1":
+                continue
+            now = _u32(box.lead, short)
+            if now:
+                factor = chance.choice((0.1, 0.5, 3, 900))
+                box.lead = _put(box.lead, short, min(int(now * factor) + 1, 0x7FFFFFFF))
+                changed = True
+        return changed
+
+    return _edited(content, edit)
+
+
+def movie_duration(content: bytes, chance: Random) -> Told | None:
+    """Another duration in mvhd."""
+    made = _scaled(content, b"mvhd", chance, 16, 24)
+    return Told(made, warned=True) if made else None
+
+
+def media_duration(content: bytes, chance: Random) -> Told | None:
+    """Other durations in mdhd."""
+    made = _scaled(content, b"mdhd", chance, 16, 24)
+    return Told(made) if made else None
+
+
+def track_duration(content: bytes, chance: Random) -> Told | None:
+    """Other durations in tkhd."""
+    made = _scaled(content, b"tkhd", chance, 20, 28)
+    return Told(made) if made else None
+
+
+def fragment_duration(content: bytes, chance: Random) -> Told | None:
+    """A mehd that claims another duration than the fragments have."""
+
+    def edit(file: File) -> bool:
+        mvex = _boxes(file, b"mvex")
+        mvhd = _boxes(file, b"mvhd")
+        if not mvex or not mvhd or mvex[0].children is None or not _boxes(file, b"moof"):
+            return False
+        scale = _u32(mvhd[0].lead, 12)
+        mvex[0].children.insert(0, Node(b"mehd", struct.pack(">II", 0, chance.choice((1, 600)) * scale)))
+        _moved(file, 16)
+        return True
+
+    made = _edited(content, edit)
+    return Told(made, warned=True) if made else None
+
+
+# Boxes inserted and removed
+
+
+def _moved(file: File, by: int, after: int = 0) -> None:
+    """Adds `by` to every absolute offset of media data at `after` or later."""
+    for box in file.nodes():
+        if box.type == b"stco":
+            count = _u32(box.lead, 4)
+            offsets = struct.unpack_from(f">{count}I", box.lead, 8)
+            box.lead = _put(box.lead, 8, *(at + by if at >= after else at for at in offsets))
+        if box.type == b"tfhd" and _u32(box.lead, 0) & 1:
+            (base,) = struct.unpack_from(">Q", box.lead, 8)
+            if base >= after:
+                box.lead = box.lead[:8] + struct.pack(">Q", base + by) + box.lead[16:]
+
+
+EXTRAS: Final = (
+    Node(b"styp", b"msdh\0\0\0\0msdhmsix"),
+    Node(b"emsg", bytes(40)),
+    Node(b"prft", bytes(24)),
+    Node(b"free", bytes(100)),
+    Node(b"uuid", bytes(60)),
+    Node(b"abcd", bytes(12)),
+)
+
+
+def boxes_between(content: bytes, chance: Random) -> Told | None:
+    """Boxes of other kinds between fragments; indexes that were there are now wrong."""
+
+    def edit(file: File) -> bool:
+        at, places = 0, []
+        for number, node in enumerate(file.children):
+            if node.type == b"moof":
+                places.append((number, at))
+            at += _size(node)
+        for number, offset in reversed(places):
+            extras = [chance.choice(EXTRAS).copy() for _ in range(chance.choice((0, 1, 3)))]
+            if number == places[0][0]:
+                extras = [chance.choice(EXTRAS).copy() for _ in range(chance.choice((0, 20, 70)))]
+            file.children[number:number] = extras
+            _moved(file, sum(_size(extra) for extra in extras), offset)
+        return bool(places)
+
+    made = _edited(content, edit)
+    return Told(made) if made else None
+
+
+def _size(node: Node) -> int:
+    return 8 + len(node.lead) + sum(_size(child) for child in node.children or ())
+
+
+def boxes_before(content: bytes, chance: Random) -> Told | None:
+    """Many boxes before the index."""
+    file = File.parse(content)
+    if not _boxes(file, b"moov") or not content.startswith(b"\0\0\0"):
+        return None
+    front = [chance.choice((Node(b"mdat", bytes(8)), Node(b"free", bytes(4)))) for _ in range(chance.choice((70, 300)))]
+    _moved(file, sum(_size(node) for node in front))
+    file.children[1:1] = front
+    return Told(file.write())
+
+
+def _without(kind: bytes) -> Lie:
+    def lie(content: bytes, _: Random) -> Told | None:
+        file = File.parse(content)
+        if not any(node.type == kind for node in file.children):
+            return None
+        at = 0
+        for node in list(file.children):
+            if node.type == kind:
+                file.children.remove(node)
+                _moved(file, -_size(node), at)
+            else:
+                at += _size(node)
+        return Told(file.write())
+
+    lie.__doc__ = f"Every {kind.decode()} removed."
+    return lie
+
+
+def without_decode_times(content: bytes, _: Random) -> Told | None:
+    """Fragments without tfdt."""
+
+    def edit(file: File) -> bool:
+        boxes = _boxes(file, b"tfdt")
+        for box in boxes:
+            box.type = b"free"  # in a traf nobody looks at it, and nothing moves
+        return bool(boxes)
+
+    made = _edited(content, edit)
+    return Told(made) if made else None
+
+
+def later_decode_times(content: bytes, chance: Random) -> Told | None:
+    """A recording that begins in the middle of the day: the first tfdt is large."""
+    seconds = chance.choice((600, 86_400, 1_800_000_000))
+
+    def edit(file: File) -> bool:
+        scales = {}
+        for trak in _boxes(file, b"trak"):
+            tkhd, mdhd = (next(node for node in trak if node.type == kind) for kind in (b"tkhd", b"mdhd"))
+            scales[_u32(tkhd.lead, 12)] = _u32(mdhd.lead, 12)
+        trafs = _boxes(file, b"traf")
+        for traf in trafs:
+            track = _u32(next(node for node in traf if node.type == b"tfhd").lead, 4)
+            for tfdt in [node for node in traf if node.type == b"tfdt"]:
+                if tfdt.lead[:1] == b"\1":
+                    (now,) = struct.unpack_from(">Q", tfdt.lead, 4)
+                    tfdt.lead = tfdt.lead[:4] + struct.pack(">Q", now + seconds * scales[track])
+                else:
+                    return False
+        # A film that begins in its index would have a gap of that length
+        return bool(trafs) and not any(_u32(box.lead, 8) for box in _boxes(file, b"stsz"))
+
+    made = _edited(content, edit)
+    return Told(made) if made else None
+
+
+def damaged_index(content: bytes, chance: Random) -> Told | None:
+    """mfra and sidx that point elsewhere."""
+
+    def edit(file: File) -> bool:
+        boxes = [*_boxes(file, b"tfra"), *_boxes(file, b"sidx")]
+        for box in boxes:
+            at = chance.randrange(20, len(box.lead)) if len(box.lead) > 20 else 0
+            box.lead = box.lead[:at] + chance.randbytes(len(box.lead) - at)
+        return bool(boxes)
+
+    made = _edited(content, edit)
+    return Told(made) if made else None
+
+
+def twice_described(content: bytes, _: Random) -> Told | None:
+    """A second ftyp and moov before the fragments in the middle, as joined self-initializing segments have them."""
+    file = File.parse(content)
+    places = [number for number, node in enumerate(file.children) if node.type == b"moof"]
+    heads = [node for node in file.children if node.type in (b"ftyp", b"moov")]
+    if len(places) < 3 or any(_u32(box.lead, 8) for box in _boxes(file, b"stsz")):
+        return None
+    place = places[len(places) // 2]
+    offset = sum(_size(node) for node in file.children[:place])
+    _moved(file, sum(_size(node) for node in heads), offset)
+    file.children[place:place] = [node.copy() for node in heads]
+    return Told(file.write())
+
+
+# The end of the file
+
+
+def cut(content: bytes, chance: Random) -> Told | None:
+    """Cut off somewhere; between two fragments nobody can know."""
+    at = len(content) * chance.randrange(10, 100) // 100
+    if content[:4] == b"RIFF":
+        return Told(content[:at], TRUNCATED)
+    offset, last, media = 0, 0, 0
+    for node in File.parse(content).children:
+        offset += _size(node)
+        if node.type == b"mdat" and offset <= at:
+            last = offset
+        if node.type in (b"mdat", b"moov"):
+            media = offset
+    if at >= media:
+        return None
+    whole = {"success"} if last and at == last else set()
+    return Told(content[:at], TRUNCATED | whole)
+
+
+def padded(content: bytes, chance: Random) -> Told:
+    """Zeros behind the end, as cameras leave them that reserve space."""
+    return Told(content + bytes(chance.choice((4, 7, 8, 100, 5000, 300_000))))
+
+
+def garbage(content: bytes, chance: Random) -> Told:
+    """Something else behind the end."""
+    return Told(content + chance.choice((b"\r\n", b"TAG" + bytes(125), chance.randbytes(999), b"\xff" * 64)))
+
+
+MP4_LIES: Final[dict[str, Lie]] = {
+    "no lie": plain,
+    "no stss": without_sync_table,
+    "wrong stss": wrong_sync_table,
+    "empty stss": empty_sync_table,
+    "mvhd": movie_duration,
+    "mdhd": media_duration,
+    "tkhd": track_duration,
+    "boxes before": boxes_before,
+    "cut": cut,
+    "cut again": cut,
+    "zeros": padded,
+    "garbage": garbage,
+}
+FRAGMENT_LIES: Final[dict[str, Lie]] = {
+    "no lie": plain,
+    "all sync": all_sync,
+    "none sync": none_sync,
+    "mehd": fragment_duration,
+    "boxes between": boxes_between,
+    "no mfra": _without(b"mfra"),
+    "no sidx": _without(b"sidx"),
+    "no styp": _without(b"styp"),
+    "no tfdt": without_decode_times,
+    "late tfdt": later_decode_times,
+    "damaged index": damaged_index,
+    "twice described": twice_described,
+    "cut": cut,
+    "cut again": cut,
+    "zeros": padded,
+    "garbage": garbage,
+}

@@ -1,0 +1,103 @@
+"""What an inspection of an ordinary large file costs, to the request: a check that costs a round trip is a wrong check.
+
+Files that lie may cost more (tests/truth asks only whether the answer is right).
+"""
+
+import io
+from functools import cache
+
+import av
+import pytest
+
+from tests.support.files import File
+from tests.support.remux import remuxed
+from tools.videos import video
+from video_intake.media.inspector import Limits, inspect
+from video_intake.media.range_reader import SMALL_FILE
+
+HEAD = 128 * 1024  # of a file over 8 MB, at both ends
+NOISY = "testsrc2,noise=alls=30:allf=t"  # so that ten seconds are large
+
+
+FILM, MANY, FEW = 30, 6, 60  # frames of a group of pictures
+
+
+@cache
+def encoded(group: int) -> bytes:
+    """Ten seconds, over 20 MB."""
+    params = {"preset": "ultrafast", "x264-params": f"keyint={group}:min-keyint={group}:bframes=2"}
+    return video("mov", size=(640, 360), seconds=10, picture=NOISY, codec_options=params)
+
+
+@cache
+def film(kind: str) -> bytes:
+    container, _, flags = kind.partition(" ")
+    if container == "avi":
+        return video("avi", "mpeg4", size=(1280, 720), seconds=8, audio="mp3", codec_options={"b": "20M"})
+    group = MANY if flags.startswith("many") else FEW if flags.startswith("few") else FILM
+    return remuxed(encoded(group), container, flags.removeprefix("many ").removeprefix("few "))
+
+
+def cost(kind: str, storyboard: bool = False) -> tuple[File, int, int]:
+    """The file with the ranges it was asked for, and the number of requests and round trips."""
+    file = File(film(kind))
+    reader = file.reader()
+    assert inspect(reader, Limits(storyboard=storyboard)).poster
+    assert reader.bytes_read == sum(end - start for start, end in file.ranges)
+    return file, reader.requests, reader.round_trips
+
+
+def key_frame(content: bytes, place: float) -> tuple[int, int]:
+    """Where the key frame nearest to that place begins and ends, and the header behind it."""
+    with av.open(io.BytesIO(content)) as container:
+        entries = list(container.streams.video[0].index_entries)
+        target = entries[0].timestamp + (entries[-1].timestamp - entries[0].timestamp) * place
+        nearest = min((entry for entry in entries if entry.is_keyframe), key=lambda key: abs(key.timestamp - target))
+        return nearest.pos, nearest.pos + nearest.size + 8
+
+
+def test_a_small_file_is_one_request():
+    content = video(size=(640, 360))
+    assert len(content) < SMALL_FILE
+    file = File(content)
+    assert inspect(file.reader(), Limits()).poster
+    assert file.ranges == [(0, len(content))]
+
+
+@pytest.mark.parametrize("kind", ["mp4 faststart", "mov ", "avi "])
+def test_an_indexed_file_is_its_ends_and_one_key_frame(kind):
+    file, requests, round_trips = cost(kind)
+    size = len(file.content)
+    assert size > 8 << 20
+    assert file.ranges == [(0, HEAD), (size - HEAD, size), key_frame(file.content, 0.1)]
+    assert (requests, round_trips) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "requests", "round_trips", "kilobytes"),
+    [
+        # with its own index at the end (mfra): two fragments are looked at, near the wanted place and the last
+        ("mp4 many frag_keyframe+empty_moov", 5, 3, 449),
+        # with a segment index in front (sidx)
+        ("mp4 many frag_keyframe+empty_moov+dash+global_sidx+skip_trailer", 5, 3, 449),
+        # with none: a window is looked through near the wanted place, another at the end
+        ("mp4 many frag_keyframe+empty_moov+skip_trailer", 4, 2, 1798),
+        # with none, sound and pictures in fragments of their own
+        ("mp4 many frag_every_frame+empty_moov+skip_trailer", 4, 3, 576),
+        # a few large ones, with and without mfra
+        ("mp4 few frag_keyframe+empty_moov", 4, 3, 381),
+        ("mp4 few frag_keyframe+empty_moov+skip_trailer", 7, 6, 578),
+    ],
+)
+def test_fragments_are_looked_at_here_and_there(kind, requests, round_trips, kilobytes):
+    file, asked, waited = cost(kind)
+    assert (asked, waited) == (requests, round_trips)
+    assert sum(end - start for start, end in file.ranges) <= kilobytes * 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "requests", "round_trips"),
+    [("mp4 faststart", 12, 3), ("mov ", 12, 3), ("avi ", 21, 3), ("mp4 many frag_keyframe+empty_moov", 53, 4)],
+)
+def test_a_storyboard_costs_one_round_trip_more(kind, requests, round_trips):
+    assert cost(kind, storyboard=True)[1:] == (requests, round_trips)
