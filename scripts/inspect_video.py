@@ -23,7 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import terminal
 from video_intake import s3_object, uploads
-from video_intake.decoder import Decoder, Fetch
+from video_intake.decoder import Decoder
+from video_intake.decoding_job import Fetch
 from video_intake.document import Result
 from video_intake.inspection import judge
 from video_intake.media.limits import Limits

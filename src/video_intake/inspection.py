@@ -3,7 +3,8 @@
 import time
 
 from video_intake import results
-from video_intake.decoder import Decoder, Fetch
+from video_intake.decoder import Decoder
+from video_intake.decoding_job import Fetch
 from video_intake.document import Cost, Result
 from video_intake.media.limits import Limits
 from video_intake.uploads import Upload

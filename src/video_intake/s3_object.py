@@ -5,7 +5,7 @@ from typing import Any
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
 from video_intake import uploads
-from video_intake.decoder import Fetch
+from video_intake.decoding_job import Fetch
 from video_intake.media import verdicts
 from video_intake.media.verdicts import Gone
 from video_intake.uploads import Upload, Version

@@ -51,17 +51,6 @@ def test_a_body_that_keeps_breaking_off_is_a_fault_of_the_world(stubbed):
     stubber.assert_no_pending_responses()
 
 
-def test_memory_that_runs_out_while_reading_is_no_fault_of_the_world():
-    """The SDK takes any error of a request for one of the network; this one is the file's."""
-
-    class Exhausted:
-        def get_object(self, **_):
-            raise HTTPClientError(error=MemoryError())
-
-    with pytest.raises(MemoryError):
-        s3_object.fetcher(Exhausted(), UPLOAD)(10, 30)
-
-
 @pytest.mark.parametrize(
     ("code", "status", "consequence"),
     [

@@ -1,5 +1,6 @@
 """What the decoder answers, as JSON and back. Each value is checked on the way back: a hostile file may have made it."""
 
+import math
 import types
 from collections.abc import Iterator
 from dataclasses import asdict, fields, is_dataclass, replace
@@ -9,8 +10,11 @@ from video_intake.media import verdicts
 from video_intake.media.facts import Inspection
 from video_intake.media.verdicts import Rejected
 
-MAX_TEXT: Final = 8000  # characters of any one value
-MAX_LIST: Final = 1000  # entries
+# More than any fact has (docs/result.schema.json): what is longer was not made by this inspector
+MAX_TEXT: Final = 300  # characters of a text; cues of a storyboard have more
+MAX_CUES: Final = 8000
+MAX_LIST: Final = 100  # entries
+MAX_NUMBER: Final = 1 << 64
 
 type Pictures = list[bytes]
 
@@ -58,19 +62,22 @@ def _rejection(answer: dict[str, Any]) -> Rejected:
         raise Malformed("not a rejection")
     try:
         return sentence(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise Malformed("not this rejection's evidence") from error
 
 
 def _plain(value: Any) -> bool:
+    """Whether it is a value of evidence."""
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
-    if isinstance(value, list):
-        return len(value) <= MAX_LIST and all(map(_plain, value))
-    return value is None or isinstance(value, bool | int | float)
+    return value is None or (isinstance(value, bool | int | float) and _countable(value))
 
 
-def _value(value: Any, kind: Any) -> Any:
+def _countable(number: float) -> bool:
+    return math.isfinite(number) and abs(number) <= MAX_NUMBER
+
+
+def _value(value: Any, kind: Any, most: int = MAX_TEXT) -> Any:
     """`value` as what the type `kind` says."""
     if is_dataclass(kind) and isinstance(kind, type):
         return _object(value, kind)
@@ -82,8 +89,12 @@ def _value(value: Any, kind: Any) -> Any:
         return None if value is None else _value(value, next(_kinds(kind)))
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind or (isinstance(value, str) and len(value) > MAX_TEXT and kind is not bytes):
+    if type(value) is not kind:
         raise Malformed(f"a {type(value).__name__} for a {kind.__name__}")
+    if isinstance(value, str) and len(value) > most:
+        raise Malformed("too long a text")
+    if isinstance(value, int | float) and not _countable(value):
+        raise Malformed("too large a number")
     return value
 
 
@@ -91,7 +102,9 @@ def _object(value: Any, kind: type) -> Any:
     if not isinstance(value, dict) or value.keys() != {field.name for field in fields(kind)}:
         raise Malformed(f"not a {kind.__name__}")
     hints = get_type_hints(kind)
-    return kind(**{name: _value(each, hints[name]) for name, each in value.items()})
+    return kind(
+        **{name: _value(each, hints[name], MAX_CUES if name == "vtt" else MAX_TEXT) for name, each in value.items()}
+    )
 
 
 def _kinds(union: types.UnionType) -> Iterator[Any]:

@@ -19,6 +19,7 @@ LEAST_END = 128 * 1024  # of head and tail of a larger one
 READ_AHEAD = 256 * 1024  # on a miss: 3 ms of transfer, where a second request costs 20 ms or more
 PART = 1024 * 1024  # larger ranges are fetched in parallel parts: one connection gives 80 MB/s
 CONNECTIONS = 8  # beyond this a Lambda of 1 GB gains nothing: its network, not S3, is the bound
+MAX_REQUESTS = 20_000  # for one file: at 2 ms each, more than there is time for
 
 
 def _pieces(start: int, end: int, part: int) -> Iterator[tuple[int, int]]:
@@ -159,6 +160,8 @@ class RangeReader:
             if self.bytes_read + length > self._max_bytes:
                 limit = f"{self._max_bytes >> 20} MB may be read of one video"
                 raise verdicts.too_large_to_decode(limit, bytesRead=self.bytes_read, bytesWanted=length)
+            if self.requests + requests > MAX_REQUESTS:
+                raise verdicts.too_large_to_decode(f"at most {MAX_REQUESTS:,} ranges of one video", requests=self.requests)
             self.bytes_read += length
             self.requests += requests
             self.round_trips += 1

@@ -63,7 +63,8 @@ def _sentence[**P](function: Callable[P, Rejected]) -> Callable[P, Rejected]:
     def made(*args: P.args, **kwargs: P.kwargs) -> Rejected:
         rejected = function(*args, **kwargs)
         rejected.sentence = function.__name__
-        rejected.arguments = dict(zip(function.__code__.co_varnames, args, strict=False)) | kwargs
+        given = dict(zip(function.__code__.co_varnames, args, strict=False)) | kwargs
+        rejected.arguments = {name: _bounded(value) for name, value in given.items()}
         return rejected
 
     SENTENCES[function.__name__] = made

@@ -6,11 +6,14 @@ JSON and lengths, never pickle: whatever a hostile file makes of the decoder, it
 import json
 import socket
 import struct
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 HEADER: Final = struct.Struct(">IQ")  # bytes of JSON, bytes after it
 MAX_JSON: Final = 1 << 20  # bytes; a result document has 4 KB, one with a hundred chapters 60
+MAX_AT_ONCE: Final = 64 << 20  # bytes of several ranges in one message: what one side holds while the other takes it
+NEVER: Final = float("inf")
 
 type Message = dict[str, Any]
 
@@ -27,20 +30,20 @@ def send(connection: socket.socket, message: Message, parts: Iterable[bytes] = (
         connection.sendall(HEADER.pack(len(text), sum(map(len, parts))) + text)
         for part in parts:
             connection.sendall(part)
-    except (BrokenPipeError, ConnectionError) as error:
+    except ConnectionError as error:
         raise Broken(str(error)) from error
 
 
-def receive(connection: socket.socket, max_bytes: int) -> tuple[Message, int]:
-    """A message, and how many bytes follow it (at most `max_bytes`), which `exactly` reads.
+def receive(connection: socket.socket, max_bytes: int, deadline: float = NEVER) -> tuple[Message, int]:
+    """A message, and how many bytes follow it (at most `max_bytes`), which `pieces` reads.
 
-    Raises Broken, or TimeoutError where the socket has a timeout.
+    Raises Broken, or TimeoutError when it is not complete at the `deadline` (of time.monotonic).
     """
-    length, follow = HEADER.unpack(exactly(connection, HEADER.size))
+    length, follow = HEADER.unpack(_exactly(connection, HEADER.size, deadline))
     if length > MAX_JSON or follow > max_bytes:
         raise Broken(f"a message of {length:,} and {follow:,} bytes")
     try:
-        message = json.loads(exactly(connection, length))
+        message = json.loads(_exactly(connection, length, deadline))
     except (ValueError, RecursionError) as error:
         raise Broken("a message that is not JSON") from error
     if not isinstance(message, dict):
@@ -48,11 +51,17 @@ def receive(connection: socket.socket, max_bytes: int) -> tuple[Message, int]:
     return message, follow
 
 
-def exactly(connection: socket.socket, length: int) -> bytes:
-    """The next `length` bytes. Raises Broken where the connection ends before them."""
+def pieces(connection: socket.socket, lengths: Sequence[int], deadline: float = NEVER) -> list[bytes]:
+    """The bytes after a message, in pieces of `lengths`. Raises what `receive` does."""
+    return [_exactly(connection, length, deadline) for length in lengths]
+
+
+def _exactly(connection: socket.socket, length: int, deadline: float) -> bytes:
     content = bytearray(length)
     rest = memoryview(content)
     while rest:
+        if deadline != NEVER:  # of the whole message: one that drips in must not keep anybody waiting
+            connection.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
             count = connection.recv_into(rest)
         except ConnectionError as error:
@@ -61,8 +70,3 @@ def exactly(connection: socket.socket, length: int) -> bytes:
             raise Broken("the connection was closed")
         rest = rest[count:]
     return bytes(content)
-
-
-def pieces(connection: socket.socket, lengths: Sequence[int]) -> list[bytes]:
-    """The bytes after a message, in pieces of `lengths`."""
-    return [exactly(connection, length) for length in lengths]

@@ -1,7 +1,7 @@
 """The process in which strangers' files are decoded. It knows bytes and nothing else: no key, no AWS, no network.
 
 A decode cannot be interrupted, and a decoder may crash, hang or take all the memory there is. Here that costs this
-process; whoever started it ends it, starts another, and still has a verdict for the uploader.
+process; video_intake.decoder ends it, starts another, and still has a verdict for the uploader.
 
     python -m video_intake.media.worker CONTROL LANE LANE
 
@@ -9,6 +9,8 @@ The arguments are descriptors of connected sockets: one for jobs and answers, an
 bytes at the same time.
 """
 
+# Some are imported only when a file needs them, and then no file can be opened any more
+import _strptime  # noqa: F401
 import contextlib
 import gc
 import os
@@ -18,11 +20,11 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import av.audio.stream
-import av.subtitles.stream  # PyAV imports these when a file has such a track, and then no file can be opened any more
+import av.subtitles.stream
 import av.video.stream  # noqa: F401
 
 from video_intake.media import answer, wire
@@ -31,7 +33,7 @@ from video_intake.media.limits import Limits
 from video_intake.media.range_reader import Range, RangeReader
 from video_intake.media.verdicts import Rejected
 
-MAX_CPU_SECONDS: Final = 60  # of one job: for when nobody is left to end us
+MAX_CPU_SECONDS: Final = 60  # of one job: for when nobody is left to end this process
 
 
 class Abandoned(Exception):
@@ -41,7 +43,7 @@ class Abandoned(Exception):
 class Lanes:
     """Ways to ask for bytes: a thread takes one that is free."""
 
-    def __init__(self, connections: Sequence[socket.socket]) -> None:
+    def __init__(self, connections: Iterable[socket.socket]) -> None:
         self._free: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
         for connection in connections:
             self._free.put(connection)
@@ -50,13 +52,29 @@ class Lanes:
         """The bytes of each range. Raises Abandoned."""
         lane = self._free.get()
         try:
-            wire.send(lane, {"ranges": ranges})
-            message, _ = wire.receive(lane, 1 << 40)
-            if "failed" in message:
-                raise Abandoned
-            return wire.pieces(lane, [end - start for start, end in ranges])
+            return [chunk for batch in _batches(ranges) for chunk in _asked(lane, batch)]
         finally:
             self._free.put(lane)
+
+
+def _batches(ranges: Sequence[Range]) -> Iterator[list[Range]]:
+    """No more in one than the other side wants to hold."""
+    batch: list[Range] = []
+    for start, end in ranges:
+        if batch and sum(b - a for a, b in batch) + end - start > wire.MAX_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append((start, end))
+    yield batch
+
+
+def _asked(lane: socket.socket, ranges: Sequence[Range]) -> list[bytes]:
+    lengths = [end - start for start, end in ranges]
+    wire.send(lane, {"ranges": ranges})
+    message, _ = wire.receive(lane, sum(lengths))
+    if "failed" in message:
+        raise Abandoned
+    return wire.pieces(lane, lengths)
 
 
 def serve(control: socket.socket, lanes: Lanes) -> None:
@@ -65,9 +83,9 @@ def serve(control: socket.socket, lanes: Lanes) -> None:
     while True:
         job, _ = wire.receive(control, 0)
         limit_cpu()
-        said, pictures = work(job, lanes)
-        wire.send(control, said | {"lengths": list(map(len, pictures))}, pictures)
-        del said, pictures
+        found, pictures = work(job, lanes)
+        wire.send(control, found | {"lengths": list(map(len, pictures))}, pictures)
+        del found, pictures
         gc.collect()  # after the answer, so that nobody waits for it
 
 
@@ -90,28 +108,35 @@ def work(job: dict[str, Any], lanes: Lanes) -> tuple[dict[str, Any], list[bytes]
 def confine() -> None:
     """From here on: no new files or sockets, no more memory than an inspection may take, first to go when all is taken.
 
-    Only Linux knows these limits.
+    Only Linux knows these limits, and where one cannot be set, the others hold.
     """
     if sys.platform != "linux":
         return
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
-    lowest = os.open(os.devnull, os.O_RDONLY)  # the number that the next file would get
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, lowest))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, sys.stderr.fileno())
+    os.close(nowhere)  # and its number is the lowest that is free, which the next file would get
+    for what, most in (
+        (resource.RLIMIT_NOFILE, nowhere),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_DATA, MAX_MEMORY),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(what, (most, most))
 
 
 def limit_cpu() -> None:
+    """The CPU time that there is for one more job."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + MAX_CPU_SECONDS, hard))
+    with contextlib.suppress(OSError, ValueError):  # where less is allowed already
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + MAX_CPU_SECONDS, hard))
 
 
 def main() -> None:
-    global control
+    """Serves the sockets that the command line names."""
     control, *lanes = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     confine()
     gc.freeze()  # what was imported stays: collecting after a job looks at that job alone
