@@ -15,8 +15,16 @@ READY := .venv/.ready
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# An AWS SDK as old as Lambda's may be, which one test runs the function with: installed with the rest, so that no test
+# needs the network.
+OLD_SDK_READY := build/old-sdk/.ready
+
+$(OLD_SDK_READY): tests/support/old_sdk.txt $(READY)
+	@rm -rf $(@D) && python -m pip install --quiet --no-deps --target $(@D) --requirement $<
+	@touch $@
+
 .PHONY: setup
-setup: $(READY) ## Create .venv with everything to develop and test (the other targets do it by themselves)
+setup: $(READY) $(OLD_SDK_READY) ## Create .venv with everything to develop and test (the other targets do it by themselves)
 
 # Version managers leave commands that exist and do not work: each candidate must run, and be of a version that serves.
 # It answers with the Python under it, so that an old .venv, still first in PATH, is not built from itself.
@@ -59,15 +67,15 @@ PYTEST := python -m pytest -q
 SPREAD := --numprocesses $(WORKERS)
 
 .PHONY: test
-test: $(READY) ## Run all tests; some of them: TESTS="tests/unit -k email"
+test: $(READY) $(OLD_SDK_READY) ## Run all tests; some of them: TESTS="tests/unit -k email"
 	@$(PYTEST) $(if $(TESTS),$(TESTS),$(SPREAD))
 
 .PHONY: test-unit
-test-unit: $(READY) ## Run what needs no stack: modules and template, in less than a minute
+test-unit: $(READY) $(OLD_SDK_READY) ## Run what needs no stack: modules and template, in less than a minute
 	@$(PYTEST) $(SPREAD) tests/unit
 
 .PHONY: coverage
-coverage: $(READY) ## Run all tests and list the lines and branches of src/ that they leave out; fails under 95 %
+coverage: $(READY) $(OLD_SDK_READY) ## Run all tests and list the lines and branches of src/ that they leave out; fails under 95 %
 	@mkdir -p build && $(PYTEST) $(SPREAD) --cov --cov-report=term $(TESTS)
 
 MUTATE_READY := build/mutate/packages/.ready
@@ -118,8 +126,9 @@ $(AUDIT_READY): $(wildcard tools/audit/*.*)
 	@touch $@
 
 .PHONY: audit
-audit: $(AUDIT_READY) ## Hold the template against cdk-nag's AwsSolutions rules (needs Node.js and npm)
+audit: $(AUDIT_READY) ## Hold both templates against cdk-nag's AwsSolutions rules (needs Node.js and npm)
 	@node build/audit/audit.mjs template.yaml
+	@node build/audit/audit.mjs .github/deploy-role.yaml
 
 .PHONY: format
 format: $(READY) ## Format Python and shell
@@ -135,6 +144,10 @@ package: $(READY) ## Build build/function.zip: ARCHITECTURE=arm64 (default) or x
 deploy: $(READY) ## Deploy to AWS: ENV=prod EMAIL=ops@example.com; more with OPTIONS="..." (scripts/deploy.sh --help)
 	@scripts/deploy.sh $(if $(ENV),--env $(ENV)) $(if $(EMAIL),--email $(EMAIL)) \
 	  $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) $(OPTIONS)
+
+.PHONY: verify
+verify: $(READY) ## Prove that a deployed stack works, on two videos of its own: ENV=prod (scripts/verify.sh --help)
+	@scripts/verify.sh $(if $(ENV),--env $(ENV)) $(OPTIONS)
 
 .PHONY: replay
 replay: $(READY) ## When something went wrong: ARGS="dead-letters --stack video-intake-prod" (ARGS=--help tells all)

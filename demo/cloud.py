@@ -9,6 +9,8 @@ Exit status: 0 when it was ended (Ctrl-C, SIGTERM, the terminal closed), 130 whe
 
 import argparse
 import contextlib
+import itertools
+import re
 import signal
 import sys
 import time
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from scripts.stack import Stack
     from tools.localcloud import LocalCloud
 
+ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "local"
+EXISTING_BUCKET, EXISTING_PREFIX = "videos-from-before", "incoming/"
 PORT = 4566  # where people who have used a local cloud before look for one
 TICK_SECONDS = 0.5
 LATE_MILLISECONDS = 5000  # two workers' lines do not arrive in the order of their times
@@ -35,22 +39,20 @@ def main(arguments: list[str]) -> int:
     try:
         given = _parser().parse_args(arguments)
         environment.enter()
-        from scripts import (
-            terminal,  # boto3 takes a second to import, and Ctrl-C must be heard from the first moment on
-        )
+        # boto3 takes a second to import, and Ctrl-C must be heard from the first moment on
+        from scripts import terminal
         from tools import localcloud
-        from tools.localcloud.deployment import ROOT, DeploymentFailed, deploy
+        from tools.localcloud.deployment import DeploymentFailed, deploy
 
-        state = given.state or ROOT / ".localcloud" / f"cloud-{given.port}"
         progress = terminal.Progress()
         try:
             progress("Starting the local cloud ...")
-            with localcloud.running(state, given.port) as cloud:
+            with _running(given.state, given.port) as cloud:
                 progress("Deploying template.yaml by scripts/deploy.sh ...")
-                intake = deploy(cloud, ENVIRONMENT, "--email", given.email, tools=given.tools)
+                intake = deploy(cloud, ENVIRONMENT, "--email", given.email, *_existing_bucket(cloud), tools=given.tools)
                 progress.clear()
                 with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # whoever read our output may have gone
-                    print(welcome(cloud, intake, ROOT), flush=True)
+                    print(welcome(cloud, intake), flush=True)
                     follow(cloud, intake)
             _say("ended; nothing of it runs on.")
             return 0
@@ -85,8 +87,10 @@ def _interrupt(*_: Any) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo.cloud", description=__doc__)
     parser.add_argument("--port", type=_port, default=PORT, help="0 for any that is free; default: %(default)s")
-    parser.add_argument("--email", default="you@example.com", help="who is subscribed; default: %(default)s")
-    parser.add_argument("--state", type=Path, metavar="DIR", help="its files; default: .localcloud/cloud-PORT")
+    parser.add_argument(
+        "--email", type=_address, default="you@example.com", help="who is subscribed; default: %(default)s"
+    )
+    parser.add_argument("--state", type=Path, metavar="DIR", help="its files; default: a folder under .localcloud/")
     parser.add_argument("--tools", type=Path, metavar="DIR", default=Path(sys.executable).parent,
                         help="where the command aws is; default: where this Python is")  # fmt: skip
     return parser
@@ -98,9 +102,56 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def welcome(cloud: "LocalCloud", intake: "Stack", root: Path) -> str:
+def _parameters() -> dict[str, Any]:
+    """What the template declares."""
+    from cfn_flip import load_yaml
+
+    return dict(load_yaml((ROOT / "template.yaml").read_text())["Parameters"])
+
+
+def _existing_bucket(cloud: "LocalCloud") -> list[str]:
+    """Makes a bucket that is there before the stack; returns the options by which the stack takes its uploads as well.
+    Nothing of that where the template does not know existing buckets."""
+    if "ExistingBucketName" not in _parameters():
+        return []
+    from tools.localcloud.deployment import Session
+
+    region = {"LocationConstraint": cloud.environ["AWS_REGION"]}
+    Session(cloud).client("s3").create_bucket(Bucket=EXISTING_BUCKET, CreateBucketConfiguration=region)
+    return ["--bucket", EXISTING_BUCKET, "--bucket-prefix", EXISTING_PREFIX, "--yes"]
+
+
+def _address(text: str) -> str:
+    """What the template accepts, asked before the package is built."""
+    wanted = _parameters()["NotificationEmail"]
+    if not re.fullmatch(wanted["AllowedPattern"], text):
+        raise argparse.ArgumentTypeError(f"{text!r} {wanted['ConstraintDescription']}")
+    return text
+
+
+@contextlib.contextmanager
+def _running(state: Path | None, port: int) -> Iterator["LocalCloud"]:
+    """The local cloud. On any port that is free, its folder is the first one that no other uses."""
+    from tools import localcloud
+
+    with contextlib.ExitStack() as stack:
+        for number in itertools.count(1):
+            folder = state or ROOT / ".localcloud" / (f"cloud-{port}" if port else f"cloud-any-{number}")
+            try:
+                cloud = stack.enter_context(localcloud.running(folder, port))
+                break
+            except localcloud.FolderInUse:
+                if state or port:
+                    raise
+        yield cloud
+
+
+def welcome(cloud: "LocalCloud", intake: "Stack") -> str:
     """What a person copies into another terminal."""
     names = intake.outputs
+    existing = f"  aws s3 cp my.mov s3://{EXISTING_BUCKET}/{EXISTING_PREFIX}\n" * (
+        "ExistingBucketName" in _parameters()
+    )
     exports = "\n".join(f"  export {name}={value}" for name, value in cloud.environ.items())
     direct = " ".join(f"{name}={','.join(environment.THIS_MACHINE)}" for name in environment.PROXIES)
     return f"""\
@@ -109,12 +160,12 @@ def welcome(cloud: "LocalCloud", intake: "Stack", root: Path) -> str:
   unset AWS_PROFILE $(env | cut -d= -f1 | grep ^AWS_)
 {exports}
   export {direct}
-  export PATH="{root}/.venv/bin:$PATH"
+  export PATH="{ROOT}/.venv/bin:$PATH"
 
 and then, for example:
 
   aws s3 cp my.mov s3://{intake.bucket}/
-  aws s3 ls --recursive {names["ResultsUri"]}
+{existing}  aws s3 ls --recursive {names["ResultsUri"]}
   aws cloudwatch list-metrics --namespace VideoIntake
   aws sns list-subscriptions
   aws sqs get-queue-attributes --attribute-names All --queue-url {names["FailedEventsQueueUrl"]}
@@ -144,7 +195,8 @@ def follow(cloud: "LocalCloud", intake: "Stack") -> None:
                 print(line, flush=True)
         for letter in letters.letters(cloud.mailbox, read):
             read += 1
-            print(f"\n{letters.letter(letter)}\n", flush=True)
+            brief = f"{time.strftime('%H:%M:%S')}  E-mail to {letter['To']}: {letters.subject(letter)}"
+            print(brief if letters.is_all_clear(letter) else f"\n{letters.letter(letter)}\n", flush=True)
         time.sleep(TICK_SECONDS)
 
 

@@ -33,8 +33,9 @@ What happens: the package is built (scripts/build_package.py) and uploaded by `a
 `aws cloudformation deploy` makes a change set of it, which is shown, and executed unless --plan is given. Before
 anything is replaced or deleted you are asked. (A plan uploads as well, and makes the artifact bucket if there is none.)
 
-It needs the AWS CLI, Python 3.10 or newer with pip, and credentials that may manage the stack's resources. With
-AWS_ENDPOINT_URL set, everything goes to that endpoint: so the local cloud is deployed to.
+It needs the AWS CLI (1.29 or 2.13, or newer), Python 3.10 or newer with pip, bash 3.2 or newer, and credentials that may
+manage the stack's resources. With AWS_ENDPOINT_URL set, everything goes to that endpoint: so the local cloud is deployed
+to.
 
 Examples:
   scripts/deploy.sh --env prod --email ops@example.com
@@ -56,29 +57,32 @@ given_tags=()
 
 while [ $# -gt 0 ]; do
   case $1 in
+  --*=*)
+    name=${1%%=*} value=${1#*=}
+    shift
+    set -- "$name" "$value" ${1+"$@"}
+    continue
+    ;;
   --help | -h)
     usage
     exit
     ;;
-  --plan) plan=yes && shift && continue ;;
-  --yes) assume_yes=yes && shift && continue ;;
+  --plan) plan=yes ;;
+  --yes) assume_yes=yes ;;
+  --env) needs_value "$@" && environment=$2 && shift ;;
+  --email) needs_value "$@" && parameters+=("NotificationEmail=$2") && shift ;;
+  --email-on) needs_value "$@" && parameters+=("EmailedOutcomes=$2") && shift ;;
+  --architecture) needs_value "$@" && architecture=$2 && shift ;;
+  --parameter) needs_value "$@" && parameters+=("$2") && shift ;;
+  --tag) needs_value "$@" && given_tags+=("$2") && shift ;;
+  --stack-name) needs_value "$@" && stack=$2 && shift ;;
+  --region) needs_value "$@" && AWS_REGION=$2 && shift ;;
+  --profile) needs_value "$@" && export AWS_PROFILE="$2" && shift ;;
+  --artifact-bucket) needs_value "$@" && artifact_bucket=$2 && shift ;;
+  --wheels) needs_value "$@" && wheels=$2 && shift ;;
+  *) unknown_option "$1" ;;
   esac
-  [ $# -ge 2 ] || fail "$1 needs a value, or there is no such option. See --help."
-  case $1 in
-  --env) environment=$2 ;;
-  --email) parameters+=("NotificationEmail=$2") ;;
-  --email-on) parameters+=("EmailedOutcomes=$2") ;;
-  --architecture) architecture=$2 ;;
-  --parameter) parameters+=("$2") ;;
-  --tag) given_tags+=("$2") ;;
-  --stack-name) stack=$2 ;;
-  --region) AWS_REGION=$2 ;;
-  --profile) export AWS_PROFILE="$2" ;;
-  --artifact-bucket) artifact_bucket=$2 ;;
-  --wheels) wheels=$2 ;;
-  *) fail "there is no option $1. See --help." ;;
-  esac
-  shift 2
+  shift
 done
 stack=${stack:-video-intake-$environment}
 
@@ -174,11 +178,22 @@ watched aws cloudformation package --template-file "$root/template.yaml" --outpu
 # ---------------------------------------------------------------- What would change
 
 change_set=
+delete_change_set() {
+  aws cloudformation delete-change-set --stack-name "$stack" --change-set-name "$1" >/dev/null ||
+    say "Warning: the change set ${1##*:changeSet/} could not be deleted. It costs nothing and changes nothing."
+}
+delete_failed_change_sets() { # which the CLI leaves behind
+  aws cloudformation list-change-sets --stack-name "$stack" --output text --query \
+    "Summaries[?Status=='FAILED' && starts_with(ChangeSetName, 'awscli-cloudformation-package-deploy-')].[ChangeSetId]" \
+    >"$work/failed" || say "Warning: the change set that failed could not be looked for."
+  while read -r failed; do delete_change_set "$failed"; done <"$work/failed"
+}
 discard() { # what was looked at and not executed, so that nothing of it is left
-  [ -z "$change_set" ] || aws cloudformation delete-change-set --change-set-name "$change_set" 2>/dev/null || true
+  [ -z "$change_set" ] || delete_change_set "$change_set"
   if [ -z "$status" ]; then # there was none before; now there may be the empty one that the change set came with
     look_at_stack "$stack"
-    [ "$status" != REVIEW_IN_PROGRESS ] || aws cloudformation delete-stack --stack-name "$stack" 2>/dev/null || true
+    [ "$status" != REVIEW_IN_PROGRESS ] || aws cloudformation delete-stack --stack-name "$stack" >/dev/null ||
+      say "Warning: the empty stack $stack could not be removed. It costs nothing; the next deployment uses it."
   fi
 }
 trap 'discard; rm -rf "$work"' EXIT
@@ -187,20 +202,18 @@ if ! aws cloudformation deploy --template-file "$work/packaged.yaml" --stack-nam
   --s3-bucket "$artifact_bucket" --s3-prefix "$artifact_prefix" --capabilities CAPABILITY_IAM \
   --no-fail-on-empty-changeset --parameter-overrides "${parameters[@]}" --tags "${tags[@]}" >"$work/change-set" 2>&1; then
   tr '\r' '\n' <"$work/change-set" | grep -v -e '^Uploading to ' -e '^Waiting for changeset' -e '^$' >&2 || true
+  [ -z "$exists" ] || delete_failed_change_sets
   fail "AWS does not accept this change; the reason is above. Nothing was changed."
 fi
 change_set=$(grep -o 'arn:[^ ]*:changeSet/[^ ]*' "$work/change-set" | head -n 1) || true
 
 if [ -z "$change_set" ]; then
   say "$stack is up to date: there is nothing to change."
-  # The CLI leaves the change set behind that has turned out to be empty.
-  for empty in $(aws cloudformation list-change-sets --stack-name "$stack" --output text --query \
-    "Summaries[?Status=='FAILED' && starts_with(ChangeSetName, 'awscli-cloudformation-package-deploy-')].ChangeSetId"); do
-    aws cloudformation delete-change-set --change-set-name "$empty"
-  done
+  delete_failed_change_sets # the one that has turned out to be empty
 else
   asks=
-  aws cloudformation describe-change-set --change-set-name "$change_set" --output json >"$work/changes.json"
+  aws cloudformation describe-change-set --stack-name "$stack" --change-set-name "$change_set" --output json \
+    >"$work/changes.json"
   words=$(python3 "$root/scripts/change_set.py" <"$work/changes.json") || asks=$?
   [ "${asks:-3}" = 3 ] || fail "the change set cannot be read; the reason is above."
 fi
@@ -220,7 +233,7 @@ if [ -n "$change_set" ]; then
     confirmed "Resources are replaced or deleted, or may be (in capitals above). Go on?" || fail "nothing was changed."
   fi
   if [ -n "$exists" ]; then stack_events "$stack"; else printf '{"StackEvents": []}'; fi >"$work/before"
-  aws cloudformation execute-change-set --change-set-name "$change_set" ||
+  aws cloudformation execute-change-set --stack-name "$stack" --change-set-name "$change_set" >/dev/null ||
     fail "the change could not be begun; the reason is above."
   trap 'rm -rf "$work"' EXIT
   verb=create

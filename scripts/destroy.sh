@@ -22,7 +22,8 @@ Usage: scripts/destroy.sh [options]
   --profile PROFILE  a profile of the AWS CLI
   --help
 
-A removal that failed or was broken off is taken up again by the same command.
+A removal that failed or was broken off is taken up again by the same command. It needs the AWS CLI (1.29 or 2.13, or
+newer), Python 3.10 or newer, bash 3.2 or newer, and credentials that may delete the stack's resources.
 TEXT
 }
 
@@ -33,23 +34,26 @@ retained=()
 
 while [ $# -gt 0 ]; do
   case $1 in
+  --*=*)
+    name=${1%%=*} value=${1#*=}
+    shift
+    set -- "$name" "$value" ${1+"$@"}
+    continue
+    ;;
   --help | -h)
     usage
     exit
     ;;
-  --delete-videos) delete_videos=yes && shift && continue ;;
-  --yes) assume_yes=yes && shift && continue ;;
+  --delete-videos) delete_videos=yes ;;
+  --yes) assume_yes=yes ;;
+  --env) needs_value "$@" && environment=$2 && shift ;;
+  --stack-name) needs_value "$@" && stack=$2 && shift ;;
+  --retain) needs_value "$@" && retained+=("$2") && shift ;;
+  --region) needs_value "$@" && AWS_REGION=$2 && shift ;;
+  --profile) needs_value "$@" && export AWS_PROFILE="$2" && shift ;;
+  *) unknown_option "$1" ;;
   esac
-  [ $# -ge 2 ] || fail "$1 needs a value, or there is no such option. See --help."
-  case $1 in
-  --env) environment=$2 ;;
-  --stack-name) stack=$2 ;;
-  --retain) retained+=("$2") ;;
-  --region) AWS_REGION=$2 ;;
-  --profile) export AWS_PROFILE="$2" ;;
-  *) fail "there is no option $1. See --help." ;;
-  esac
-  shift 2
+  shift
 done
 stack=${stack:-video-intake-$environment}
 
@@ -125,7 +129,7 @@ if [ -n "$status" ]; then
   if [ "$status" != DELETE_IN_PROGRESS ]; then
     what=(--stack-name "$stack")
     [ ${#retained[@]} -eq 0 ] || what+=(--retain-resources ${retained[@]+"${retained[@]}"})
-    aws cloudformation delete-stack "${what[@]}" || fail "AWS does not remove it; the reason is above."
+    aws cloudformation delete-stack "${what[@]}" >/dev/null || fail "AWS does not remove it; the reason is above."
   fi
   if ! aws cloudformation wait stack-delete-complete --stack-name "$stack" 2>"$work/error"; then
     tell_failures "$stack"
@@ -161,7 +165,7 @@ delete_versions() { # of all objects, a thousand at a time
 if [ -n "$delete_videos" ]; then
   say "Emptying $bucket"
   delete_versions
-  aws s3api delete-bucket --bucket "$bucket" ||
+  aws s3api delete-bucket --bucket "$bucket" >/dev/null ||
     fail "$bucket is not deleted; the reason is above. Where somebody still uploads to it, end that and run this again."
   say "$bucket is deleted."
 else

@@ -1,37 +1,43 @@
 #!/usr/bin/env python3
 """What would the pipeline say of this? The same inspection, on files here or objects in S3.
 
-Prints a table, or with --json one result document per line (docs/result.schema.json). A folder is walked, and so
-is s3://bucket/folder/, for names that the pipeline would take. No file stops the others.
+Prints a line for each video as it finishes, or with --json its result document (docs/result.schema.json). A folder
+is walked, and so is s3://bucket/folder/. Names are taken as the pipeline takes them: they end in .mp4 .MP4 .mov .MOV
+.avi or .AVI exactly, because S3 compares case. No file stops the others.
 
-Exit status: 0 when all are playable, 1 when one is not or could not be read, 2 on wrong use.
+Exit status: 0 when all are playable; 1 when one is not, could not be read, or is ignored by the pipeline; 2 on wrong
+use.
 """
 
 import argparse
+import errno
 import json
 import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any, Final
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from scripts import terminal
 from video_intake import s3_object, uploads
-from video_intake.decoder import Decoder
+from video_intake.decoder import Decoder, Unavailable
 from video_intake.decoding_job import Fetch
-from video_intake.document import Result
 from video_intake.inspection import judge
 from video_intake.media.limits import Limits
 from video_intake.media.verdicts import Gone
-from video_intake.uploads import SUFFIXES, Upload, Version
+from video_intake.uploads import NO_VERSION, SUFFIXES, Upload, Version
 
-SECONDS = 30  # as in the function
+SECONDS: Final = 30  # as in the function
+FAULTS: Final = (OSError, ClientError, BotoCoreError, Gone, Unavailable)
+CREDENTIALS: Final = "no AWS credentials were found. Run `aws configure` or `aws sso login`, or set AWS_PROFILE."
 
 
 def main() -> int:
@@ -45,54 +51,110 @@ def main() -> int:
     limits = Limits(storyboard=arguments.storyboard)
     decoder = Decoder()
     decoder.start()
-    rows, status, seen = [], 0, 0
-    for name in named(arguments.videos):
-        seen += 1
+    bar = terminal.Bar()
+    complaints = Complaints(bar)
+    names = list(taken(arguments.videos, complaints))
+    table = None if arguments.json else terminal.Table(terminal.HEADINGS, terminal.WIDTHS, names)
+    all_playable = True
+    for number, name in enumerate(names):
+        bar.show(number, len(names), name)
         try:
-            result = judged(decoder, name, limits, arguments.out)
-        except (OSError, ClientError, BotoCoreError, Gone) as fault:
-            print(f"{name}: could not be read: {fault}", file=sys.stderr)
-            status = 1
+            upload, fetch = in_s3(name) if name.startswith("s3://") else on_disk(name)
+            result, pictures = judge(decoder, upload, fetch, limits, SECONDS)
+        except FAULTS as fault:
+            complaints.add(name, sentence(fault, name))
             continue
-        status = status or int(result["status"] != "success")
-        if arguments.json:
-            print(json.dumps(result, ensure_ascii=False), flush=True)
-        else:
-            rows.append(terminal.row(result))
-    if rows:
-        print(terminal.table(terminal.HEADINGS, rows))
-    if not seen:
-        print("There is no .mp4, .mov or .avi in there.", file=sys.stderr)
-    return status if seen else 1
+        bar.clear()
+        print(json.dumps(result, ensure_ascii=False) if table is None else table.row(terminal.row(result)), flush=True)
+        all_playable = all_playable and result["status"] == "success"
+        if arguments.out:
+            try:
+                write(result, pictures, arguments.out)
+            except OSError as fault:
+                complaints.add(name, f"the results could not be written below {arguments.out}: {fault.strerror}.")
+    bar.clear()
+    decoder.close()
+    return int(not all_playable or complaints.made or not names)
 
 
-def named(arguments: list[str]) -> Iterator[str]:
-    """The videos that the arguments mean, folders walked."""
+class Complaints:
+    """Sentences on stderr about what could not be done."""
+
+    def __init__(self, bar: terminal.Bar) -> None:
+        self.made, self._bar = False, bar
+
+    def add(self, name: str, why: str) -> None:
+        self.made = True
+        self._bar.clear()
+        print(f"{name}: {why}", file=sys.stderr, flush=True)
+
+
+def taken(arguments: list[str], complaints: Complaints) -> Iterator[str]:
+    """The videos that the arguments mean, folders walked, without those that the pipeline would ignore."""
     for argument in arguments:
-        if argument.startswith("s3://") and argument.endswith("/"):
-            bucket, _, prefix = argument.removeprefix("s3://").partition("/")
-            pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
+        try:
+            found = list(named(argument))
+        except FAULTS as fault:
+            complaints.add(argument, sentence(fault, argument))
+            continue
+        if not found:
+            complaints.add(argument, f"nothing in there has a name that ends in {' '.join(SUFFIXES)}.")
+        for name in found:
+            if name.endswith(SUFFIXES):
+                yield name
+            else:
+                complaints.add(name, f"the pipeline ignores it: its name does not end in {' '.join(SUFFIXES)} exactly.")
+
+
+def named(argument: str) -> Iterator[str]:
+    """What an argument means: in a folder, whatever looks like a video by its name, in any case."""
+    bucket, _, prefix = argument.removeprefix("s3://").partition("/")
+    if argument.startswith("s3://") and (not prefix or prefix.endswith("/")):
+        for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            keys = (entry["Key"] for entry in page.get("Contents", []))
             yield from (f"s3://{bucket}/{key}" for key in keys if key.lower().endswith(SUFFIXES))
-        elif Path(argument).is_dir():
-            files = sorted(path for path in Path(argument).rglob("*") if path.is_file())
-            yield from (str(path) for path in files if path.suffix.lower() in SUFFIXES)
-        else:
-            yield argument
+    elif not argument.startswith("s3://") and Path(argument).is_dir():
+        files = sorted(path for path in Path(argument).rglob("*") if path.is_file())
+        yield from (str(path) for path in files if path.name.lower().endswith(SUFFIXES))
+    else:
+        yield argument
 
 
-def judged(decoder: Decoder, name: str, limits: Limits, out: Path | None) -> Result:
-    """The result document of one video; its pictures are written below `out`."""
-    upload, fetch = in_s3(name) if name.startswith("s3://") else on_disk(name)
-    result, files = judge(decoder, upload, fetch, limits, SECONDS)
-    if out:
-        files[result["resultKey"]] = json.dumps(result, indent=2, ensure_ascii=False).encode()
-        for key, content in files.items():
-            # Where it would lie in the bucket, but never outside of `out`, whatever the key holds.
-            target = out.joinpath(*(part for part in Path(key).parts[1:] if part not in ("/", "..")))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-    return result
+def sentence(fault: Exception, name: str) -> str:
+    """What went wrong, as a person would say it."""
+    bucket = name.removeprefix("s3://").partition("/")[0]
+    match fault:
+        case NoCredentialsError() | PartialCredentialsError():
+            return CREDENTIALS
+        case ClientError():
+            code = str(fault.response["Error"]["Code"])
+            known = {
+                "NoSuchBucket": f"the bucket {bucket} does not exist.",
+                "NoSuchKey": f"there is no such object in the bucket {bucket}.",
+                "AccessDenied": f"these credentials may not read it, or not look into the bucket {bucket}.",
+                "InvalidAccessKeyId": "AWS did not accept your credentials.",
+                "ExpiredToken": "your credentials have expired. Run `aws sso login`, or get new ones.",
+            }
+            return known.get(code, f"S3 answered {code}: {fault.response['Error'].get('Message', '')}")
+        case Gone():
+            return "it was deleted or replaced while it was read."
+        case Unavailable():
+            return f"the decoder is not available: {fault}."
+        case FileNotFoundError():
+            return "there is no such file."
+        case OSError():
+            return f"it could not be read: {fault.strerror or fault}."
+    return f"it could not be read: {fault}"
+
+
+def write(result: Any, pictures: dict[str, bytes], out: Path) -> None:
+    """The result document and its pictures below `out`: where they would be in the bucket, but never outside of `out`,
+    whatever the key holds."""
+    document = json.dumps(result, indent=2, ensure_ascii=False).encode()
+    for key, content in {**pictures, result["resultKey"]: document}.items():
+        target = out.joinpath(*(part for part in Path(key).parts[1:] if part not in ("/", "..")))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
 
 
 def on_disk(name: str) -> tuple[Upload, Fetch]:
@@ -100,11 +162,14 @@ def on_disk(name: str) -> tuple[Upload, Fetch]:
     facts = Path(name).stat()
     modified = uploads.timestamp(datetime.fromtimestamp(facts.st_mtime, UTC))
     key = os.fsencode(name).decode(errors="replace")  # names on disk may be in any encoding
-    upload = Upload("", key, "null", facts.st_size, "", "", modified)
+    upload = Upload("", key, NO_VERSION, facts.st_size, "", "", modified)
 
     def fetch(start: int, end: int) -> bytes:
         with open(name, "rb") as file:
-            return os.pread(file.fileno(), end - start, start)
+            content = os.pread(file.fileno(), end - start, start)
+        if len(content) < end - start:
+            raise OSError(errno.EIO, "it ended before its size was reached")
+        return content
 
     return upload, fetch
 
@@ -112,10 +177,22 @@ def on_disk(name: str) -> tuple[Upload, Fetch]:
 def in_s3(name: str) -> tuple[Upload, Fetch]:
     """The newest version of an object."""
     bucket, _, key = name.removeprefix("s3://").partition("/")
-    client = boto3.client("s3")
-    upload = uploads.stored(Version(bucket, key, ""), client.head_object(Bucket=bucket, Key=key))
-    return upload, s3_object.fetcher(client, upload)
+    asked = {"Bucket": bucket, "Key": key}
+    try:
+        head = s3().head_object(**asked)
+    except ClientError as error:
+        raise s3_object.with_a_code(s3(), asked, error) from error
+    upload = uploads.stored(Version(bucket, key, ""), head)
+    return upload, s3_object.fetcher(s3(), upload)
+
+
+@cache
+def s3() -> Any:
+    return boto3.client("s3")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, cast
@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from video_intake.document import Result
-from video_intake.uploads import Version, folder
+from video_intake.uploads import NO_VERSION, Upload, folder
 
 # Patient on purpose: throttling is what a replay of many meets, and nobody waits at the other end.
 RETRIES: Final = {"mode": "standard", "total_max_attempts": 8}
@@ -38,11 +38,12 @@ class Uploaded:
 
     key: str
     version_id: str
+    etag: str = field(default="", kw_only=True)  # where the version is NO_VERSION
 
     @property
     def folder(self) -> str:
         """Where its result is written."""
-        return folder(Version("", self.key, self.version_id))
+        return folder(Upload("", self.key, self.version_id, 0, self.etag, "", ""))
 
 
 class Stack:
@@ -100,13 +101,14 @@ class Stack:
     def upload(self, key: str, content: bytes) -> Uploaded:
         """Puts `content` under `key`."""
         answer = self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=content)
-        return Uploaded(key, answer["VersionId"])
+        return Uploaded(key, answer.get("VersionId", NO_VERSION), etag=answer["ETag"].strip('"'))
 
     def upload_file(self, key: str, path: str) -> Uploaded:
         """Uploads a file of any size in parts, as `aws s3 cp` does."""
         s3 = self.client("s3")
         s3.upload_file(path, self.bucket, key, Config=TransferConfig(max_concurrency=4))
-        return Uploaded(key, s3.head_object(Bucket=self.bucket, Key=key)["VersionId"])
+        head = s3.head_object(Bucket=self.bucket, Key=key)
+        return Uploaded(key, head.get("VersionId", NO_VERSION), etag=head["ETag"].strip('"'))
 
     def read(self, key: str) -> bytes | None:
         """The content of an object, None where there is none."""

@@ -30,20 +30,23 @@ environment=dev
 stack=
 while [ $# -gt 0 ]; do
   case $1 in
+  --*=*)
+    name=${1%%=*} value=${1#*=}
+    shift
+    set -- "$name" "$value" ${1+"$@"}
+    continue
+    ;;
   --help | -h)
     usage
     exit
     ;;
+  --env) needs_value "$@" && environment=$2 && shift ;;
+  --stack-name) needs_value "$@" && stack=$2 && shift ;;
+  --region) needs_value "$@" && AWS_REGION=$2 && shift ;;
+  --profile) needs_value "$@" && export AWS_PROFILE="$2" && shift ;;
+  *) unknown_option "$1" ;;
   esac
-  [ $# -ge 2 ] || fail "$1 needs a value, or there is no such option. See --help."
-  case $1 in
-  --env) environment=$2 ;;
-  --stack-name) stack=$2 ;;
-  --region) AWS_REGION=$2 ;;
-  --profile) export AWS_PROFILE="$2" ;;
-  *) fail "there is no option $1. See --help." ;;
-  esac
-  shift 2
+  shift
 done
 stack=${stack:-video-intake-$environment}
 

@@ -62,7 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> list[Outcome] | di
     """
     if batch.recognizes(event):
         return batch.answer(event, lambda task: attempt(task, context))
-    ends = [attempt(upload, context) for upload in uploads.parse(event)]
+    ends = [attempt(one, context) if isinstance(one, Upload) else _malformed(one) for one in uploads.parse(event)]
     faults = [end for end in ends if isinstance(end, Exception)]
     if len(faults) == 1:
         raise faults[0]
@@ -89,7 +89,7 @@ def process(upload: Upload, context: LambdaContext) -> Outcome:
     seconds = min(MAX_INSPECTION_SECONDS, context.get_remaining_time_in_millis() / 1000 - PUBLISHING_SECONDS)
     try:
         if not upload.size:
-            s3_object.described(s3, upload)  # nothing is read of it that would tell whether it is still there
+            s3_object.confirm(s3, upload)  # nothing is read of it that would show it gone
         result, pictures = judge(decoder, upload, s3_object.fetcher(s3, upload), limits, seconds)
     except Gone as gone:
         return _gone(upload.key, gone)
@@ -97,6 +97,11 @@ def process(upload: Upload, context: LambdaContext) -> Outcome:
     _measure(result, context)
     outcome = {"key": upload.key, "status": result["status"], "resultKey": result["resultKey"]}
     return outcome | ({"reason": result["failure"]["reason"]} if "failure" in result else {})
+
+
+def _malformed(record: ValueError) -> ValueError:
+    logger.error("Not processed; it will be tried again", reason=str(record))
+    return record
 
 
 def _gone(key: str, gone: Gone) -> Outcome:
@@ -128,8 +133,8 @@ def _measure(result: Result, context: LambdaContext) -> None:
     metrics.add_metadata("function_request_id", context.aws_request_id)
     metrics.flush_metrics()  # now: what is flushed at the end is lost with a time-out
     reason = result["failure"]["reason"] if "failure" in result else None
-    # threads and memory grow from line to line where something leaks
     told: dict[str, Any] = {"status": result["status"], "reason": reason, "size": source["size"]}
+    # threads and memory grow from line to line where something leaks
     logger.info("Processed", **told, **result["inspection"], **decoder.footprint())
 
 

@@ -5,10 +5,12 @@ bare events with attributes that a dead-letter queue of Lambda would hold.
 """
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from itertools import batched
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ from video_intake.uploads import Upload
 HIDDEN_SECONDS: Final = 120
 AT_ONCE: Final = 10  # messages that SQS gives, deletes or shows again at once
 QUIET_ANSWERS: Final = 2  # in a row, each a long poll that asks all of SQS's servers: then everything was seen
+LATE_ANSWERS: Final = 20  # in a row that bring only what arrived after the run began: more would follow for ever
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class DeadLetter:
     receipt: str
     event: Any  # None where the record carries none
     when: str
+    sent: float  # to the queue, in seconds since 1970 by SQS's clock
     condition: str  # RetriesExhausted, EventAgeExceeded ...
     attempts: str
     error: str  # type and message
@@ -42,15 +46,21 @@ class DeadLetter:
     def uploads(self) -> list[Upload]:
         """None where the event is nothing that S3 sends."""
         try:
-            return uploads.parse(self.event)
-        except (ValueError, AttributeError):
+            return [one for one in uploads.parse(self.event) if isinstance(one, Upload)]
+        except ValueError:
             return []
+
+    @property
+    def work(self) -> set[Any]:
+        """The videos that it is about; where it is about none, the event itself."""
+        videos = {(one.bucket, one.key, one.version_id, one.etag) for one in self.uploads}
+        return videos or {json.dumps(self.event, sort_keys=True)}
 
 
 def parse(message: dict[str, Any]) -> DeadLetter:
     """A message of the queue, whatever it is."""
     attributes = {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
-    sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+    sent = int(message["Attributes"]["SentTimestamp"]) / 1000
     try:
         body = json.loads(message["Body"])
     except ValueError:
@@ -64,7 +74,8 @@ def parse(message: dict[str, Any]) -> DeadLetter:
         message["MessageId"],
         message["ReceiptHandle"],
         record.get("requestPayload") if record else body,
-        str(record.get("timestamp") or uploads.timestamp(sent)),
+        str(record.get("timestamp") or uploads.timestamp(datetime.fromtimestamp(sent, UTC))),
+        sent,
         str(context.get("condition") or attributes.get("ErrorCode", "unknown")),
         str(context.get("approximateInvokeCount", "?")),
         str(told or attributes.get("ErrorMessage", "")),
@@ -73,9 +84,14 @@ def parse(message: dict[str, Any]) -> DeadLetter:
 
 
 class Queue:
-    """The queue of failed events, looked through once. As a context manager it gives back what was not deleted."""
+    """The queue of failed events, looked through once. As a context manager it gives back what was not deleted.
+
+    `late` counts messages that arrived after the first answer: what is sent again may fail again at once, and a run
+    that took those as well might never end.
+    """
 
     def __init__(self, sqs: Any, url: str) -> None:
+        self.late = 0
         self._sqs, self._url = sqs, url
         self._hidden: dict[str, str] = {}  # message id → newest receipt
 
@@ -90,24 +106,34 @@ class Queue:
             self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
     def batches(self) -> Iterator[list[DeadLetter]]:
-        """Each message once, in handfuls, until nothing new comes."""
+        """Each message that was there once, in handfuls, until nothing new comes."""
         seen: set[str] = set()
-        quiet = 0
-        while quiet < QUIET_ANSWERS:
-            messages = self._sqs.receive_message(
-                QueueUrl=self._url,
-                MaxNumberOfMessages=AT_ONCE,
-                WaitTimeSeconds=1,
-                VisibilityTimeout=HIDDEN_SECONDS,
-                AttributeNames=["SentTimestamp"],
-                MessageAttributeNames=["All"],
-            ).get("Messages", [])
+        quiet = late = 0
+        began = None
+        while quiet < QUIET_ANSWERS and late < LATE_ANSWERS:
+            answer = self._receive()
+            began = began or _answered(answer)
+            messages = answer.get("Messages", [])
             self._hidden |= {message["MessageId"]: message["ReceiptHandle"] for message in messages}
-            letters = [parse(message) for message in messages if message["MessageId"] not in seen]
-            seen |= {letter.message_id for letter in letters}
-            quiet = 0 if letters else quiet + 1
+            unseen = [parse(message) for message in messages if message["MessageId"] not in seen]
+            seen |= {letter.message_id for letter in unseen}
+            letters = [letter for letter in unseen if letter.sent <= began]
+            self.late += len(unseen) - len(letters)
+            quiet = 0 if unseen else quiet + 1
+            late = late + 1 if unseen and not letters else 0
             if letters:
                 yield letters
+
+    def _receive(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self._sqs.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=AT_ONCE,
+            WaitTimeSeconds=1,
+            VisibilityTimeout=HIDDEN_SECONDS,
+            AttributeNames=["SentTimestamp"],
+            MessageAttributeNames=["All"],
+        )
+        return answer
 
     def delete(self, letters: list[DeadLetter]) -> None:
         """Raises RuntimeError where SQS kept one."""
@@ -123,10 +149,16 @@ class Queue:
             raise RuntimeError(f"{len(kept)} accepted events are still in the queue; sent again, they are duplicates")
 
 
+def _answered(answer: dict[str, Any]) -> float:
+    """When SQS answered, by its own clock, which is also that of SentTimestamp; to the end of the second."""
+    told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return (parsedate_to_datetime(told).timestamp() if told else time.time()) + 1
+
+
 def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, discard: bool, workers: int) -> int:
-    """Returns the exit status."""
+    """Returns the exit status. Sends each video once at most, whatever comes back meanwhile."""
     progress = Progress()
-    sent: set[str] = set()  # request ids of ours: what fails once more meanwhile is not sent a second time
+    sent: set[Any] = set()  # the work of this run
 
     def submit(letter: DeadLetter) -> Exception | None:
         if discard:
@@ -134,19 +166,23 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
         try:
             if letter.event is None:
                 raise RuntimeError("the record carries no event; see whether its video is `missing`")
-            sent.add(stack.submit(letter.event))
+            stack.submit(letter.event)
         except (ClientError, BotoCoreError, RuntimeError) as fault:
             return fault
         return None
 
     with Queue(stack.client("sqs"), stack.output("FailedEventsQueueUrl")) as queue, ThreadPoolExecutor(workers) as pool:
         for letters in queue.batches():
-            chosen = [
-                letter for letter in letters if _is_meant(letter, keys, reasons) and letter.request_id not in sent
-            ]
-            progress.count("left alone", len(letters) - len(chosen))
-            for letter in chosen:
-                _show(progress, letter)
+            chosen: list[DeadLetter] = []
+            for letter in letters:
+                if not _is_meant(letter, keys, reasons):
+                    progress.count("left alone")
+                elif apply and not discard and letter.work & sent:
+                    progress.count("left for the next run")
+                else:
+                    chosen.append(letter)
+                    sent |= letter.work
+                    _show(progress, letter)
             if not apply:
                 progress.count("waiting", len(chosen))
                 continue
@@ -160,9 +196,14 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
             except (ClientError, BotoCoreError, RuntimeError) as fault:
                 progress.failed("not deleted", fault)
             progress.count("discarded" if discard else "sent again", len(accepted))
-    what = "discard them" if discard else "send them again"
-    progress.summary(*[f"Nothing was changed: give --yes to {what}."][: not apply and progress.counts["waiting"]])
-    return int(any(progress.counts[what] for what in ("waiting", "left alone", "failed")))
+        progress.count("left for the next run", queue.late)
+    advice = []
+    if not apply and progress.counts["waiting"]:
+        advice.append(f"Nothing was changed: give --yes to {'discard them' if discard else 'send them again'}.")
+    if progress.counts["left for the next run"]:
+        advice.append("What arrived since this run began, or is about a video that it sent, is left for the next run.")
+    progress.summary(*advice)
+    return int(any(progress.counts[what] for what in ("waiting", "left alone", "left for the next run", "failed")))
 
 
 def _is_meant(letter: DeadLetter, keys: Iterable[str], reasons: Iterable[str]) -> bool:

@@ -6,7 +6,7 @@
 # object can tell the two apart. So the bucket keeps versions, each stack has a folder, and what a stack no longer needs
 # is deleted after a successful deployment: for 90 more days it is there as an older version, then it expires.
 
-artifact_settings() {
+artifact_settings() { # what some versions of the CLI print here is for nobody
   aws s3api put-public-access-block --bucket "$1" --public-access-block-configuration \
     BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
   aws s3api put-bucket-encryption --bucket "$1" --server-side-encryption-configuration \
@@ -52,9 +52,9 @@ prepare_artifact_bucket() {
   else
     say "Completing the settings of $1"
   fi
-  artifact_settings "$1"
+  artifact_settings "$1" >/dev/null
   aws s3api put-bucket-tagging --bucket "$1" --tagging \
-    'TagSet=[{Key=Project,Value=video-intake},{Key=Purpose,Value=video-intake-packages}]'
+    'TagSet=[{Key=Project,Value=video-intake},{Key=Purpose,Value=video-intake-packages}]' >/dev/null
   managed_artifacts=yes
 }
 

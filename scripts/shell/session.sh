@@ -2,6 +2,7 @@
 # Sourced by the scripts that speak to AWS: words, options, and the account and region that the AWS CLI speaks to.
 # Like them, it is written for bash 3.2 (macOS) and later, AWS CLI 1.29 and 2.13 and later.
 
+unset CDPATH # exported, it would send `cd` elsewhere, and have it print where
 program=$(basename "$0" .sh)
 root=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -12,14 +13,24 @@ fail() {
   exit 1
 }
 
-# confirmed QUESTION: whether the person at the terminal answers yes; --yes answers for them. Nobody is there to answer
-# where the input is no terminal: then the script ends.
+# needs_value OPTION [VALUE]: ends the script where an option has nothing after it but the next one.
+needs_value() {
+  case ${2---} in --*) fail "$1 needs a value. See --help." ;; esac
+}
+
+# unknown_option OPTION: ends the script.
+unknown_option() {
+  case $1 in -*) fail "unknown option: $1. See --help." ;; *) fail "unexpected argument: $1. See --help." ;; esac
+}
+
+# confirmed QUESTION: whether the person at the terminal answers yes; --yes answers for them. Where there is no terminal
+# the script ends.
 assume_yes=
 confirmed() {
   local answer
   [ -z "$assume_yes" ] || return 0
   [ -t 0 ] || fail "$1
-Nobody is there to answer. Give --yes if that is meant."
+There is no terminal to confirm on. Pass --yes to proceed."
   printf '%s [y/N] ' "$1" >&2
   read -r answer || answer=
   case $answer in [yY] | [yY][eE][sS]) ;; *) return 1 ;; esac
@@ -29,7 +40,7 @@ Nobody is there to answer. Give --yes if that is meant."
 confirmed_by_name() {
   local answer
   [ -z "$assume_yes" ] || return 0
-  [ -t 0 ] || fail "nobody is there to answer. Give --yes if that is meant."
+  [ -t 0 ] || fail "there is no terminal to confirm on. Pass --yes to proceed."
   printf 'Type %s to go on: ' "$1" >&2
   read -r answer || answer=
   [ "$answer" = "$1" ]
@@ -41,10 +52,26 @@ aws_works() {
 Run \`make setup\` and put .venv/bin first in PATH, or install it: https://aws.amazon.com/cli/"
 }
 
+# honors_endpoint: ends the script where AWS_ENDPOINT_URL is set and the CLI would speak to AWS all the same.
+honors_endpoint() {
+  local version major minor oldest
+  env | grep -q '^AWS_ENDPOINT_URL' || return 0
+  [ "${AWS_IGNORE_CONFIGURED_ENDPOINT_URLS-}" != true ] ||
+    fail "AWS_ENDPOINT_URL is set, but AWS_IGNORE_CONFIGURED_ENDPOINT_URLS has the AWS CLI ignore it. Unset one of them."
+  aws_works
+  version=$(aws --version 2>&1) # aws-cli/2.13.0 Python/3.11.4 ...
+  version=${version#aws-cli/} && version=${version%% *}
+  major=${version%%.*} && minor=${version#*.} && minor=${minor%%.*}
+  case $major in 1) oldest=29 ;; 2) oldest=13 ;; *) oldest=0 ;; esac
+  [ "$minor" -ge "$oldest" ] 2>/dev/null ||
+    fail "AWS CLI $version ignores AWS_ENDPOINT_URL, which is set: it would speak to AWS itself.
+Use version 1.29 or 2.13, or a newer one; \`make setup\` installs one into .venv/bin."
+}
+
 # open_session: sets account, partition and region, and a folder work that is removed at the end.
 open_session() {
   local identity arn
-  export AWS_PAGER='' # version 2 of the CLI would stop at a pager
+  export AWS_PAGER='' AWS_CLI_AUTO_PROMPT=off # version 2 of the CLI would stop at a pager, or ask
   python3 --version >/dev/null 2>&1 || fail "python3 is missing. Install Python 3.10 or newer."
 
   region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region 2>/dev/null || true)}}
@@ -52,9 +79,10 @@ open_session() {
   [ -n "$region" ] || fail "no region is set. Give --region, or run \`aws configure\`."
   export AWS_REGION="$region" AWS_DEFAULT_REGION="$region" # version 1 of the CLI knows only the second
 
+  honors_endpoint
   identity=$(aws sts get-caller-identity --query '[Account, Arn]' --output text) || {
     aws_works
-    fail "AWS does not say who you are (the reason is above). Run \`aws configure\` or \`aws sso login\`, or give --profile."
+    fail "AWS did not accept your credentials; the reason is above. Run \`aws configure\` or \`aws sso login\`, or give --profile."
   }
   read -r account arn <<<"$identity"
   partition=$(printf '%s' "$arn" | cut -d: -f2)

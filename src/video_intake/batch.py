@@ -67,7 +67,10 @@ def _parsed(event: dict[str, Any], task: dict[str, Any]) -> Task | Unusable:
     if event["invocationSchemaVersion"] not in ("1.0", "2.0"):
         return Unusable(f"The invocation schema {event['invocationSchemaVersion']} is not known here.")
     bucket = task.get("s3Bucket") or str(task.get("s3BucketArn") or "").rpartition(":")[2]
-    key = unquote_plus(task.get("s3Key") or "")  # as the manifest has it: encoded once
+    try:
+        key = unquote_plus(task.get("s3Key") or "", errors="strict")  # as the manifest has it: encoded once
+    except UnicodeDecodeError:
+        return Unusable("The key in the manifest is not UTF-8.")
     if not bucket or not key:
         return Unusable("The task names no bucket or no key.")
     if not key.endswith(SUFFIXES):

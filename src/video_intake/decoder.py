@@ -171,8 +171,12 @@ class Decoder:
                 chunks = [job.fetch(*ranges[0])]
             elif job.failure is None:
                 chunks = list(self._pool.map(lambda each: job.fetch(*each), ranges))
+            if chunks and [len(chunk) for chunk in chunks] != [end - start for start, end in ranges]:
+                raise Unavailable("fewer bytes came than were asked for")
         except BaseException as error:  # noqa: BLE001 - raised again where the bytes were wanted
             job.failure = job.failure or error
+        if job.failure:
+            chunks = []
         job.waited += time.monotonic() - job.asked.pop(lane)
         with contextlib.suppress(wire.Broken, OSError):  # it is gone, and whoever waits for its answer sees that
             wire.send(lane, {} if chunks else {"failed": True}, chunks)

@@ -17,14 +17,19 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyItemNotFoundError
 from botocore.config import Config
 
-from video_intake.uploads import Upload
+from video_intake.uploads import NO_VERSION, Upload
 
 # A lock left by a crash must be gone when Lambda tries again, a minute later, and a minute after that: with the
 # remaining time of the invocation (300 s), as is usual, both tries would find it and the event would be a dead letter.
 LOCK_SECONDS: Final = 55
 # Longer than a dead letter waits to be re-driven (14 days).
 REMEMBERED_SECONDS: Final = 15 * 24 * 3600
-IDENTITY: Final = "[bucket, key, version_id, rerun]"  # of a piece of work: what makes two of them the same
+# Of a piece of work: what makes two of them the same. Where there is no version, the content tells one upload of a key
+# from the next, and the event's own sequencer a content that comes back after another.
+IDENTITY: Final = (
+    f"version_id != '{NO_VERSION}' && [bucket, key, version_id, rerun] "
+    "|| [bucket, key, version_id, etag, sequencer, rerun]"
+)
 KEY_PREFIX: Final = "video"
 
 type Process = Callable[..., dict[str, Any]]

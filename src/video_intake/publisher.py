@@ -10,10 +10,10 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
-from video_intake import messages
+from video_intake import messages, s3_object
 from video_intake.document import Result
 from video_intake.media.verdicts import Gone
-from video_intake.s3_object import consequence
+from video_intake.uploads import NO_VERSION, Upload
 
 MAX_TAGS: Final = 10  # of an S3 object
 CONTENT_TYPES: Final = {"jpg": "image/jpeg", "vtt": "text/vtt", "json": "application/json"}
@@ -47,19 +47,27 @@ class Publisher:
         )
 
     def _tag(self, result: Result) -> None:
-        source = result["source"]
-        version = {"Bucket": source["bucket"], "Key": source["key"], "VersionId": source["versionId"]}
         try:
-            before = {tag["Key"]: tag["Value"] for tag in self._s3.get_object_tagging(**version)["TagSet"]}
-            after = merged(before, result)
-            if after != before:
-                tags = [{"Key": key, "Value": value} for key, value in after.items()]
-                self._s3.put_object_tagging(**version, Tagging={"TagSet": tags})
+            self._merge_tags(result)
         except ClientError as error:
-            fault = consequence(error)
-            if not isinstance(fault, Gone):
+            if not isinstance(s3_object.consequence(error, result["source"]["versionId"]), Gone):
                 raise
             logger.info("The version was deleted while it was processed; there is nothing to tag")
+        except Gone:
+            logger.info("It was deleted or replaced while it was processed; there is nothing to tag")
+
+    def _merge_tags(self, result: Result) -> None:
+        source = result["source"]
+        bucket, key, version_id = source["bucket"], source["key"], source["versionId"]
+        if version_id == NO_VERSION:  # tags take no condition, and must not describe what has replaced this content
+            upload = Upload(bucket, key, version_id, source["size"], source["eTag"], "", "")
+            s3_object.confirm(self._s3, upload)
+        version = {"Bucket": bucket, "Key": key, "VersionId": version_id}
+        before = {tag["Key"]: tag["Value"] for tag in self._s3.get_object_tagging(**version)["TagSet"]}
+        after = merged(before, result)
+        if after != before:
+            tags = [{"Key": key, "Value": value} for key, value in after.items()]
+            self._s3.put_object_tagging(**version, Tagging={"TagSet": tags})
 
 
 def merged(before: dict[str, str], result: Result) -> dict[str, str]:

@@ -1,4 +1,22 @@
-"""One version of an S3 object: what it is, and ranges of it."""
+"""One version of an S3 object: what it is, and ranges of it; and what an error of S3 means for an upload.
+
+An upload ends without a verdict only where S3 proves that nobody waits for one. Whatever else S3 answers, with or
+without a code, is an infrastructure failure, which is tried again and kept: a wrong "it is gone" would lose an upload
+without a trace. (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)
+
+| S3 answers                           | For the upload |
+| ------------------------------------ | -------------- |
+| 404 NoSuchVersion                    | It was deleted: no object has this version any more. |
+| 405 MethodNotAllowed, delete marker  | It was deleted while versioning was suspended: marker "null" [1]. |
+| 412 PreconditionFailed, no version   | It was replaced: If-Match names its ETag. (A version cannot change.) |
+| 403 InvalidObjectState               | It is archived: a verdict. |
+| 404 NoSuchKey                        | Nothing: S3 may say so of what is there while versioning is young [2]. |
+| 404, 405, 412 of HeadObject          | Nothing: its errors have no code. GetObject is asked the same. |
+| 416, 409, other 400 and 403, 5xx     | Nothing: a size, a key, a permission, a time-out, throttling, an outage. |
+
+[1] https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
+[2] https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
+"""
 
 from typing import Any
 
@@ -8,10 +26,8 @@ from video_intake import uploads
 from video_intake.decoding_job import Fetch
 from video_intake.media import verdicts
 from video_intake.media.verdicts import Gone
-from video_intake.uploads import Upload, Version
+from video_intake.uploads import NO_VERSION, Upload, Version
 
-# The version was deleted (its place may be taken by a delete marker), or replaced where there are no versions.
-GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "PreconditionFailed", "404", "405", "412"})
 BODY_ATTEMPTS = 3  # botocore repeats a request that fails, but not a body that breaks off while it is read
 
 
@@ -20,11 +36,27 @@ def described(client: Any, version: Version, rerun: str = "") -> Upload:
 
     Raises Gone, or botocore's errors for infrastructure failures.
     """
+    asked = {"Bucket": version.bucket, "Key": version.key, "VersionId": version.version_id}
     try:
-        head = client.head_object(Bucket=version.bucket, Key=version.key, VersionId=version.version_id)
+        return uploads.stored(version, client.head_object(**asked), rerun)
     except ClientError as error:
-        raise consequence(error) from error
-    return uploads.stored(version, head, rerun)
+        raise consequence(with_a_code(client, asked, error), version.version_id) from error
+
+
+def confirm(client: Any, upload: Upload) -> None:
+    """Asks S3 whether an upload is there, as it was announced: for its first byte, or for all of it if it is empty.
+
+    Raises Gone, Rejected (archived), ValueError where an empty one has a byte, or botocore's errors for infrastructure
+    failures. HeadObject would cost the same, but its errors have no code.
+    """
+    first = {"Range": "bytes=0-0"} if upload.size else {}
+    try:
+        answer = client.get_object(**_pinned(upload), **first)
+    except ClientError as error:
+        raise consequence(error, upload.version_id) from error
+    answer["Body"].close()
+    if not upload.size and answer["ContentLength"]:
+        raise ValueError(f"It was announced as empty, but has {answer['ContentLength']} bytes.")
 
 
 def fetcher(client: Any, upload: Upload) -> Fetch:
@@ -36,18 +68,13 @@ def fetcher(client: Any, upload: Upload) -> Fetch:
     def fetch(start: int, end: int) -> bytes:
         for attempt in range(1, BODY_ATTEMPTS + 1):
             try:
-                body: bytes = client.get_object(
-                    Bucket=upload.bucket,
-                    Key=upload.key,
-                    VersionId=upload.version_id,
-                    IfMatch=f'"{upload.etag}"',  # holds where versions do not: two files are never mixed
-                    Range=f"bytes={start}-{end - 1}",
-                )["Body"].read()
+                answer = client.get_object(**_pinned(upload), Range=f"bytes={start}-{end - 1}")
+                body: bytes = answer["Body"].read()
                 if len(body) == end - start:
                     return body
                 raise IncompleteReadError(actual_bytes=len(body), expected_bytes=end - start)
             except ClientError as error:
-                raise consequence(error) from error
+                raise consequence(error, upload.version_id) from error
             except (HTTPClientError, IncompleteReadError):
                 if attempt == BODY_ATTEMPTS:
                     raise
@@ -56,13 +83,31 @@ def fetcher(client: Any, upload: Upload) -> Fetch:
     return fetch
 
 
-def consequence(error: ClientError) -> Exception:
-    """What an error of S3 means for the upload: the same error where it is the world's fault."""
-    code = str(error.response["Error"]["Code"])
-    if code in GONE:
+def consequence(error: ClientError, version_id: str) -> Exception:
+    """What an error of S3 about a version means for its upload: Gone, Rejected, or the error itself."""
+    details = error.response["Error"]
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    code = str(details["Code"])
+    marker = details.get("ResourceType") == "DeleteMarker" or headers.get("x-amz-delete-marker") == "true"
+    if code == "NoSuchVersion" or (code == "MethodNotAllowed" and marker):
+        return Gone(code)
+    if code == "PreconditionFailed" and version_id == NO_VERSION:
         return Gone(code)
     if code == "InvalidObjectState":
-        storage_class = error.response["Error"].get("StorageClass", "GLACIER")
-        return verdicts.archived(storage_class)
+        return verdicts.archived(details.get("StorageClass", "GLACIER"))
     fault: Exception = error
     return fault
+
+
+def with_a_code(client: Any, asked: dict[str, str], error: ClientError) -> ClientError:
+    """What GetObject says of `asked` where HeadObject, whose errors have no code, failed; else `error` itself."""
+    try:
+        client.get_object(**asked, Range="bytes=0-0")["Body"].close()
+    except ClientError as coded:
+        return coded
+    return error
+
+
+def _pinned(upload: Upload) -> dict[str, str]:
+    version = {"Bucket": upload.bucket, "Key": upload.key, "VersionId": upload.version_id}
+    return version | {"IfMatch": f'"{upload.etag}"'}  # holds where versions do not: two files are never mixed

@@ -12,7 +12,10 @@ from urllib.parse import unquote_plus
 SUFFIXES: Final = (".mp4", ".MP4", ".mov", ".MOV", ".avi", ".AVI")  # those that template.yaml has S3 announce
 RERUN: Final = "videoIntakeAttempt"  # field that names a deliberate rerun (scripts/replay.py); S3 sends none
 
+NO_VERSION: Final = "null"  # version id of an object that was put while its bucket kept no versions
+
 RESULTS: Final = "results/"
+RESULTS_OF: Final = "results-of/"  # and the name of a bucket whose results are kept in another
 RESULT_NAMES: Final = ("result.json", "poster.jpg", "storyboard.jpg", "storyboard.vtt")
 MAX_KEY_BYTES: Final = 1024  # of any S3 key, in UTF-8
 
@@ -23,7 +26,7 @@ class Version:
 
     bucket: str
     key: str
-    version_id: str  # "null" where versioning was suspended
+    version_id: str  # NO_VERSION does not tell one content under the key from the next
 
 
 @dataclass(frozen=True)
@@ -37,25 +40,28 @@ class Upload(Version):
     rerun: str = ""  # see RERUN: the same version under another one is not a duplicate
 
 
-def parse(event: dict[str, Any]) -> list[Upload]:
-    """The uploads in `event`, in its order; none for the test event that S3 sends when a rule is made.
+def parse(event: dict[str, Any]) -> list[Upload | ValueError]:
+    """What each record of `event` announces, in its order; nothing for the test event that S3 sends for a new rule.
 
-    Raises ValueError for anything that is not an S3 object-created notification: such an event is a
-    wiring mistake that should be seen, and must not pass as "nothing to do".
+    A record that announces no upload is a ValueError in its place, so that it stops no other. Raises ValueError for
+    anything but an S3 event notification: such an event is a wiring mistake that should be seen, and must not pass as
+    "nothing to do".
     """
+    if not isinstance(event, dict):
+        raise ValueError("This is not an S3 event notification: it is not a JSON object.")
     if event.get("Event") == "s3:TestEvent":
         return []
-    try:
-        return [_upload(record) for record in event["Records"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not an S3 event notification: {error!r}") from error
+    records = event.get("Records")
+    if not isinstance(records, list) or not records:
+        raise ValueError("This is not an S3 event notification: it has no Records.")
+    return [_upload(record, f"Record {number} of {len(records)}") for number, record in enumerate(records, 1)]
 
 
 def stored(version: Version, described: dict[str, Any], rerun: str = "") -> Upload:
     """The upload that S3 describes: an answer of HeadObject, or an entry of ListObjectVersions with its size."""
     size = described["ContentLength"] if "ContentLength" in described else described["Size"]
     etag, modified = described["ETag"].strip('"'), timestamp(described["LastModified"])
-    version_id = described.get("VersionId") or version.version_id or "null"
+    version_id = described.get("VersionId") or version.version_id or NO_VERSION
     return Upload(version.bucket, version.key, version_id, size, etag, "", modified, rerun)
 
 
@@ -64,31 +70,42 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def folder(version: Version) -> str:
-    """The prefix of everything that belongs to a version, known from its key and version ID.
+def folder(upload: Upload, home: str = "") -> str:
+    """The prefix of everything that belongs to an upload, in the bucket `home` ("": the upload's own).
 
-    A key too long for that is cut, and told apart by its SHA-256.
+    Known from bucket, key and version id alone, and for NO_VERSION the ETag. No two uploads share one: a key too long
+    for it is cut, and told apart by its SHA-256; results of another bucket are apart from those of `home` itself.
     """
-    tail = f"/{version.version_id}/"
-    room = MAX_KEY_BYTES - len(RESULTS) - len(tail) - max(map(len, RESULT_NAMES))
-    key = version.key.encode()
+    root = RESULTS if home in ("", upload.bucket) else f"{RESULTS_OF}{upload.bucket}/"
+    content = f"-{upload.etag}" if upload.version_id == NO_VERSION and upload.etag else ""
+    tail = f"/{upload.version_id}{content}/"
+    room = MAX_KEY_BYTES - len(root) - len(tail) - max(map(len, RESULT_NAMES))
+    key = upload.key.encode()
     if len(key) > room:
         digest = "~" + hashlib.sha256(key).hexdigest()
-        return RESULTS + key[: room - len(digest)].decode(errors="ignore") + digest + tail
-    return RESULTS + version.key + tail
+        return root + key[: room - len(digest)].decode(errors="ignore") + digest + tail
+    return root + upload.key + tail
 
 
-def _upload(record: dict[str, Any]) -> Upload:
-    if not record["eventName"].startswith("ObjectCreated:"):
-        raise ValueError(f"not an upload: {record['eventName']}")
-    entity = record["s3"]["object"]
-    return Upload(
-        bucket=record["s3"]["bucket"]["name"],
-        key=unquote_plus(entity["key"]),  # once: a key may itself contain "%20"
-        version_id=entity.get("versionId", "null"),
-        size=int(entity["size"]),
-        etag=entity["eTag"],
-        sequencer=entity.get("sequencer", ""),
-        event_time=record["eventTime"],
-        rerun=str(record.get(RERUN, "")),
+def _upload(record: Any, name: str) -> Upload | ValueError:
+    match record:
+        case {
+            "eventName": str(event_name),
+            "eventTime": str(event_time),
+            "s3": {
+                "bucket": {"name": str(bucket)},
+                "object": {"key": str(encoded), "size": int(size), "eTag": str(etag)} as entity,
+            },
+        } if event_name.startswith("ObjectCreated:") and size >= 0:
+            try:
+                key = unquote_plus(encoded, errors="strict")  # once: a key may itself contain "%20"
+            except UnicodeDecodeError:  # replaced by "?" it would name an object that is not there, and look deleted
+                return ValueError(f"{name} is not an upload: its key is not UTF-8.")
+            version_id, sequencer = entity.get("versionId") or NO_VERSION, entity.get("sequencer") or ""
+            rerun = str(record.get(RERUN, ""))
+            return Upload(bucket, key, str(version_id), size, etag, str(sequencer), event_time, rerun)
+        case {"eventName": str(event_name)} if not event_name.startswith("ObjectCreated:"):
+            return ValueError(f"{name} is not an upload: its eventName is {event_name}.")
+    return ValueError(
+        f"{name} is not an upload: eventName, eventTime, s3.bucket.name or s3.object.key, size or eTag is wrong."
     )

@@ -1,6 +1,7 @@
 """From upload to outcome on a deployed stack, with real videos."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -8,6 +9,7 @@ import pytest
 
 from scripts.stack import Uploaded, wait_for
 from tests.support.pictures import pixels
+from tests.support.template import RESOURCES
 from tools.localcloud import letters
 from tools.videos import samples, video
 
@@ -15,8 +17,28 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs/result.schema.json").read
 SAMPLES = {sample.key: sample for sample in samples()}
 
 
+def counted(intake, environment: str) -> dict[str, float]:
+    """The sums of the metrics over the last hours."""
+    now = datetime.now(UTC)
+    found = {}
+    for name in ("VideosProcessed", "SuccessfulProcessing", "ProcessingDuration"):
+        points = intake.client("cloudwatch").get_metric_statistics(
+            Namespace="VideoIntake", MetricName=name, Period=86400, Statistics=["Sum"],
+            StartTime=now - timedelta(hours=12), EndTime=now + timedelta(minutes=5),
+            Dimensions=[{"Name": "environment", "Value": environment},
+                        {"Name": "service", "Value": "video-intake"}],
+        )["Datapoints"]  # fmt: skip
+        found[name] = sum(point["Sum"] for point in points)
+    return found
+
+
 @pytest.fixture(scope="module")
-def outcomes(intake, inbox) -> dict[str, tuple[Uploaded, dict]]:
+def counted_before(intake, environment) -> dict[str, float]:
+    return counted(intake, environment)
+
+
+@pytest.fixture(scope="module")
+def outcomes(intake, inbox, counted_before) -> dict[str, tuple[Uploaded, dict]]:
     """The result of every sample, all uploaded at once."""
     uploaded = [intake.upload(sample.key, sample.content()) for sample in SAMPLES.values()]
     return {one.key: (one, intake.outcome(one)) for one in uploaded}
@@ -83,18 +105,17 @@ def test_people_hear_of_failures_only(mailbox, messages):
     assert "Upload it again" in cut_off
 
 
-def test_success_and_failure_are_counted(intake, environment, outcomes):
+def test_success_and_failure_are_counted_once_each(intake, environment, counted_before, outcomes):
     good = sum(sample.verdict == "success" for sample in SAMPLES.values())
-
-    def values() -> dict | None:
-        found = {name: value for name, _, value in intake.metrics(environment)}
-        return found if (found["VideosProcessed"] or 0) >= len(SAMPLES) else None
-
+    expected = counted_before["VideosProcessed"] + len(SAMPLES)
     # CloudWatch shows a metric of a real account within minutes, not seconds.
-    found = wait_for("the metrics", values, 300)
-    assert found["ProcessingDuration"] > 0
-    if found["VideosProcessed"] == len(SAMPLES):  # nothing else was uploaded: the rate is exact
-        assert found["SuccessfulProcessing"] == pytest.approx(good / len(SAMPLES))
+    wait_for("the metrics", lambda: counted(intake, environment)["VideosProcessed"] >= expected, 300)
+    after = counted(intake, environment)
+    assert {name: after[name] - counted_before[name] for name in after} == {
+        "VideosProcessed": len(SAMPLES),
+        "SuccessfulProcessing": good,
+        "ProcessingDuration": sum(result["inspection"]["durationMs"] for _, result in outcomes.values()),
+    }
 
 
 def test_every_line_of_the_log_names_request_and_object(intake, outcomes):
@@ -195,10 +216,10 @@ def test_an_event_that_is_no_upload_is_an_error(intake):
     assert error
 
 
-def test_the_alarms_are_there_and_tell_what_to_do(intake):
+def test_the_alarms_are_those_of_the_template_and_tell_the_alarm_topic(intake):
     alarms = intake.alarms()
-    watched = {alarm.get("MetricName") for alarm in alarms}
-    assert watched >= {"Errors", "Throttles", "ApproximateNumberOfMessagesVisible"}
+    declared = {name for name, body in RESOURCES.items() if body["Type"] == "AWS::CloudWatch::Alarm"}
+    assert {alarm["AlarmName"].removeprefix(f"{intake.name}-").partition("-")[0] for alarm in alarms} == declared
     assert all(alarm["AlarmActions"] == [intake.outputs["AlarmTopicArn"]] for alarm in alarms)
 
 

@@ -97,6 +97,23 @@ def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(in
     assert times_written(intake, second) == 1
 
 
+def test_with_the_function_stopped_sending_again_ends_and_afterwards_it_helps(intake, replay):
+    """The runbook's "Stop everything": whatever is sent comes back at once."""
+    client, function = intake.client("lambda"), {"FunctionName": intake.outputs["FunctionName"]}
+    client.put_function_concurrency(**function, ReservedConcurrentExecutions=0)
+    try:
+        uploaded = [intake.upload(f"stopped/{name}.mp4", b"no video") for name in ("one", "two")]
+        wait_for("two dead letters", lambda: in_flight(intake)["waiting"] >= 2, RETRIES_SECONDS)
+        status, keys, _ = replay("dead-letters", "--yes")
+        assert (status, sorted(keys)) == (1, ["stopped/one.mp4", "stopped/two.mp4"]), "each once"
+        wait_for("both letters again", lambda: in_flight(intake) == {"waiting": 2, "hidden": 0}, RETRIES_SECONDS)
+    finally:
+        client.delete_function_concurrency(**function)
+    assert replay("dead-letters", "--yes")[0] == 0
+    for one in uploaded:
+        assert json.loads(result(intake, one))["failure"]["reason"] == "not-a-video"
+
+
 def test_what_lambda_does_not_accept_stays_in_the_queue_and_what_helps_nobody_can_be_discarded(intake, replay):
     poison = json.dumps({"hello": "world"}).encode()
     intake.client("lambda").invoke(FunctionName=intake.outputs["FunctionName"], InvocationType="Event", Payload=poison)

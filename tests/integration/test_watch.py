@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -93,13 +94,14 @@ def rings(world: World, name: str) -> dict[str, Any]:
     return alarm
 
 
-def put(world: World, alarm: dict[str, Any], values: dict[str, list[float]]) -> None:
-    """Values into the metrics that an alarm watches."""
+def put(world: World, alarm: dict[str, Any], values: dict[str, list[float]], age: float = 0) -> None:
+    """Values into the metrics that an alarm watches, stamped so many seconds ago."""
     queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
     metrics = {metric["MetricName"]: metric for metric in queries or [alarm]}
     for name, several in values.items():
         metric = metrics[name]
-        datum = {"MetricName": name, "Dimensions": metric["Dimensions"], "Values": several}
+        stamp = datetime.now(UTC) - timedelta(seconds=age)
+        datum = {"MetricName": name, "Dimensions": metric["Dimensions"], "Values": several, "Timestamp": stamp}
         world.intake.client("cloudwatch").put_metric_data(Namespace=metric["Namespace"], MetricData=[datum])
 
 
@@ -157,6 +159,16 @@ def test_an_alarm_rings_at_its_threshold_and_says_when_it_is_over(calm, name, qu
     calm.time_passes(HOUR + MINUTE)
     wait_for("the end", lambda: alarms(calm)[name]["StateValue"] == "OK")
     assert wait_for("the mail", lambda: mails(calm, alarm, "OK")[ended:] or None)
+
+
+# How long before its arrival Lambda stamps a value: an invocation takes up to 300 s, and the metric some minutes more.
+@pytest.mark.parametrize("age", [301, 600])
+@pytest.mark.parametrize("name", ["ProcessorErrorsAlarm", "ProcessorDurationAlarm", "LostEventsAlarm"])
+def test_an_alarm_sees_what_arrives_minutes_after_its_timestamp(calm, name, age):
+    [(_, quiet, more)] = [one for one in THRESHOLDS if one[0] == name]
+    both = {metric: quiet[metric] + more[metric] for metric in quiet}
+    put(calm, alarms(calm)[name], both, age)
+    assert ringing(calm) == {name}
 
 
 def test_failing_invocations_ring(calm):

@@ -1,6 +1,9 @@
 """Lambda as the local cloud runs it: the package in a child process, from events to dead letters."""
 
+import io
 import json
+import time
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -38,6 +41,79 @@ def test_the_function_sees_lambda_and_not_this_machine(deployed):
     assert seen["modules"] == []
 
 
+def test_an_answer_has_the_request_id_that_the_function_sees(deployed):
+    answer = invoke(deployed, {})
+    assert (
+        answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"] == json.loads(answer["Payload"].read())["request"]
+    )
+
+
+def test_an_event_has_one_request_id_from_acceptance_to_its_record(deployed):
+    key = "raise and compare.mp4"
+    accepted = invoke(deployed, {"Records": [{"s3": {"object": {"key": key}}}]}, InvocationType="Event")
+    told = accepted["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+    assert told == deployed.dead_letter(key)["requestContext"]["requestId"]
+    assert f"START RequestId: {told} " in deployed.log()
+
+
+def test_a_dry_run_runs_nothing(deployed):
+    assert invoke(deployed, {"busy": 60}, InvocationType="DryRun")["StatusCode"] == 204
+
+
+def test_a_package_that_cannot_be_imported_says_so(deployed):
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("handler.py", "import av  # which this package forgot")
+    functions = deployed.client("lambda")
+    role = functions.get_function_configuration(FunctionName=deployed.outputs["Function"])["Role"]
+    functions.create_function(FunctionName="incomplete", Role=role, Runtime="python3.13", Handler="handler.handler",
+                              Code={"ZipFile": package.getvalue()})  # fmt: skip
+    answer = functions.invoke(FunctionName="incomplete")
+    assert answer["FunctionError"] == "Unhandled"
+    told = json.loads(answer["Payload"].read())
+    assert told["errorType"] == "Runtime.ImportModuleError"
+    assert "No module named 'av'" in told["errorMessage"]
+    functions.delete_function(FunctionName="incomplete")
+
+
+def test_a_topic_calls_a_function_that_subscribes(deployed):
+    sns = deployed.client("sns")
+    topic = sns.create_topic(Name="calling")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=deployed.outputs["FunctionArn"])
+    sns.publish(TopicArn=topic, Message="a thing")
+    wait_for(lambda: "heard of: a thing" in deployed.log())
+
+
+def test_the_metrics_of_an_invocation_have_the_time_of_its_start(deployed):
+    invoke(deployed, {})  # from here on it is warm
+    invoke(deployed, {"busy": 2})
+    ended = time.time()
+    points = deployed.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda", MetricName="Duration", Period=1, Statistics=["Maximum"],
+        Dimensions=[{"Name": "FunctionName", "Value": deployed.outputs["Function"]}],
+        StartTime=int(ended) - 60, EndTime=int(ended) + 1,
+    )["Datapoints"]  # fmt: skip
+    [long] = [point for point in points if point["Maximum"] >= 2000]
+    assert ended - long["Timestamp"].timestamp() >= 2
+
+
+def test_an_object_can_be_hidden_for_a_while_as_in_a_young_bucket(deployed):
+    deployed.cloud.control("POST", "faults", kind="hide", event="young.mp4", attempt=1)
+    try:
+        deployed.upload("young.mp4")
+        assert deployed.result("young.mp4")["head"] == "1234"
+    finally:
+        deployed.cloud.control("DELETE", "faults")
+    begins = f"/{deployed.outputs['Bucket']}/young."
+    tried = [call for call in deployed.cloud.control("GET", "calls") if call["path"].startswith(begins)]
+    assert [(call["attempt"], call["operation"], call["fault"]) for call in tried] == [
+        (1, "s3:GetObject", "hide"),
+        (2, "s3:GetObject", ""),
+        (2, "s3:PutObjectTagging", ""),
+    ]
+    assert "NoSuchKey" in deployed.log()
+
+
 def test_an_upload_is_processed_with_its_version_tags_mail_log_and_metric(deployed):
     version = deployed.upload("some where/bad größe + 😀.mp4")
     result = deployed.result("some where/bad größe + 😀.mp4")
@@ -65,6 +141,20 @@ def test_a_reserved_concurrency_of_0_makes_dead_letters_at_once(deployed):
         assert deployed.dead_letter("while+stopped.mp4")["requestContext"]["approximateInvokeCount"] == 0
     finally:
         limits.delete_function_concurrency(FunctionName=name)
+
+
+def test_each_protocol_has_its_form_of_a_message(deployed):
+    sns, sqs = deployed.client("sns"), deployed.client("sqs")
+    topic, url = sns.create_topic(Name="forms")["TopicArn"], sqs.create_queue(QueueName="forms")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="email-json", Endpoint="program@example.com")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "false"})
+    sns.publish(TopicArn=topic, Subject="Forms", Message="said")
+    [message] = wait_for(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
+    assert json.loads(message["Body"])["Message"] == "said", "in an envelope"
+    mails = wait_for(lambda: [m for m in deployed.cloud.mailbox.glob("*.eml") if "program@" in m.read_text()])
+    assert '"Message": "said"' in mails[0].read_text()
+    sns.delete_topic(TopicArn=topic)
 
 
 def test_a_filter_policy_keeps_mails_away(deployed):

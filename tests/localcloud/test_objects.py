@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import urllib.request
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -68,6 +69,18 @@ def test_every_way_of_creating_makes_one_event_of_its_own(deployed):
     assert "four" not in log
 
 
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain"])
+def test_a_presigned_put_takes_any_content_type(deployed, content_type):
+    """The first is what urllib sends by default."""
+    s3, where = deployed.client("s3"), {"Bucket": deployed.outputs["Bucket"], "Key": "presigned.bin"}
+    body = bytes(range(256)) + b"&Action=DeleteStack&Version=2010-05-15"
+    url = s3.generate_presigned_url("put_object", Params=where, ExpiresIn=60)
+    request = urllib.request.Request(url, body, {"Content-Type": content_type}, method="PUT")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    assert s3.get_object(**where)["Body"].read() == body
+
+
 def test_tags_belong_to_a_version(deployed):
     bucket, s3 = deployed.outputs["Bucket"], deployed.client("s3")
     first, second = deployed.upload("tagged.txt"), deployed.upload("tagged.txt")
@@ -92,3 +105,34 @@ def test_listing_the_versions_leaves_their_content_alone(deployed, large):
     for _ in range(3):
         assert deployed.client("s3").list_object_versions(Bucket=deployed.outputs["Bucket"])["Versions"]
     assert get(deployed)["Body"].read() == large
+
+
+def test_where_versioning_is_suspended_older_versions_stay_and_null_is_replaced(deployed):
+    s3, where = deployed.client("s3"), {"Bucket": "pausing", "Key": "a.txt"}
+    s3.create_bucket(Bucket="pausing", CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+
+    def turn(status):
+        s3.put_bucket_versioning(Bucket="pausing", VersioningConfiguration={"Status": status})
+
+    def versions():
+        listed = s3.list_object_versions(Bucket="pausing")
+        found = {one["VersionId"]: one["Size"] for one in listed.get("Versions", [])}
+        return found | {one["VersionId"]: "deleted" for one in listed.get("DeleteMarkers", [])}
+
+    turn("Enabled")
+    kept = s3.put_object(**where, Body=b"1")["VersionId"]
+    turn("Suspended")
+    for body in (b"22", b"333"):
+        s3.put_object(**where, Body=body)
+        assert versions() == {kept: 1, "null": len(body)}
+    assert s3.get_object(**where)["Body"].read() == b"333"
+    assert s3.get_object(**where, VersionId="null")["Body"].read() == b"333"
+    assert s3.head_object(**where, VersionId="null")["ContentLength"] == 3
+    assert s3.get_object(**where, VersionId=kept)["Body"].read() == b"1"
+    s3.delete_object(**where)
+    assert versions() == {kept: 1, "null": "deleted"}
+    s3.delete_object(**where, VersionId="null")
+    assert versions() == {kept: 1}
+    turn("Enabled")
+    s3.put_object(**where, Body=b"4444")
+    assert len(versions()) == 2

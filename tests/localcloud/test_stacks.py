@@ -28,6 +28,12 @@ def reasons(deployed, stack):
         ("Suffix: { Type: String, Default: one", "Suffix: { Type: String, Default: ONE", "small letters only"),
         ("Suffix: { Type: String, Default: one", "Suffix: { Type: String, Default: loud", "a greeting of its own"),
         ("DependsOn: InvokePermission", "DependsOn: BucketPolicy", "Circular dependency"),
+        ("Greeting: { Type: String", "Greeting: { Type: CommaDelimitedList", "the type CommaDelimitedList"),
+        ("Greeting: { Type: String, Default: hello", "Greeting: { Type: Number, Default: 5", "'hello' is not accepted"),
+        ("Greeting: { Type: String", "Greeting: { Type: String, AllowedValues: [hi]", "'hello' is not accepted"),
+        ("Greeting: { Type: String", "Greeting: { Type: String, MaxLength: 4", "'hello' is not accepted"),
+        ('Email: { Type: String, Default: "" }', "Email: { Type: String }", "['Email'] must have values"),
+        ("!Not [!Equals [!Ref Email", "!Contains [[x], [!Ref Email", "does not know the condition Fn::Contains"),
     ],
 )
 def test_what_cannot_be_applied_is_refused_by_name(deployed, tmp_path, before, after, complaint):
@@ -42,6 +48,13 @@ def test_what_cannot_be_applied_is_refused_by_name(deployed, tmp_path, before, a
     assert complaint in refused.stderr
     with pytest.raises(ClientError, match="does not exist"):
         described(deployed, "refused")
+
+
+def test_a_parameter_that_the_template_does_not_have_is_refused(deployed):
+    template = '{"Parameters": {"One": {"Type": "String"}}, "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
+    given = [{"ParameterKey": name, "ParameterValue": "x"} for name in ("One", "Two")]
+    with pytest.raises(ClientError, match=r"\['Two'\] do not exist"):
+        deployed.client("cloudformation").create_stack(StackName="refused", TemplateBody=template, Parameters=given)
 
 
 def test_a_failure_rolls_back_and_tells_why(deployed):

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.deployed import wait_for
-from tools.localcloud import insights, metric_math
+from tools.localcloud.cloudwatch import insights, metric_math
 
 
 def stat(name, stat="Sum", period=300, namespace="Test", **more):
@@ -80,6 +80,12 @@ def test_an_alarm_over_an_expression_tells_of_its_metrics(deployed):
     trigger = json.loads(json.loads(heard[0]["Body"])["Message"])["Trigger"]
     assert [query.get("Expression") for query in trigger["Metrics"]] == [None, "heard * 2"]
     assert trigger["Metrics"][0]["MetricStat"]["Metric"]["MetricName"] == "Heard"
+
+
+def test_a_new_alarm_notifies_once_that_it_is_ok(deployed):
+    subject = f'Subject: OK: "{deployed.outputs["Alarm"]}"'
+    mails = wait_for(lambda: [m.read_text() for m in deployed.cloud.mailbox.glob("*.eml") if subject in m.read_text()])
+    assert "State Change:  INSUFFICIENT_DATA -> OK" in mails[0]
 
 
 def test_what_was_throttled_is_tried_ever_later_and_tells_its_age(deployed):
@@ -162,6 +168,21 @@ def test_a_query_that_would_be_answered_otherwise_is_refused(deployed, query):
         deployed.client("logs").start_query(
             logGroupName=deployed.outputs["Log"], queryString=query, startTime=0, endTime=int(time.time())
         )
+
+
+@pytest.mark.parametrize("pattern", ['{ $.key = "a" }', "?START ?END", "-START", '"START" END', "%ST.*%", "[a, b]"])
+def test_a_filter_that_would_let_everything_through_is_refused(deployed, pattern):
+    with pytest.raises(ClientError, match="InvalidParameterException"):
+        deployed.client("logs").filter_log_events(logGroupName=deployed.outputs["Log"], filterPattern=pattern)
+
+
+@pytest.mark.parametrize(("pattern", "found"), [("nothing ever says this", False), ('"INIT_START Runtime"', True)])
+def test_words_and_quoted_terms_are_looked_for(deployed, pattern, found):
+    deployed.upload("logged.mp4")
+    deployed.result("logged.mp4")
+    log = deployed.client("logs").filter_log_events(logGroupName=deployed.outputs["Log"], filterPattern=pattern)
+    assert bool(log["events"]) == found
+    assert all("INIT_START" in event["message"] for event in log["events"])
 
 
 def test_saved_queries_are_kept_changed_and_deleted(deployed):

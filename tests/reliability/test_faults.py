@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.boxes import padded
 from tests.support.world import Version, World
-from tools.localcloud.faults import KINDS
+from tools.localcloud.faults import KINDS, OF_AN_OBJECT
 from tools.videos import video
 
 LATE_SECONDS: Final = 9  # longer than the function's clients wait for an answer (8 s)
@@ -21,6 +21,7 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
     "answer late": {"kind": "late", "attempt_of_call": 1, "seconds": LATE_SECONDS},
     "killed before": {"kind": "kill-before"},
     "killed after": {"kind": "kill-after"},
+    "not seen yet": {"kind": "hide"},
 }
 # Another process must start, or much time pass, which test_any_order tries with every kind of file, in memory
 ONCE_FOR_EACH_OPERATION: Final = {"answer late", "killed before", "killed after"}
@@ -41,8 +42,8 @@ class Case:
 CONTENTS: Final = {
     "playable": lambda: padded(video(seconds=0.4, size=(320, 180), audio=None)),
     "rejected": lambda: b"no video, whatever its name says",
-    # Of these, only the calls that the others do not make:
-    "empty": lambda: b"",
+    "empty": lambda: b"",  # of this, only its first read, which asks for no range
+    # Of this, only the calls that the others do not make:
     "failing": lambda: b"its inspection fails for good the first time, and frees its lock",
 }
 
@@ -57,6 +58,11 @@ def operations(world: World, version: Version) -> dict[int, str]:
     return {
         call["number"]: call["operation"] for call in world.calls() if (call["event"], call["attempt"]) == (event, 1)
     }
+
+
+def possible(kind: str, operation: str) -> bool:
+    """Only calls about an object can be told that there is none."""
+    return kind != "hide" or operation in OF_AN_OBJECT
 
 
 def first_and_last(operation: str, calls: dict[int, str]) -> tuple[int, int]:
@@ -88,7 +94,7 @@ def cases(stack, earlier) -> list[Case]:
             if number not in first_and_last(operation, calls):
                 continue
             for fault, rule in FAULTS.items() if operation not in others else ():
-                if operation in again and fault in ONCE_FOR_EACH_OPERATION:
+                if (operation in again and fault in ONCE_FOR_EACH_OPERATION) or not possible(rule["kind"], operation):
                     continue
                 key = f"{name}-{fault.replace(' ', '-')}-at-{number:02d}.mp4"
                 stack.fault(event=key, attempt=1, number=number, **rule)
@@ -131,7 +137,25 @@ def test_every_fault_befell_every_operation_that_the_function_ever_made(world, c
     befallen = {(call["operation"], call["fault"]) for call in calls if call["fault"]}
     kinds = {rule["kind"] for rule in FAULTS.values()}
     assert kinds == KINDS.keys() - {"deny", "freeze"}, "which test_burst and test_killers have"
-    assert befallen >= {(call["operation"], kind) for call in calls for kind in kinds}
+    operations = {call["operation"] for call in calls}
+    assert befallen >= {
+        (operation, rule["kind"])
+        for operation in operations
+        for rule in FAULTS.values()
+        if possible(rule["kind"], operation)
+    }
+
+
+def test_in_the_first_minutes_of_a_buckets_life_nothing_is_taken_for_deleted(world):
+    """Every call of S3 answers NoSuchKey until Lambda's last try, three minutes later."""
+    for attempt in (1, 2):
+        world.fault("hide", event="young-", operation="s3:*", attempt=attempt)
+    versions = [upload(world, f"young-{name}.mp4", CONTENTS[name]()) for name in ("playable", "rejected", "empty")]
+    world.settle()
+    keys = [version.folder + "result.json" for version in versions]
+    assert [world.results("young-")[key] for key in keys] == [1, 1, 1]
+    assert [world.heard_of()[key] for key in keys] == [1, 1, 1]
+    assert world.letters() == []
 
 
 def test_no_record_is_left_in_progress(world, earlier, cases):

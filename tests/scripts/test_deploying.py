@@ -34,8 +34,14 @@ def test_packages_lie_in_a_private_bucket_that_forgets_only_what_is_no_longer_us
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     assert s3.get_bucket_versioning(**bucket)["Status"] == "Enabled"
     [rule] = s3.get_bucket_lifecycle_configuration(**bucket)["Rules"]
-    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] > 0
-    assert "Days" not in rule["Expiration"], "a package in use never expires, however old"
+    assert rule == {  # and no Days: a package in use never expires, however old
+        "ID": "ExpireOldPackages",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 90},
+        "Expiration": {"ExpiredObjectDeleteMarker": True},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    }
     assert {"Key": "Project", "Value": "video-intake"} in s3.get_bucket_tagging(**bucket)["TagSet"]
 
 
@@ -82,7 +88,9 @@ def test_what_a_deployment_announces_is_what_happens_and_old_packages_go(scripts
     (scripts.project / "src/handler.py").write_text("def handler(event, context): return 2\n")
     s3.put_object(Bucket=artifacts, Key="video-intake/video-intake-other/0ld", Body=b"of another stack")
     known = {event["EventId"] for event in scripts.events(STACK)}
-    changed = scripts.deploy("--parameter", "LogRetentionInDays=7", "--tag", "Team=Video Intake")
+    changed = scripts.deploy(
+        "--parameter", "LogRetentionInDays=7", "--tag", "Team=Video Intake", "--tag", "CostCenter=0815"
+    )
     assert changed.status == 0, changed.told
     happened = {
         event["LogicalResourceId"]
@@ -95,7 +103,12 @@ def test_what_a_deployment_announces_is_what_happens_and_old_packages_go(scripts
     assert scripts.parameters(STACK)["LogRetentionInDays"] == "7"
     assert scripts.parameters(STACK)["NotificationEmail"] == "unread@example.com", "what is not given stays"
     tags = {tag["Key"]: tag["Value"] for tag in scripts.stack(STACK)["Tags"]}
-    assert (tags["CostCenter"], tags["Team"]) == ("4711", "Video Intake")
+    assert tags == {
+        "Project": "video-intake",
+        "Environment": "made",
+        "CostCenter": "0815",
+        "Team": "Video Intake",
+    }, "one has another value, one is new, the others stay"
     assert "  changed          ProcessorFunction (Lambda Function): Code" in changed.told
     kept = [each["Key"] for each in s3.list_objects_v2(Bucket=artifacts)["Contents"]]
     [code] = [key for key in kept if key.startswith(prefix)]
@@ -106,16 +119,56 @@ def test_what_a_deployment_announces_is_what_happens_and_old_packages_go(scripts
     assert {each["Key"] for each in versions} > set(listed), "restorable until the lifecycle rule takes them"
 
 
+TALKATIVE = "s3api\\ put-* | s3api\\ create-* | cloudformation\\ delete-* | cloudformation\\ execute-*) echo '{}' ;;"
+
+
+def test_a_first_deployment_prints_the_outputs_and_nothing_else_whatever_the_cli_prints(scripts, tmp_path):
+    """Newer versions print JSON where older ones print nothing."""
+    path = scripts.with_cli(tmp_path, TALKATIVE)
+    options = ["--env", "talk", "--artifact-bucket", "packages-of-talk"]
+    first = scripts.run("deploy.sh", *options, "--architecture", "x86_64", PATH=path)
+    assert first.status == 0, first.told
+    outputs = {output["OutputKey"] for output in scripts.stack("video-intake-talk")["Outputs"]}
+    assert {line.split()[0] for line in first.out.splitlines()} == outputs
+    again = scripts.run("deploy.sh", *options, PATH=path)
+    assert (again.status, again.out) == (0, first.out)
+    assert "is up to date" in again.told, "the processor stays, though arm64 is the template's default"
+    assert scripts.parameters("video-intake-talk")["Architecture"] == "x86_64"
+
+
+def test_an_empty_change_set_that_cannot_be_deleted_is_a_warning(scripts, made, tmp_path):
+    path = scripts.with_cli(tmp_path, "cloudformation\\ delete-change-set) echo 'An error occurred' >&2 && exit 254 ;;")
+    again = scripts.deploy(PATH=path)
+    assert again.status == 0, again.told
+    assert "Warning: the change set awscli-cloudformation-package-deploy-" in again.told
+    assert scripts.left(STACK)[2], "it is there"
+    assert scripts.deploy().status == 0
+    assert not scripts.left(STACK)[2], "until the next time"
+
+
+@pytest.mark.parametrize("answer", ["n", ""])
+def test_any_answer_but_yes_changes_nothing(scripts, made, artifacts, answer):
+    s3 = scripts.client("s3")
+
+    def packages():
+        return {(one["Key"], one["VersionId"]) for one in s3.list_object_versions(Bucket=artifacts)["Versions"]}
+
+    assert scripts.deploy("--plan", "--email", "asked@example.com").status == 0, "what is uploaded is there now"
+    before, kept = scripts.left(STACK), packages()
+    refused = scripts.deploy("--email", "asked@example.com", answer=answer)
+    assert refused.status == 1
+    assert "Go on? [y/N]" in refused.told
+    assert "nothing was changed" in refused.told
+    assert scripts.left(STACK) == before
+    assert packages() == kept
+
+
 def test_replacements_and_deletions_are_asked_for(scripts, made):
     before = scripts.left(STACK)
     alone = scripts.deploy("--email", "other@example.com")
     assert alone.status == 1
     assert "REPLACED         AlarmEmailSubscription (SNS Subscription): Endpoint, which needs a new one" in alone.told
-    assert "Nobody is there to answer. Give --yes" in alone.told
-    assert scripts.left(STACK) == before
-    no = scripts.deploy("--email", "other@example.com", answer="n")
-    assert no.status == 1
-    assert "Go on? [y/N]" in no.told
+    assert "There is no terminal to confirm on. Pass --yes to proceed." in alone.told
     assert scripts.left(STACK) == before
     unattended = scripts.deploy("--email", "other@example.com", "--yes")
     assert unattended.status == 0, unattended.told
@@ -123,7 +176,8 @@ def test_replacements_and_deletions_are_asked_for(scripts, made):
     assert scripts.parameters(STACK)["NotificationEmail"] == "other@example.com"
 
 
-def test_a_failed_update_tells_its_cause_and_leaves_everything_as_it_was(scripts, made):
+@pytest.mark.parametrize("time", ["first", "second"])  # what failed before is not reported again
+def test_a_failed_update_tells_its_cause_and_leaves_everything_as_it_was(scripts, made, time):
     before = scripts.parameters(STACK)
     failed = scripts.deploy("--parameter", "ReservedConcurrency=5000")
     assert failed.status == 1
@@ -174,10 +228,8 @@ def test_a_stack_that_cannot_be_updated_is_explained_and_left_alone(scripts, mad
     ("arguments", "without", "sentence"),
     [
         (["--env", "made"], ["AWS_REGION", "AWS_DEFAULT_REGION"], "no region is set"),
-        (["--env", "made"], ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "AWS does not say who you are"),
+        (["--env", "made"], ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "AWS did not accept your credentials"),
         (["--env", "prod", "--stack-name", STACK], [], f'{STACK} is the environment "made"'),
-        (["--env"], [], "--env needs a value"),
-        (["--enviroment", "prod"], [], "there is no option --enviroment"),
     ],
 )
 def test_what_is_missing_or_mistaken_is_said_at_once(scripts, made, arguments, without, sentence):
@@ -186,11 +238,25 @@ def test_what_is_missing_or_mistaken_is_said_at_once(scripts, made, arguments, w
     assert sentence in refused.told
 
 
+def test_a_change_set_that_nobody_executed_is_no_obstacle(scripts, made, tmp_path):
+    """What an interrupted first deployment leaves: a stack in REVIEW_IN_PROGRESS."""
+    path = scripts.with_cli(tmp_path, "cloudformation\\ delete-*) exit 254 ;;")
+    plan = scripts.deploy("--plan", env="reviewed", PATH=path)
+    assert (plan.status, "Warning: the empty stack" in plan.told) == (0, True)
+    assert scripts.stack("video-intake-reviewed")["StackStatus"] == "REVIEW_IN_PROGRESS"
+    done = scripts.deploy(env="reviewed")
+    assert done.status == 0, done.told
+    assert scripts.stack("video-intake-reviewed")["StackStatus"] == "CREATE_COMPLETE"
+
+
 def test_what_the_template_refuses_is_said_in_its_words_and_leaves_no_stack(scripts, made):
     refused = scripts.deploy("--email", "nobody", env="refused")
     assert refused.status == 1
     assert "must be one e-mail address such as ops@example.com" in refused.told
     assert not scripts.exists("video-intake-refused")
+    before = scripts.left(STACK)
+    assert scripts.deploy("--email", "nobody").status == 1
+    assert scripts.left(STACK) == before, "nor a change set of one that is there"
 
 
 def test_a_bucket_that_is_not_ours_is_used_as_it_is(scripts, made):
@@ -205,6 +271,24 @@ def test_a_bucket_that_is_not_ours_is_used_as_it_is(scripts, made):
         s3.get_bucket_tagging(Bucket=theirs)
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
         s3.get_bucket_lifecycle_configuration(Bucket=theirs)
+
+
+def test_a_bucket_that_is_not_ours_loses_nothing_in_deployments(scripts):
+    s3 = scripts.client("s3")
+    s3.create_bucket(Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": scripts.environ["AWS_REGION"]})
+    mine = {"theirs.txt", "video-intake/video-intake-guest/theirs", "video-intake/video-intake-guest/0123456789abcdef"}
+    for key in mine:
+        s3.put_object(Bucket="theirs", Key=key, Body=b"")
+    for content in ("return 1", "return 2"):
+        (scripts.project / "src/handler.py").write_text(f"def handler(event, context): {content}\n")
+        done = scripts.deploy("--artifact-bucket", "theirs", env="guest")
+        assert done.status == 0, done.told
+    removed = scripts.run("destroy.sh", "--env", "guest", "--delete-videos", "--yes")
+    assert removed.status == 0, removed.told
+    listed = {each["Key"] for each in s3.list_objects_v2(Bucket="theirs")["Contents"]}
+    assert mine <= listed
+    packages = [key for key in listed - mine if not key.endswith(".template")]
+    assert len(packages) == 2, "the packages of both deployments"
 
 
 def test_a_bucket_of_another_account_or_region_is_refused(scripts, made):

@@ -1,5 +1,7 @@
 """scripts/destroy.sh as a user runs it: what it takes, what it leaves, and what it asks before."""
 
+import json
+
 import pytest
 
 STACK = "video-intake-gone"
@@ -16,10 +18,19 @@ def bucket(scripts):
         s3.put_object(Bucket=outputs["BucketName"], Key=key, Body=b"")
     s3.delete_object(Bucket=outputs["BucketName"], Key="a.txt")
     scripts.client("sqs").send_message(QueueUrl=outputs["FailedEventsQueueUrl"], MessageBody="{}")
+    for key in OF_OTHERS:
+        s3.put_object(Bucket=packages_of(outputs["BucketName"]), Key=key, Body=b"")
     role = outputs["RoleArn"].rpartition("/")[2]
     policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}'
     scripts.client("iam").put_role_policy(RoleName=role, PolicyName="ByHand", PolicyDocument=policy)
     return outputs["BucketName"]
+
+
+OF_OTHERS = ("video-intake/video-intake-gone-2/0123", "video-intake/video-intake-go/0123", "video-intake/0123", "0123")
+
+
+def packages_of(bucket):
+    return bucket.replace("video-intake-gone", "video-intake-artifacts")
 
 
 def destroy(scripts, *arguments, env="gone", **options):
@@ -42,12 +53,30 @@ def test_it_says_what_goes_and_what_stays_and_does_nothing_without_an_answer(scr
     assert "  goes   ProcessorFunction (Lambda Function)" in alone.told
     assert f"  stays  VideoBucket (S3 Bucket): {bucket}" in alone.told
     assert "In the queue of failed events wait 1:" in alone.told
-    assert "Give --yes" in alone.told
+    assert "Pass --yes to proceed" in alone.told
     assert scripts.left(STACK) == before
-    wrong = destroy(scripts, "--delete-videos", answer="video-intake-gene")
-    assert wrong.status == 1
-    assert f"DELETED FOR GOOD: {bucket}" in wrong.told
+
+
+@pytest.mark.parametrize("answer", ["n", ""])
+def test_any_answer_but_yes_leaves_everything(scripts, bucket, answer):
+    before = scripts.left(STACK)
+    refused = destroy(scripts, answer=answer)
+    assert refused.status == 1
+    assert f"Remove {STACK}? [y/N]" in refused.told
+    assert "nothing was removed" in refused.told
     assert scripts.left(STACK) == before
+    assert versions(scripts, bucket) == 5
+
+
+@pytest.mark.parametrize("answer", ["", "y", "video-intake-gene"])
+def test_anything_but_the_stacks_name_deletes_no_video(scripts, bucket, answer):
+    before = scripts.left(STACK)
+    refused = destroy(scripts, "--delete-videos", answer=answer)
+    assert refused.status == 1
+    assert f"DELETED FOR GOOD: {bucket}" in refused.told
+    assert "nothing was removed" in refused.told
+    assert scripts.left(STACK) == before
+    assert versions(scripts, bucket) == 5
 
 
 def test_a_removal_that_gets_stuck_says_on_what_and_is_taken_up_again(scripts, bucket):
@@ -68,10 +97,18 @@ def test_a_removal_that_gets_stuck_says_on_what_and_is_taken_up_again(scripts, b
     assert not scripts.exists(STACK)
     assert f"{bucket} stays" in done.told
     assert versions(scripts, bucket) == 5, "not one of them is lost"
-    packages = scripts.client("s3").list_objects_v2(
-        Bucket=bucket.replace("video-intake-gone", "video-intake-artifacts"), Prefix=f"video-intake/{STACK}/"
-    )
-    assert packages["KeyCount"] == 0
+    packages = scripts.client("s3").list_objects_v2(Bucket=packages_of(bucket))
+    assert {each["Key"] for each in packages["Contents"]} >= set(OF_OTHERS)
+    assert not [each["Key"] for each in packages["Contents"] if each["Key"].startswith(f"video-intake/{STACK}/")]
+
+
+def test_the_bucket_that_stayed_answers_no_plain_http(scripts, bucket):
+    s3 = scripts.client("s3")
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    denied = {statement["Sid"]: statement for statement in policy["Statement"]}
+    assert denied["DenyPlainHttp"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert denied["DenyPlainHttp"]["Resource"] == [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
 
 
 def test_the_bucket_that_stayed_is_in_the_way_of_a_new_stack_until_its_videos_are_deleted_too(scripts, bucket):
@@ -101,3 +138,20 @@ def test_a_stack_that_somebody_is_changing_is_left_alone(scripts, made):
     assert early.status == 1
     assert f"only after a removal got stuck on them (DELETE_FAILED); this is {usual}" in early.told
     assert scripts.exists(name)
+
+
+def test_a_version_that_is_locked_ends_the_emptying_with_a_reason(scripts, made):
+    account, region = scripts.stack("video-intake-made")["StackId"].split(":")[4], scripts.environ["AWS_REGION"]
+    s3, bucket = scripts.client("s3"), {"Bucket": f"video-intake-locked-{account}-{region}"}
+    place = {"LocationConstraint": region}
+    s3.create_bucket(**bucket, ObjectLockEnabledForBucket=True, CreateBucketConfiguration=place)
+    for key in ("a.mp4", "locked.mp4", "z.mp4"):
+        s3.put_object(**bucket, Key=key, Body=b"")
+    s3.put_object_legal_hold(**bucket, Key="locked.mp4", LegalHold={"Status": "ON"})
+    stuck = destroy(scripts, "--delete-videos", "--yes", env="locked")
+    assert stuck.status == 1
+    assert "this version cannot be deleted: locked.mp4\tAccessDenied" in stuck.told
+    assert [each["Key"] for each in s3.list_object_versions(**bucket)["Versions"]] == ["locked.mp4"]
+    s3.put_object_legal_hold(**bucket, Key="locked.mp4", LegalHold={"Status": "OFF"})
+    assert destroy(scripts, "--delete-videos", "--yes", env="locked").status == 0
+    assert bucket["Bucket"] not in buckets(scripts)

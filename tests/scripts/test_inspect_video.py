@@ -1,8 +1,12 @@
 """The command-line tool, run as a person runs it."""
 
 import json
+import os
+import pty
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +25,16 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def run(project):
-    def run(*arguments) -> subprocess.CompletedProcess[str]:
+    def run(*arguments, **environ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(project / "scripts/inspect_video.py"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        files = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
+        nowhere = files | {"AWS_EC2_METADATA_DISABLED": "true"}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=clean | nowhere | environ, timeout=120
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
 
     return run
 
@@ -47,9 +58,86 @@ def test_the_table_and_the_pictures(run, folder, tmp_path):
 
 def test_a_file_that_is_not_there_stops_no_other(run, folder):
     done = run(folder / "nothing.mp4", folder / "inner")
-    assert "nothing.mp4: could not be read" in done.stderr
+    assert f"{folder / 'nothing.mp4'}: there is no such file." in done.stderr
     assert "playable" in done.stdout
     assert done.returncode == 1
+
+
+def test_a_name_is_taken_as_the_pipeline_takes_it_and_it_says_so(run, tmp_path):
+    for name in ("a.mp4", "b.Mp4", "c.MOV", "d.txt"):
+        (tmp_path / name).write_bytes(b"no video")
+    for arguments in ([tmp_path], [tmp_path / "a.mp4", tmp_path / "b.Mp4", tmp_path / "c.MOV"]):
+        done = run(*arguments, "--json")
+        assert [Path(json.loads(line)["source"]["key"]).name for line in done.stdout.splitlines()] == ["a.mp4", "c.MOV"]
+        [said] = done.stderr.splitlines()
+        assert said.startswith(f"{tmp_path / 'b.Mp4'}: the pipeline ignores it: its name does not end in .mp4 .MP4 ")
+    (tmp_path / "empty").mkdir()
+    assert "nothing in there has a name that ends in" in run(tmp_path / "empty").stderr
+
+
+def test_results_that_cannot_be_written_are_told_and_stop_no_other(run, folder, tmp_path):
+    (tmp_path / "taken").write_bytes(b"a file")
+    done = run(folder, "--out", tmp_path / "taken")
+    assert len(done.stdout.splitlines()) == 2 + 2
+    said = f"the results could not be written below {tmp_path / 'taken'}: Not a directory."
+    assert [line.endswith(said) for line in done.stderr.splitlines()] == [True, True]
+    assert done.returncode == 1
+
+
+def test_missing_credentials_are_told_and_stop_no_other(run, folder):
+    done = run("s3://bucket/folder/", "s3://bucket/a.mp4", folder / "inner")
+    said = "no AWS credentials were found. Run `aws configure` or `aws sso login`, or set AWS_PROFILE."
+    assert done.stderr.splitlines() == [f"s3://bucket/folder/: {said}", f"s3://bucket/a.mp4: {said}"]
+    assert "playable" in done.stdout
+
+
+def test_objects_are_inspected_and_what_is_not_there_is_told(run, scripts):
+    s3, bucket = scripts.client("s3"), "videos-to-look-at"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": scripts.environ["AWS_REGION"]})
+    for key in ("a b.mp4", "folder/c.avi", "folder/d.Avi", "folder/e.txt"):
+        s3.put_object(Bucket=bucket, Key=key, Body=video(seconds=0.2))
+    cloud = {name: value for name, value in scripts.environ.items() if name.startswith("AWS_")}
+
+    def keys(*arguments: str) -> tuple[list[str], list[str]]:
+        done = run(*arguments, "--json", **cloud)
+        return [json.loads(line)["source"]["key"] for line in done.stdout.splitlines()], done.stderr.splitlines()
+
+    ignored = f"s3://{bucket}/folder/d.Avi: the pipeline ignores it: its name does not end in"
+    for everything in (f"s3://{bucket}", f"s3://{bucket}/"):
+        found, [said] = keys(everything)
+        assert found == ["a b.mp4", "folder/c.avi"]
+        assert said.startswith(ignored)
+    found, said = keys(
+        "s3://no-such-bucket-4711/", f"s3://{bucket}/no.mp4", "s3://no-such-bucket-4711/a.mp4", f"s3://{bucket}/a b.mp4"
+    )
+    assert found == ["a b.mp4"]
+    assert said == [
+        "s3://no-such-bucket-4711/: the bucket no-such-bucket-4711 does not exist.",
+        f"s3://{bucket}/no.mp4: there is no such object in the bucket {bucket}.",
+        "s3://no-such-bucket-4711/a.mp4: the bucket no-such-bucket-4711 does not exist.",
+    ]
+
+
+def test_each_file_is_printed_as_it_finishes_and_a_terminal_shows_how_far_it_is(project, folder):
+    """The last one is of a server that never answers: what came before it must be there by then."""
+    master, terminal = pty.openpty()
+    command = [sys.executable, str(project / "scripts/inspect_video.py"), "--json", str(folder), "s3://bucket/a.mp4"]
+    keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = os.environ | keys | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, text=True, env=environ) as inspecting:
+            assert inspecting.stdout is not None
+            first = [json.loads(inspecting.stdout.readline())["status"] for _ in range(2)]
+            shown = b""
+            while b"2/3" not in shown:
+                shown += os.read(master, 1000)
+            assert inspecting.poll() is None, "it waits"
+            inspecting.kill()
+    os.close(terminal)
+    os.close(master)
+    assert first == ["failure", "success"]
+    assert b"[........................] 0/3" in shown
+    assert b"[################........] 2/3" in shown
 
 
 def test_wrong_use(run):

@@ -1,5 +1,6 @@
 """`make cloud`, as a person with two terminals meets it: what it prints is copied into a shell and run."""
 
+import base64
 import json
 import os
 import re
@@ -155,13 +156,47 @@ def test_each_command_that_is_advertised_answers(uploaded):
     assert advertised == {"aws s3", "aws cloudwatch", "aws sns", "aws sqs", "aws logs"}
 
 
+def test_a_bucket_from_before_is_ready(uploaded, tmp_path):
+    if not re.search(r"^  ExistingBucketName:", (ROOT / "template.yaml").read_text(), re.MULTILINE):
+        pytest.skip("the template takes no existing bucket yet")
+    file = tmp_path / "from before.mp4"
+    file.write_bytes(video("mp4"))
+    uploaded.shell(
+        uploaded.advertised("aws s3 cp my.mov s3://videos-from-before").replace("my.mov", shlex.quote(str(file)))
+    )
+    uploaded.says("Processed  incoming/from before.mp4  success")
+
+
+def test_what_a_failed_invocation_says_is_shown(uploaded):
+    function = uploaded.shell("aws lambda list-functions --query 'Functions[0].FunctionName' --output text").strip()
+    event = base64.b64encode(b'{"Records": [{}]}').decode()  # version 2 of the CLI wants it so; 1 takes it as it is
+    uploaded.shell(
+        f"aws lambda invoke --function-name {function} --payload fileb://<(echo {event} | base64 -d) /dev/null"
+    )
+    uploaded.says("ERROR")
+    assert "Traceback" in uploaded.printed
+
+
+def test_a_new_alarm_is_a_line_and_not_a_letter(uploaded):
+    uploaded.says('E-mail to you@example.com: OK: "video-intake-local-ProcessorErrorsAlarm')
+    assert "  | Subject: OK:" not in uploaded.printed
+
+
+def test_each_run_has_a_key_of_its_own(uploaded):
+    key = re.search(r"^  export AWS_ACCESS_KEY_ID=(\w{20})$", uploaded.printed, re.MULTILINE)[1]
+    assert "AccessDenied" not in uploaded.shell("aws s3 ls")
+    refused = uploaded.shell(f"AWS_ACCESS_KEY_ID=AKIA{'Z' * 16} aws s3 ls 2>&1", may_end=(1, 254, 255))
+    assert "not one of this run" in refused
+    assert key not in refused
+
+
 def test_ctrl_c_ends_it_with_everything_that_it_started(uploaded):  # the last of those that use it
     started = descendants(uploaded.process.pid)
     assert len(started) >= 2, "the server and a worker of the function"
     assert uploaded.end(signal.SIGINT) == 0
     assert wait_for("their end", lambda: not living(started), SECONDS)
     assert uploaded.errors.splitlines()[-1] == "cloud: ended; nothing of it runs on."
-    assert "Traceback" not in uploaded.errors + uploaded.printed
+    assert "Traceback" not in uploaded.errors
     assert uploaded.printed.count("Processed  good one.mov") == 1, "each line once, however long it has been there"
 
 
@@ -184,3 +219,22 @@ def test_a_port_in_use_is_a_sentence_with_a_way_out(tmp_path):
     assert ended.returncode == 2
     taken = f"cannot listen on 127.0.0.1 port {port}: Address already in use."
     assert ended.stderr.splitlines()[1:] == [f"cloud: {taken} Any port that is free: make cloud PORT=0"]
+
+
+def test_a_second_one_on_any_port_has_a_folder_of_its_own():
+    clouds = [Terminal.running("--port", "0") for _ in range(2)]
+    try:
+        for cloud in clouds:
+            cloud.says("Deploying")
+    finally:
+        for cloud in clouds:
+            assert cloud.end(signal.SIGINT) == 130
+
+
+@pytest.mark.parametrize("address", ["somebody", "a b@example.com", "a@example.com,b@example.com", "a@localhost"])
+def test_an_address_that_the_template_refuses_is_refused_at_once(address):
+    command = [sys.executable, "-m", "demo.cloud", "--port", "0", "--email", address]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    assert ended.returncode == 2
+    assert "must be one e-mail address" in ended.stderr
+    assert "Starting" not in ended.stdout + ended.stderr

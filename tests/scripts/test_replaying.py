@@ -1,5 +1,6 @@
 """The parts of scripts/replay.py that need no cloud; the whole is tested on a deployed stack."""
 
+import itertools
 import json
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -217,12 +218,15 @@ TIMED_OUT = {
 KILLED = {"errorType": "Runtime.OutOfMemory", "errorMessage": "RequestId: r0 Error: signal: killed"}
 
 
-def message(body, name: str = "m0", **attributes: str) -> dict:
+ANSWERED = {"ResponseMetadata": {"HTTPHeaders": {"date": "Wed, 01 Jul 2026 12:00:00 GMT"}}}
+
+
+def message(body, name: str = "m0", sent: str = "1782900000000", **attributes: str) -> dict:
     return {
         "MessageId": name,
         "ReceiptHandle": "of " + name,
         "Body": body if isinstance(body, str) else json.dumps(body),
-        "Attributes": {"SentTimestamp": "1782900000000"},
+        "Attributes": {"SentTimestamp": sent},
         "MessageAttributes": {key: {"StringValue": value} for key, value in attributes.items()},
     }
 
@@ -266,7 +270,7 @@ class Queue:
         given, self.waiting = self.waiting[:2], self.waiting[2:]
         if not given and self.later:
             given, self.later = [self.later], None
-        return {"Messages": given} if given else {}
+        return ANSWERED | ({"Messages": given} if given else {})
 
     def delete_message_batch(self, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803  # boto3's names
         self.deleted += [entry["ReceiptHandle"] for entry in Entries]
@@ -326,11 +330,67 @@ def test_some_can_be_chosen_and_the_others_remain(choice, sent):
     assert sorted(queue.deleted) == sent
 
 
-def test_what_fails_again_meanwhile_is_not_sent_again():
-    again = message(RECORD | {"requestContext": {"requestId": "r1"}}, "m9")
-    queue = Queue(*letters("a.mp4"), comes_later=again)
+NOON = 1782907200_000  # milliseconds: when SQS first answers
+
+
+@pytest.mark.parametrize(("sent", "taken"), [(NOON - 1, True), (NOON + 999, True), (NOON + 1001, False)])
+def test_what_arrives_after_the_run_began_is_left_for_the_next(capsys, sent, taken):
+    late = message(RECORD | {"requestPayload": versions.event(LATE)}, "late", str(sent))
+    queue = Queue(*letters("a.mp4"), comes_later=late)
+    assert looked_through(queue, apply=True) == int(not taken)
+    assert queue.deleted == ["of a.mp4", *["of late"] * taken]
+    assert queue.restored == ["of late"] * (not taken)
+    assert ("1 left for the next run" in capsys.readouterr().err) is not taken
+
+
+LATE = Upload("b", "late.mp4", "v1", 7, "e1", "", "")
+
+
+def test_a_video_is_sent_once_in_a_run_however_many_letters_it_has(capsys):
+    one, *_ = letters("a.mp4")
+    again = message(RECORD | {"requestContext": {"requestId": "r1"}}, "again")
+    queue = Queue(one, again, *letters("b.mp4"), comes_later=message(RECORD, "later"))
     assert looked_through(queue, apply=True) == 1
-    assert (queue.deleted, queue.restored, len(queue.submitted)) == (["of a.mp4"], ["of m9"], 1)
+    assert [upload.key for event in queue.submitted for upload in uploads.parse(event)] == ["a.mp4", "b.mp4"]
+    assert sorted(queue.deleted) == ["of a.mp4", "of b.mp4"]
+    assert sorted(queue.restored) == ["of again", "of later"]
+    assert "2 left for the next run" in capsys.readouterr().err
+
+
+class Stopped(Queue):
+    """With a reserved concurrency of 0 whatever is sent comes back at once, as a new letter with a new request id."""
+
+    def __init__(self, *messages: dict, arrives: int) -> None:
+        super().__init__(*messages)
+        self.arrives, self.numbers = arrives, itertools.count()
+
+    def comes_back(self, event: dict) -> str:
+        name = f"back{next(self.numbers)}"
+        record = RECORD | {"requestContext": {"requestId": name}, "requestPayload": event}
+        self.waiting.append(message(record, name, str(self.arrives)))
+        return "accepted"
+
+
+@pytest.mark.parametrize("arrives", [NOON + 60_000, NOON - 60_000], ids=["clocks agree", "clocks differ"])
+def test_a_run_ends_although_everything_it_sends_comes_back_at_once(monkeypatch, arrives):
+    queue = Stopped(*letters("a.mp4", "b.mp4"), message({"hello": "world"}, "none"), arrives=arrives)
+    submitted = []
+    monkeypatch.setattr(Deployed, "submit", lambda self, event: submitted.append(event) or queue.comes_back(event))
+    assert looked_through(queue, apply=True) == 1
+    assert len(submitted) == 3
+    assert len(queue.restored) == 3, "they are there for whoever looks next"
+
+
+def test_a_listing_ends_although_letters_keep_coming():
+    class Flooded(Queue):
+        def receive_message(self, **asked):
+            self.waiting.append(message(RECORD, f"m{len(self.restored)}-{id(asked)}-{self.n}", str(NOON + 60_000)))
+            self.n += 1
+            return super().receive_message(**asked)
+
+        n = 0
+
+    assert looked_through(Flooded(*letters("a.mp4"))) == 1
 
 
 def test_discarding_sends_nothing():

@@ -18,8 +18,6 @@ ON_ITS_BEHALF: Final = {
     "logs:PutLogEvents": "Lambda, with what the function prints",
     "s3:ListBucket": "nobody: S3 tells 404 from 403 by it (TellDeletedFromForbidden)",
     "sqs:SendMessage": "Lambda, when the retries are used up",
-    "xray:PutTelemetryRecords": "Lambda, with active tracing",
-    "xray:PutTraceSegments": "Lambda, with active tracing",
 }
 # What a service does with the key while it answers a call; the caller must be allowed to.
 # S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html

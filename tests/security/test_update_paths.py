@@ -11,6 +11,7 @@ from scripts.stack import Uploaded
 from tests.support.secured import Secured
 from tests.support.template import Rendered
 from tools.localcloud.deployment import ROOT
+from tools.videos import video
 
 PARAMETERS: Final = load((ROOT / "template.yaml").read_text())[0]["Parameters"]
 # What a parameter governs, by the names in `state`. Whatever is not here is a threshold.
@@ -22,7 +23,6 @@ GOVERNS: Final = {
     "ReservedConcurrency": {"concurrency"},
     "BatchOperations": {"batch role", "outputs"},
     "LogRetentionInDays": {"log group"},
-    "Tracing": {"function", "role"},
     "OriginalsStorageClass": {"lifecycle"},
     "OriginalsTransitionInDays": {"lifecycle"},
     "AccessLogBucket": {"access log"},
@@ -147,6 +147,24 @@ def test_a_threshold_is_that_of_an_alarm_and_of_nothing_else(name: str) -> None:
     different = {usual[each]["Type"] for each in usual if usual[each] != changed[each]}
     assert "AWS::CloudWatch::Alarm" in different
     assert different <= {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}, "which draws a line there"
+
+
+@pytest.mark.parametrize(
+    ("storyboard", "files"),
+    [
+        ("disabled", {"poster.jpg", "result.json"}),
+        ("enabled", {"poster.jpg", "result.json", "storyboard.jpg", "storyboard.vtt"}),
+    ],
+)
+def test_a_video_has_the_files_that_its_parameter_asks_for_and_no_others(stack: Secured, storyboard, files) -> None:
+    before = stack.parameters()
+    assert stack.change(Storyboard=storyboard) == "UPDATE_COMPLETE"
+    uploaded = stack.upload(f"storyboard {storyboard}.mp4", video(seconds=0.4))
+    result = stack.intake.outcome(uploaded)
+    listed = stack.intake.client("s3").list_objects_v2(Bucket=stack.intake.bucket, Prefix=uploaded.folder)["Contents"]
+    assert {each["Key"].removeprefix(uploaded.folder) for each in listed} == files
+    assert (result["storyboard"] is not None) is ("storyboard.jpg" in files)
+    assert stack.change(**before) == "UPDATE_COMPLETE"
 
 
 def test_with_everything_at_once_uploads_work_and_so_they_do_afterwards(stack: Secured, processes) -> None:

@@ -1,6 +1,7 @@
 """What a dashboard's body shows, its shorthand written out."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,29 @@ def expressions(widget: dict[str, Any]) -> list[str]:
     """The metric math in a widget."""
     rows = widget["properties"].get("metrics", [])
     return [row[0]["expression"] for row in rows if isinstance(row[0], dict)]
+
+
+def values(widget: dict[str, Any], happened: dict[str, list[float]]) -> dict[str, float]:
+    """What a metric widget shows of one period, by label, when these values were sent to each metric."""
+    usual = widget["properties"].get("stat", "Average")
+    known: dict[str, float] = {}
+    seen: dict[str, float] = {}
+    for _, name, _, rendering in metrics(widget):
+        value = _statistic(rendering.get("stat", usual), happened[name])
+        if "id" in rendering:
+            known[rendering["id"]] = value
+        if rendering.get("visible", True):
+            seen[rendering["label"]] = value
+    for row in widget["properties"].get("metrics", []):
+        if isinstance(row[0], dict):
+            seen[row[0]["label"]] = eval(row[0]["expression"], {"__builtins__": {}}, known)
+    return seen
+
+
+def _statistic(stat: str, values: list[float]) -> float:
+    if stat.startswith("p"):
+        return sorted(values)[math.ceil(len(values) * float(stat[1:]) / 100) - 1]
+    return {"Sum": sum(values), "Maximum": max(values), "Average": sum(values) / len(values)}[stat]
 
 
 def queries(shown: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import subprocess
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,10 +32,11 @@ class Deployed:
     outputs: dict
     _clients: dict = field(default_factory=dict)
 
-    def client(self, service):
-        if service not in self._clients:
-            self._clients[service] = Session(self.cloud).client(service)
-        return self._clients[service]
+    def client(self, service, key=None):
+        if (service, key) not in self._clients:
+            options = {"aws_access_key_id": key} if key else {}
+            self._clients[service, key] = Session(self.cloud).client(service, **options)
+        return self._clients[service, key]
 
     def aws(self, *arguments):
         command = [str(self.tools / "aws"), *arguments]
@@ -78,8 +78,7 @@ class Deployed:
 
     def settled(self):
         """Whether every event has come to its end."""
-        with urllib.request.urlopen(f"{self.cloud.endpoint}/_localcloud/events") as answer:
-            return not json.load(answer)["unfinished"]
+        return not self.cloud.control("GET", "events")["unfinished"]
 
     def dead_letter(self, key):
         """The record that the on-failure destination holds about an upload."""

@@ -6,11 +6,8 @@ from typing import Any, Final
 from xdist.scheduler import LoadScopeScheduling
 
 STACKS: Final = {"integration", "localcloud", "reliability", "security"}  # folders whose tests share one
-APART: Final = {
-    "test_any_order.py",
-    "test_running.py",
-    "test_watch.py",
-}  # files in these that need none, or have their own
+# Files in these that need none, or have their own
+APART: Final = {"test_any_order.py", "test_running.py", "test_scripts_calls.py", "test_watch.py"}
 TOGETHER: Final = {"test_deploying.py": "deploying", "test_destroying.py": "deploying"}
 # What takes longest begins first: it would otherwise run on when everything else has ended
 LONGEST: Final = ("reliability", "test_operations.py", "security", "integration", "test_watch.py", "localcloud")

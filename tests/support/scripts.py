@@ -4,12 +4,10 @@ The template is the real one. The package holds a stand-in for the function, whi
 deployed by the integration tests.
 """
 
-import json
 import os
 import pty
 import shutil
 import subprocess
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,8 +44,9 @@ class Scripts:
             os.write(terminal, f"{answer}\n".encode())
         try:
             done = subprocess.run(
-                command, cwd="/", env=environment, stdin=stdin, capture_output=True, text=True, check=False
-            )
+                command, cwd="/", env=environment, stdin=stdin, capture_output=True, text=True, check=False,
+                timeout=300,
+            )  # fmt: skip
         finally:
             if terminal is not None:
                 os.close(terminal)
@@ -55,6 +54,16 @@ class Scripts:
         assert "unbound variable" not in done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)
+
+    def with_cli(self, folder, *cases):
+        """PATH for `run`: an AWS CLI that does what `cases` of a shell's `case` say, before the real one or instead."""
+        command = folder / "aws"
+        real = self.tools / "aws"
+        command.write_text(
+            "\n".join(["#!/usr/bin/env bash", 'case "$1 $2" in', *cases, "esac", f'exec "{real}" "$@"', ""])
+        )
+        command.chmod(0o755)
+        return f"{folder}{os.pathsep}{self.environ['PATH']}"
 
     def deploy(self, *arguments, env="made", **options):
         return self.run("deploy.sh", "--env", env, *FOR_THIS_MACHINE, *arguments, **options)
@@ -83,8 +92,7 @@ class Scripts:
         return self.stack(name), [event["EventId"] for event in self.events(name)], waiting
 
     def put(self, **state):
-        endpoint = f"{self.deployed.cloud.endpoint}/_localcloud/stack"
-        urllib.request.urlopen(urllib.request.Request(endpoint, json.dumps(state).encode(), method="POST")).close()
+        self.deployed.cloud.control("POST", "stack", **state)
 
 
 def project(folder: Path) -> Path:

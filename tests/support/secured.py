@@ -37,7 +37,6 @@ class Secured(World):
             "OriginalsStorageClass": "GLACIER_IR",
             "ReservedConcurrency": "3",
             "Storyboard": "enabled",
-            "Tracing": "enabled",
         }
 
     def _of_this_stack(self, documented: str) -> dict[str, Any]:

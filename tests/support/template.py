@@ -11,6 +11,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "template.yaml").read_text()
 TEMPLATE = json.loads(json.dumps(load(TEXT)[0], default=str))
+DEPLOY_ROLE = json.loads(json.dumps(load((ROOT / ".github/deploy-role.yaml").read_text())[0], default=str))
 RESOURCES = TEMPLATE["Resources"]
 SOURCES = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
 PSEUDO = {
@@ -27,20 +28,21 @@ WITH_BATCH = {"BatchOperations": "enabled"}
 
 
 class Rendered:
-    """The template as CloudFormation resolves it; references to resources become <LogicalId> or <LogicalId.Arn>."""
+    """A template as CloudFormation resolves it; references to resources become <LogicalId> or <LogicalId.Arn>."""
 
-    def __init__(self, parameters: dict[str, Any]) -> None:
-        defaults = {name: declared["Default"] for name, declared in TEMPLATE["Parameters"].items()}
+    def __init__(self, parameters: dict[str, Any], template: dict[str, Any] = TEMPLATE) -> None:
+        self._template = template
+        defaults = {name: one["Default"] for name, one in template["Parameters"].items() if "Default" in one}
         self._values = PSEUDO | defaults | parameters
-        self.resources = {
+        self.resources = self._there(template["Resources"])
+        self.outputs = self._there(template["Outputs"])
+
+    def _there(self, section: dict[str, Any]) -> dict[str, Any]:
+        conditions = self._template["Conditions"]
+        return {
             name: self._resolve(body)
-            for name, body in RESOURCES.items()
-            if "Condition" not in body or self.holds(TEMPLATE["Conditions"][body["Condition"]])
-        }
-        self.outputs = {
-            name: self._resolve(body)
-            for name, body in TEMPLATE["Outputs"].items()
-            if "Condition" not in body or self.holds(TEMPLATE["Conditions"][body["Condition"]])
+            for name, body in section.items()
+            if "Condition" not in body or self.holds(conditions[body["Condition"]])
         }
 
     def __getitem__(self, logical_id: str) -> Any:
@@ -74,10 +76,14 @@ class Rendered:
                 return re.sub(r"\$\{([^}]+)}", lambda match: str(known.get(match[1], f"<{match[1]}>")), text)
             if function == "Fn::If":
                 condition, yes, no = argument
-                return self._resolve(yes if self.holds(TEMPLATE["Conditions"][condition]) else no)
+                return self._resolve(yes if self.holds(self._template["Conditions"][condition]) else no)
             if function == "Fn::FindInMap":
                 name, first, second = map(self._resolve, argument)
-                return TEMPLATE["Mappings"][name][first][second]
+                return self._template["Mappings"][name][first][second]
+            if function == "Fn::Split":
+                return self._resolve(argument[1]).split(argument[0])
+            if function == "Fn::Select":
+                return self._resolve(argument[1])[int(argument[0])]
         resolved = {key: self._resolve(each) for key, each in value.items()}
         return {key: each for key, each in resolved.items() if each is not ABSENT}
 
@@ -124,7 +130,6 @@ SIDES: dict[str, dict[str, Any]] = {
     "HasOriginalsTransition": {"OriginalsStorageClass": "GLACIER_IR"},
     "HasReservedConcurrency": {"ReservedConcurrency": 7},
     "IsEveryOutcomeEmailed": {"EmailedOutcomes": "everything"},
-    "IsTraced": {"Tracing": "enabled"},
 }
 EVERYTHING: dict[str, Any] = {name: value for side in SIDES.values() for name, value in side.items()}
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import subprocess
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,15 +69,15 @@ class World:
 
     def fault(self, kind: str, **rule: Any) -> None:
         """From now on this befalls the function's calls that the rule names (localcloud.faults.Rule)."""
-        self._control("POST", "faults", {"kind": kind} | rule)
+        self.cloud.control("POST", "faults", kind=kind, **rule)
 
     def well(self) -> None:
         """No more faults."""
-        self._control("DELETE", "faults")
+        self.cloud.control("DELETE", "faults")
 
     def calls(self) -> list[dict[str, Any]]:
         """Every call that the function has made of AWS."""
-        return self._control("GET", "calls")
+        return list(self.cloud.control("GET", "calls"))
 
     def settle(self, seconds: float = 120) -> None:
         """Waits until every event has come to its end, and lets minutes pass whenever all that is left are waits."""
@@ -93,7 +92,7 @@ class World:
 
     def events(self) -> dict[str, int]:
         """How many events are unfinished, and how many of these wait for their retry."""
-        return self._control("GET", "events")
+        return dict(self.cloud.control("GET", "events"))
 
     def minute_passes(self) -> None:
         """On both clocks that matter: the lock of whoever died ages, and Lambda's retries, a minute and two minutes
@@ -111,7 +110,7 @@ class World:
 
     def time_passes(self, seconds: float) -> None:
         """For events that wait for a retry, and for metrics, which become so much older."""
-        self._control("POST", "clock", {"seconds": seconds})
+        self.cloud.control("POST", "clock", seconds=seconds)
 
     # What there is to see
 
@@ -190,13 +189,6 @@ class World:
             TopicArn=self.intake.outputs["OutcomeTopicArn"], Protocol="sqs", Endpoint=arn
         )
         return url
-
-    def _control(self, method: str, what: str, said: dict[str, Any] | None = None) -> Any:
-        request = urllib.request.Request(
-            f"{self.cloud.endpoint}/_localcloud/{what}", json.dumps(said).encode() if said else None, method=method
-        )
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
 
 
 def key_of(letter: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Films whose truth is known, as many writers would write them and with lies told afterwards, held against the inspector.
+"""Films whose truth is known, as many writers would write them and with lies told afterwards, against the inspector.
 
     python -m tests.truth                      # tens of thousands of cases
     python -m tests.truth "fragments/no tfdt"  # those whose name contains this; --keep FOLDER writes their files

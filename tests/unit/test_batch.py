@@ -77,6 +77,7 @@ def test_a_verdict_is_a_success_and_a_fault_is_tried_again(outcome, code, text):
         (TWO | {"s3Key": "a.Mp4"}, "2.0", "ends in none of .mp4 .MP4"),
         (TWO | {"s3Key": ""}, "2.0", "no bucket or no key"),
         (TWO | {"s3Key": None}, "2.0", "no bucket or no key"),
+        (TWO | {"s3Key": "%FF.mp4"}, "2.0", "is not UTF-8"),  # by another name it would look deleted
         ({}, "2.0", "no bucket or no key"),
         ({"s3BucketArn": None}, "1.0", "no bucket or no key"),
         (TWO, "3.0", "schema 3.0 is not known"),

@@ -2,21 +2,26 @@
 
 import hashlib
 import importlib
+import itertools
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import quote
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
+from tools.videos import video
 from video_intake import idempotency, publisher
-from video_intake.uploads import parse
+from video_intake.uploads import Upload, parse
 
+SEQUENCE = itertools.count(1)
 BROKEN = b"no video, whatever its name says"
 
 
@@ -46,19 +51,27 @@ def world(monkeypatch):
             messages = [json.loads(json.loads(one["Body"])["Message"]) for one in answer.get("Messages", [])]
             return [message["source"]["key"] for message in messages]
 
-        yield SimpleNamespace(s3=s3, sns=sns, handler=lambda event: handler.handler(event, CONTEXT), heard=heard)
+        yield SimpleNamespace(
+            s3=s3, sns=sns, module=handler, handler=lambda event: handler.handler(event, CONTEXT), heard=heard
+        )
 
 
 def uploaded(world, key: str, content: bytes = BROKEN) -> dict:
     """The record that announces it."""
-    version = world.s3.put_object(Bucket=BUCKET, Key=key, Body=content)["VersionId"]
+    version = world.s3.put_object(Bucket=BUCKET, Key=key, Body=content).get("VersionId", "null")
     etag = hashlib.md5(content).hexdigest()
     return {
         "eventName": "ObjectCreated:Put",
         "eventTime": "2026-07-01T10:00:00.000Z",
         "s3": {
             "bucket": {"name": BUCKET},
-            "object": {"key": key, "versionId": version, "size": len(content), "eTag": etag},
+            "object": {
+                "key": key,
+                "versionId": version,
+                "size": len(content),
+                "eTag": etag,
+                "sequencer": f"{next(SEQUENCE):016X}",
+            },
         },
     }
 
@@ -84,6 +97,15 @@ def test_the_faults_of_several_records_are_raised_together(world):
     with pytest.RaisesGroup(ClientError, ClientError):
         world.handler({"Records": records})
     assert world.heard() == ["c.mp4"]
+
+
+def test_a_malformed_record_is_raised_with_a_sentence_and_stops_no_other(world):
+    malformed = uploaded(world, "a.mp4")
+    del malformed["s3"]["object"]["eTag"]
+    records = [uploaded(world, "b.mp4"), malformed, uploaded(world, "c.mp4")]
+    with pytest.raises(ValueError, match=r"^Record 2 of 3 is not an upload: .+\.$"):
+        world.handler({"Records": records})
+    assert sorted(world.heard()) == ["b.mp4", "c.mp4"]
 
 
 def test_a_task_of_batch_operations_is_answered_in_its_schema(world):
@@ -130,12 +152,150 @@ def test_a_locked_version_is_not_done(world):
 
 
 @pytest.mark.parametrize("content", [BROKEN, b""])
-def test_of_what_was_deleted_before_its_turn_there_is_no_outcome(world, content):
+def test_a_version_deleted_before_processing_has_no_outcome(world, content):
     record = uploaded(world, "a.mp4", content)
     described = record["s3"]["object"]
     world.s3.delete_object(Bucket=BUCKET, Key="a.mp4", VersionId=described["versionId"])
     assert world.handler({"Records": [record]}) == [{"key": "a.mp4", "status": "gone"}]
     assert world.heard() == []
+
+
+@pytest.mark.parametrize("content", [BROKEN, b""])
+def test_nosuchkey_is_a_fault_and_the_next_try_has_the_outcome(world, monkeypatch, content):
+    """What S3 may answer for the first minutes after versioning was enabled, of an object that is there."""
+    record = uploaded(world, "a.mp4", content)
+    with monkeypatch.context() as young:
+        young.setattr(world.module.s3, "get_object", not_yet)
+        with pytest.raises(ClientError, match="NoSuchKey"):
+            world.handler({"Records": [record]})
+    assert world.heard() == []
+    assert world.handler({"Records": [record]})[0]["status"] == "failure"
+    assert world.heard() == ["a.mp4"]
+
+
+def not_yet(**_):
+    raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+
+
+# ---------------------------------------------------------------- A bucket whose versioning is suspended
+
+
+@pytest.fixture
+def suspended(world):
+    world.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+    return world
+
+
+def test_without_versions_each_content_of_a_key_has_an_outcome_of_its_own(suspended):
+    outcomes = [suspended.handler({"Records": [uploaded(suspended, "a.mp4", content)]})[0] for content in (BROKEN, b"")]
+    assert [outcome["reason"] for outcome in outcomes] == ["not-a-video", "empty"]
+    assert len({outcome["resultKey"] for outcome in outcomes}) == 2
+    for outcome in outcomes:
+        kept = json.load(suspended.s3.get_object(Bucket=BUCKET, Key=outcome["resultKey"])["Body"])
+        assert kept["failure"]["reason"] == outcome["reason"]
+    assert len(suspended.heard()) == 2
+
+
+def test_without_versions_the_same_event_is_a_duplicate(suspended):
+    event = {"Records": [uploaded(suspended, "a.mp4")]}
+    assert suspended.handler(event) == suspended.handler(event)
+    assert suspended.heard() == ["a.mp4"]
+
+
+def test_without_versions_what_was_replaced_is_gone_and_processed_when_it_comes_back(suspended):
+    first, second = uploaded(suspended, "a.mp4"), uploaded(suspended, "a.mp4", b"")
+    assert suspended.handler({"Records": [first]}) == [{"key": "a.mp4", "status": "gone"}]
+    assert suspended.handler({"Records": [second]})[0]["reason"] == "empty"
+    again = uploaded(suspended, "a.mp4")
+    assert suspended.handler({"Records": [again]})[0]["reason"] == "not-a-video"
+    assert len(suspended.heard()) == 2
+
+
+def test_without_versions_a_deleted_upload_is_gone(suspended):
+    record = uploaded(suspended, "a.mp4")
+    suspended.s3.delete_object(Bucket=BUCKET, Key="a.mp4")
+    assert suspended.handler({"Records": [record]}) == [{"key": "a.mp4", "status": "gone"}]
+
+
+def test_without_versions_a_replacement_is_not_tagged_for_what_it_replaced(suspended, monkeypatch):
+    record = uploaded(suspended, "a.mp4")
+
+    def replaced(*_):
+        suspended.s3.put_object(Bucket=BUCKET, Key="a.mp4", Body=b"another")
+
+    monkeypatch.setattr(suspended.module.publisher._sns, "publish", lambda **_: None)
+    before = suspended.module.publisher._merge_tags
+    monkeypatch.setattr(suspended.module.publisher, "_merge_tags", lambda result: (replaced(), before(result)))
+    suspended.handler({"Records": [record]})
+    assert suspended.s3.get_object_tagging(Bucket=BUCKET, Key="a.mp4")["TagSet"] == []
+
+
+def test_the_record_of_a_version_keeps_its_id_and_that_of_a_content_names_it(world):
+    """Records are remembered for 15 days: a deployment must not forget them."""
+    versioned = Upload("b", "a.mp4", "v1", 5, "e1", "0A", "then")
+    ids = {}
+    for name, upload in {
+        "versioned": versioned,
+        "another ETag": replace(versioned, etag="e2", sequencer="0B", size=7),
+        "null": replace(versioned, version_id="null"),
+        "another content": replace(versioned, version_id="null", etag="e2"),
+        "it came back": replace(versioned, version_id="null", sequencer="0C"),
+    }.items():
+        idempotency.once(lambda upload: {}, TABLE, world.module.CLIENT, lambda: None)(upload=upload)
+        known = {item["id"]["S"] for item in boto3.client("dynamodb").scan(TableName=TABLE)["Items"]}
+        ids[name] = known - set().union(*ids.values())
+    assert ids["versioned"] == {"video#" + hashlib.md5(b'["b", "a.mp4", "v1", ""]').hexdigest()}
+    assert not ids["another ETag"]
+    assert [len(ids[name]) for name in ("null", "another content", "it came back")] == [1, 1, 1]
+
+
+# ---------------------------------------------------------------- The order of writes, and what they are labeled with
+
+
+@pytest.fixture
+def written(world, monkeypatch) -> tuple[list[str], dict[str, str]]:
+    """What the processing of a playable video wrote, in order, and the content type of each file."""
+    steps, types = [], {}
+    call = BaseClient._make_api_call
+
+    def noted(client, name, given):
+        step = given["Key"].rpartition("/")[2] if name == "PutObject" else name
+        steps.append(step)
+        if name == "PutObject":
+            types[step] = given["ContentType"]
+        return call(client, name, given)
+
+    record = uploaded(world, "a.mp4", video(seconds=0.4))
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    monkeypatch.setattr(world.module, "limits", replace(world.module.limits, storyboard=True))
+    measure = world.module._measure
+    monkeypatch.setattr(world.module, "_measure", lambda *given: (steps.append("metrics"), measure(*given)))
+    world.handler({"Records": [record]})
+    return [step for step in steps if not step.startswith(("Get", "Head"))], types
+
+
+PICTURES = {"poster.jpg", "storyboard.jpg", "storyboard.vtt"}
+
+
+def test_whoever_reads_a_step_finds_the_ones_before_it_in_place(written):
+    steps, _ = written
+    assert len(steps) == len(set(steps))
+    at = {step: steps.index(step) for step in steps}
+    assert at.keys() == PICTURES | {"result.json", "PutObjectTagging", "Publish", "metrics", "PutItem", "UpdateItem"}
+    assert all(at[picture] < at["result.json"] for picture in PICTURES), "the result names them"
+    assert at["PutItem"] == 0, "the lock"
+    assert max(at["result.json"], at["PutObjectTagging"]) < at["Publish"] < at["metrics"] < at["UpdateItem"]
+    assert at["UpdateItem"] == len(steps) - 1, "the record"
+
+
+def test_every_file_is_labeled_as_what_it_is(written):
+    jpeg, text = "image/jpeg", "text/vtt"
+    assert written[1] == {
+        "poster.jpg": jpeg,
+        "storyboard.jpg": jpeg,
+        "storyboard.vtt": text,
+        "result.json": "application/json",
+    }
 
 
 # What is merged into the tags

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.template import RESOURCES, schema
-from tools.localcloud import resource_types
+from tools.localcloud.cloudformation import resource_types
 
 TYPES = sorted({body["Type"] for body in RESOURCES.values()})
 # The schema says it only under a condition ("conditionalCreateOnlyProperties"), which the local cloud takes for always.

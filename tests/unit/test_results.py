@@ -4,10 +4,12 @@ from dataclasses import replace
 import pytest
 
 from tests.support.outcomes import COST, REJECTIONS, UPLOAD
+from tests.support.template import Rendered
 from video_intake import publisher, results
 from video_intake.media import verdicts
+from video_intake.media.facts import Storyboard
 from video_intake.media.verdicts import Reason
-from video_intake.uploads import folder
+from video_intake.uploads import RESULT_NAMES, folder
 
 
 def test_a_success_is_valid(inspection, valid):
@@ -55,10 +57,25 @@ def test_keys_too_long_for_a_folder_keep_apart():
     assert folder(replace(UPLOAD, key=long + ".mp4")) != folder(replace(UPLOAD, key=long + ".avi"))
 
 
-def test_no_result_starts_the_pipeline_again():
-    """Every file we write ends in a suffix that no notification rule has."""
-    for name in ("result.json", "poster.jpg"):
-        assert not (folder(UPLOAD) + name).lower().endswith((".mp4", ".mov", ".avi"))
+def written(inspection, **changes) -> list[str]:
+    """The keys of all that is written for a video with everything that there can be."""
+    upload = replace(UPLOAD, **changes)
+    sheet = Storyboard(b"jpeg", "WEBVTT", 5, 5, 160, 90, 25)
+    outcome = replace(inspection, storyboard=sheet)
+    result = results.result(upload, outcome, COST)
+    return [result["resultKey"], *results.pictures(result, outcome)]
+
+
+@pytest.mark.parametrize("key", ["a.mp4", "results/a.MOV", "a.mp4/b.avi", "x" * 1020 + ".mp4"])
+@pytest.mark.parametrize("version", ["v1", "null"])
+def test_no_result_starts_the_pipeline_again(inspection, key, version):
+    """Nothing that is written ends in a suffix that a notification of the template has."""
+    rules = Rendered({})["VideoBucket"]["NotificationConfiguration"]["LambdaConfigurations"]
+    suffixes = tuple(test["Value"] for rule in rules for test in rule["Filter"]["S3Key"]["Rules"])
+    keys = written(inspection, key=key, version_id=version)
+    assert {key.rpartition("/")[2] for key in keys} == set(RESULT_NAMES)
+    assert len(keys) == len(set(keys)) == 4
+    assert not [key for key in keys if key.endswith(suffixes)]
 
 
 OURS = {"video-intake:status": "failure", "video-intake:reason": "empty"}

@@ -1,4 +1,8 @@
+"""What S3 answers, and what becomes of the upload."""
+
+import contextlib
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import boto3
@@ -51,47 +55,141 @@ def test_a_body_that_keeps_breaking_off_is_a_fault_of_the_world(stubbed):
     stubber.assert_no_pending_responses()
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "consequence"),
-    [
-        ("NoSuchKey", 404, Gone),
-        ("NoSuchVersion", 404, Gone),
-        ("MethodNotAllowed", 405, Gone),  # the version is a delete marker
-        ("PreconditionFailed", 412, Gone),
-        ("InvalidObjectState", 403, Rejected),
-        ("AccessDenied", 403, ClientError),
-        ("SlowDown", 503, ClientError),
-        ("ThrottlingException", 400, ClientError),
-        ("InternalError", 500, ClientError),
-        ("RequestTimeout", 400, ClientError),
-        ("InvalidRange", 416, ClientError),
-        ("KMS.DisabledException", 400, ClientError),
-    ],
-)
-def test_errors_are_sorted_by_consequence(stubbed, code, status, consequence):
+# Of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html what a read may meet, and some that it may not.
+FAULTS = {
+    301: ["PermanentRedirect"],
+    307: ["TemporaryRedirect"],
+    400: ["AuthorizationHeaderMalformed", "BadRequest", "ExpiredToken", "InvalidArgument", "InvalidRequest",
+          "InvalidToken", "KMS.DisabledException", "KMS.InvalidStateException", "KMS.NotFoundException",
+          "RequestTimeout", "ThrottlingException", "TokenRefreshRequired"],
+    403: ["AccessDenied", "AccountProblem", "AllAccessDisabled", "InvalidAccessKeyId", "RequestTimeTooSkewed",
+          "SignatureDoesNotMatch"],
+    404: ["NoSuchBucket", "NoSuchKey"],
+    405: ["MethodNotAllowed"],  # of something else than a delete marker
+    409: ["ConditionalRequestConflict", "OperationAborted"],
+    412: ["PreconditionFailed"],
+    416: ["InvalidRange"],
+    500: ["InternalError"],
+    501: ["NotImplemented"],
+    503: ["ServiceUnavailable", "SlowDown"],
+}  # fmt: skip
+CODED = [(code, status) for status, codes in FAULTS.items() for code in codes]
+BARE = [(str(status), status) for status in (*FAULTS, 402, 408, 410, 429, 502, 504)]  # from a proxy, or of HeadObject
+MARKER = {"service_error_meta": {"Code": "MethodNotAllowed", "Message": "", "ResourceType": "DeleteMarker"}}
+NULL = replace(UPLOAD, version_id="null")
+
+
+@pytest.mark.parametrize(("code", "status"), CODED + BARE)
+def test_what_proves_nothing_is_a_fault(stubbed, code, status):
     stubber, fetch = stubbed
     stubber.add_client_error("get_object", code, http_status_code=status)
-    with pytest.raises(consequence):
+    with pytest.raises(ClientError):
         fetch(10, 30)
 
 
+def test_a_version_that_is_no_longer_there_is_gone(stubbed):
+    stubber, fetch = stubbed
+    stubber.add_client_error("get_object", "NoSuchVersion", http_status_code=404)
+    with pytest.raises(Gone):
+        fetch(10, 30)
+
+
+@pytest.mark.parametrize(
+    "told", [MARKER, {"response_meta": {"HTTPHeaders": {"x-amz-delete-marker": "true"}}}], ids=["body", "header"]
+)
+def test_a_delete_marker_is_gone(stubbed, told):
+    stubber, fetch = stubbed
+    stubber.add_client_error("get_object", "MethodNotAllowed", http_status_code=405, **told)
+    with pytest.raises(Gone):
+        fetch(10, 30)
+
+
+def test_only_where_there_are_no_versions_another_content_means_that_it_was_replaced(stubbed):
+    stubber, _ = stubbed
+    stubber.add_client_error("get_object", "PreconditionFailed", http_status_code=412)
+    with pytest.raises(Gone):
+        s3_object.fetcher(stubber.client, NULL)(10, 30)
+
+
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_an_archived_object_has_a_verdict(stubbed, storage_class):
+    stubber, fetch = stubbed
+    archived = {"Code": "InvalidObjectState", "Message": "", "StorageClass": storage_class}
+    stubber.add_client_error("get_object", "InvalidObjectState", service_error_meta=archived, http_status_code=403)
+    with pytest.raises(Rejected, match=storage_class):
+        fetch(10, 30)
+
+
+# ---------------------------------------------------------------- Whether it is still there
+
+WHOLE = {name: value for name, value in ASKED.items() if name != "Range"}
+
+
+@pytest.mark.parametrize(
+    ("length", "error"), [(0, contextlib.nullcontext()), (5, pytest.raises(ValueError, match="has 5 bytes"))]
+)
+def test_an_empty_upload_is_asked_for_whole(stubbed, length, error):
+    stubber, _ = stubbed
+    answer = body(b"x" * length, length) | {"ContentLength": length}
+    stubber.add_response("get_object", answer, WHOLE)
+    with error:
+        s3_object.confirm(stubber.client, replace(UPLOAD, size=0))
+    stubber.assert_no_pending_responses()
+
+
+def test_of_another_upload_the_first_byte_is_asked_for(stubbed):
+    stubber, _ = stubbed
+    stubber.add_response("get_object", body(b"x", 1) | {"ContentLength": 1}, WHOLE | {"Range": "bytes=0-0"})
+    s3_object.confirm(stubber.client, UPLOAD)
+    stubber.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(("code", "consequence"), [("NoSuchVersion", Gone), ("NoSuchKey", ClientError)])
+def test_an_empty_upload_is_gone_only_where_s3_proves_it(stubbed, code, consequence):
+    stubber, _ = stubbed
+    stubber.add_client_error("get_object", code, http_status_code=404)
+    with pytest.raises(consequence):
+        s3_object.confirm(stubber.client, replace(UPLOAD, size=0))
+
+
+# ---------------------------------------------------------------- A version that nobody announced
+
 TASK = Task("bucket", "a b.mp4", "v1", "again")
+NAMED = {"Bucket": "bucket", "Key": "a b.mp4", "VersionId": "v1"}
 
 
 def test_a_version_that_nobody_announced_is_described_as_if_it_had_been(stubbed):
     stubber, _ = stubbed
     head = {"ContentLength": 100, "ETag": '"e1"', "LastModified": datetime(2026, 7, 1, 10, tzinfo=UTC)}
-    stubber.add_response("head_object", head, {"Bucket": "bucket", "Key": "a b.mp4", "VersionId": "v1"})
+    stubber.add_response("head_object", head, NAMED)
     expected = Upload("bucket", "a b.mp4", "v1", 100, "e1", "", "2026-07-01T10:00:00.000Z", "again")
     assert s3_object.described(stubber.client, TASK, TASK.rerun) == expected
 
 
+@pytest.mark.parametrize(("bare", "status"), [("400", 400), ("403", 403), ("404", 404), ("405", 405), ("503", 503)])
 @pytest.mark.parametrize(
-    ("code", "status", "consequence"),
-    [("404", 404, Gone), ("405", 405, Gone), ("403", 403, ClientError), ("503", 503, ClientError)],
+    ("code", "told", "consequence"),
+    [
+        ("NoSuchVersion", {}, Gone),
+        ("MethodNotAllowed", MARKER, Gone),
+        ("NoSuchKey", {}, ClientError),
+        ("AccessDenied", {}, ClientError),
+        ("InvalidRange", {}, ClientError),
+    ],
 )
-def test_errors_without_a_body_are_sorted_too(stubbed, code, status, consequence):
+def test_an_error_of_headobject_has_no_code_so_getobject_is_asked(stubbed, bare, status, code, told, consequence):
     stubber, _ = stubbed
-    stubber.add_client_error("head_object", code, http_status_code=status)
-    with pytest.raises(consequence):
+    stubber.add_client_error("head_object", bare, http_status_code=status)
+    stubber.add_client_error(
+        "get_object", code, http_status_code=status, expected_params=NAMED | {"Range": "bytes=0-0"}, **told
+    )
+    with pytest.raises(consequence, match=code):
+        s3_object.described(stubber.client, TASK, TASK.rerun)
+
+
+def test_where_getobject_finds_it_the_failure_was_of_the_moment(stubbed):
+    stubber, _ = stubbed
+    stubber.add_client_error("head_object", "404", http_status_code=404)
+    stubber.add_response("get_object", body(b"x", 1), NAMED | {"Range": "bytes=0-0"})
+    with pytest.raises(ClientError, match="404"):
         s3_object.described(stubber.client, TASK, TASK.rerun)

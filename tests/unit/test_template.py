@@ -151,11 +151,6 @@ def test_no_resource_waits_for_itself() -> None:
     assert list(TopologicalSorter({name: references(body) for name, body in RESOURCES.items()}).static_order())
 
 
-def test_videos_outlive_the_stack_but_not_a_failed_first_deployment() -> None:
-    assert RESOURCES["VideoBucket"]["DeletionPolicy"] == "RetainExceptOnCreate"
-    assert RESOURCES["VideoBucket"]["UpdateReplacePolicy"] == "Retain"
-
-
 @pytest.mark.parametrize(
     ("resource", "resources", "action"),
     [
@@ -215,15 +210,27 @@ def test_the_function_is_given_exactly_the_environment_that_it_reads(stack: Rend
     assert {name for name in given if not name.startswith(("POWERTOOLS_", "MALLOC_"))} == read
 
 
-def test_the_package_is_built_where_for_and_as_the_function_expects(stack: Rendered) -> None:
-    function = stack["ProcessorFunction"]
-    module, name = function["Handler"].split(".")
+def test_the_handler_is_a_function_of_the_package(stack: Rendered) -> None:
+    module, name = stack["ProcessorFunction"]["Handler"].split(".")
     assert re.search(rf"^def {name}\(", (ROOT / "src" / f"{module}.py").read_text(), re.MULTILINE)
-    assert function["Runtime"] == f"python{build_package.PYTHON_VERSION}"
+
+
+def test_the_package_is_for_the_functions_python(stack: Rendered) -> None:
+    assert stack["ProcessorFunction"]["Runtime"] == f"python{build_package.PYTHON_VERSION}"
     assert (ROOT / ".python-version").read_text().strip() == build_package.PYTHON_VERSION
-    assert set(TEMPLATE["Parameters"]["Architecture"]["AllowedValues"]) == set(build_package.MACHINES)
-    assert build_package.parse_arguments([]).architecture == TEMPLATE["Parameters"]["Architecture"]["Default"]
-    assert build_package.parse_arguments([]).output == ROOT / function["Code"]
+
+
+def test_the_package_is_for_every_processor_that_the_function_may_have(stack: Rendered) -> None:
+    declared = TEMPLATE["Parameters"]["Architecture"]
+    assert set(declared["AllowedValues"]) == set(build_package.MACHINES)
+    assert build_package.parse_arguments([]).architecture == declared["Default"]
+    assert stack["ProcessorFunction"]["Architectures"] == [declared["Default"]]
+    for architecture in declared["AllowedValues"]:
+        assert Rendered({"Architecture": architecture})["ProcessorFunction"]["Architectures"] == [architecture]
+
+
+def test_the_package_is_built_where_the_template_looks_for_it(stack: Rendered) -> None:
+    assert build_package.parse_arguments([]).output == ROOT / stack["ProcessorFunction"]["Code"]
 
 
 # ---------------------------------------------------------------- Safety net
@@ -267,56 +274,8 @@ def test_what_replay_asks_the_stack_for_is_there() -> None:
 # ---------------------------------------------------------------- The whole
 
 
-def test_every_output_is_described_and_exported_under_the_stacks_name() -> None:
-    for name, output in Rendered(WITH_BATCH).outputs.items():
-        assert output["Description"]
-        assert output["Export"]["Name"] == f"{PSEUDO['AWS::StackName']}-{name}"
-
-
 def test_the_template_goes_through_s3_which_takes_a_megabyte() -> None:
     """Inline, CloudFormation takes 51,200 bytes; the package must go to S3 anyway."""
     assert len(TEXT.encode()) < 1_000_000
     [deployment] = re.findall(r"aws cloudformation deploy .*\\\n.*", (ROOT / "scripts/deploy.sh").read_text())
     assert "--s3-bucket" in deployment
-
-
-@pytest.mark.parametrize(
-    ("resource", "path", "promised"),
-    [
-        ("ProcessorFunction", "MemorySize", 1024),
-        ("ProcessorFunction", "Timeout", 300),
-        ("ProcessorErrorsAlarm", "Threshold", 5),
-        ("ProcessorErrorsAlarm", "Period", 300),
-        ("ProcessorErrorsAlarm", "Statistic", "Sum"),
-        ("ProcessorErrorsAlarm", "ComparisonOperator", "GreaterThanOrEqualToThreshold"),
-        ("ProcessorThrottlesAlarm", "Threshold", 10),
-        ("ProcessorThrottlesAlarm", "Period", 300),
-        ("ProcessorThrottlesAlarm", "Statistic", "Sum"),
-        ("ProcessorThrottlesAlarm", "ComparisonOperator", "GreaterThanOrEqualToThreshold"),
-        ("FailedEventsAlarm", "Threshold", 1),
-        ("FailedEventsQueue", "MessageRetentionPeriod", 14 * 24 * 3600),
-        ("ProcessorEventInvokeConfig", "MaximumRetryAttempts", 2),
-        ("ProcessorEventInvokeConfig", "MaximumEventAgeInSeconds", 6 * 3600),
-        ("ProcessorLogGroup", "RetentionInDays", 14),
-        ("VideoBucket", "VersioningConfiguration.Status", "Enabled"),
-        ("VideoBucket", "LifecycleConfiguration.Rules.0.NoncurrentVersionExpiration.NoncurrentDays", 30),
-        ("VideoBucket", "LifecycleConfiguration.Rules.1.AbortIncompleteMultipartUpload.DaysAfterInitiation", 7),
-        ("VideoBucket", "LifecycleConfiguration.Rules.2.ExpiredObjectDeleteMarker", True),
-        (
-            "VideoBucket",
-            "BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm",
-            "AES256",
-        ),
-        ("VideoBucket", "OwnershipControls.Rules.0.ObjectOwnership", "BucketOwnerEnforced"),
-        (
-            "VideoBucket",
-            "PublicAccessBlockConfiguration",
-            dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True),
-        ),
-    ],
-)
-def test_the_numbers_that_are_promised(stack: Rendered, resource: str, path: str, promised: Any) -> None:
-    value = stack[resource]
-    for step in path.split("."):
-        value = value[int(step) if step.isdigit() else step]
-    assert value == promised

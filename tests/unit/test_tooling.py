@@ -11,25 +11,7 @@ ROOT = Path(__file__).parents[2]
 TARGETS = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
 WORKFLOWS = {path.name: load(path.read_text())[0] for path in (ROOT / ".github/workflows").glob("*.yml")}
 HOOKS = load((ROOT / ".pre-commit-config.yaml").read_text())[0]["repos"][0]["hooks"]
-ROLE = load((ROOT / ".github/deploy-role.yaml").read_text())[0]
 TEMPLATE = load((ROOT / "template.yaml").read_text())[0]
-
-# CloudFormation's own verb, for the CLI's that are spelt otherwise or do several things; None asks for no permission
-ACTIONS = {
-    "cloudformation deploy": "cloudformation:ExecuteChangeSet",
-    "cloudformation package": "s3:PutObject",
-    "cloudformation wait": "cloudformation:DescribeStacks",
-    "cloudformation delete-stack": None,  # of the empty one that comes with a first change set; it may as well stay
-    "cloudformation continue-update-rollback": None,  # named in a sentence that tells people what to do
-    "s3 rm": "s3:DeleteObject",
-    "s3api head-bucket": "s3:ListBucket",
-    "s3api put-bucket-encryption": "s3:PutEncryptionConfiguration",
-    "s3api put-bucket-lifecycle-configuration": "s3:PutLifecycleConfiguration",
-    "s3api put-public-access-block": "s3:PutBucketPublicAccessBlock",
-    "sts get-caller-identity": None,  # needs none
-}
-# Of whole ARNs, for the resources of the template that have no name of their own to begin with the stack's
-NAMELESS = {"AWS::Logs::QueryDefinition"}
 
 
 def runs(workflow) -> list[str]:
@@ -42,11 +24,6 @@ def makes(text: str) -> set[str]:
 
 def pins(path: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+(?:\[\w+\])?)==([\w.]+)", (ROOT / path).read_text(), re.MULTILINE))
-
-
-def statements(role) -> dict[str, dict]:
-    [policy] = role["Resources"]["DeployRole"]["Properties"]["Policies"]
-    return {statement["Sid"]: statement for statement in policy["PolicyDocument"]["Statement"]}
 
 
 def test_pre_commit_runs_the_versions_that_people_call_by_hand():
@@ -114,55 +91,3 @@ def test_dependabot_looks_wherever_versions_are_pinned():
         for kind, name in kinds.items()
     }
     assert watched == {kind: folders for kind, folders in there.items() if folders} | {"github-actions": {"/"}}
-
-
-# The role that deploys
-
-
-def test_the_role_is_for_one_environment_of_one_repository():
-    [trust] = ROLE["Resources"]["DeployRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-    [(operator, conditions)] = trust["Condition"].items()
-    assert operator == "StringEquals"  # a wildcard in `sub` is how such roles are stolen
-    subject = conditions["token.actions.githubusercontent.com:sub"]
-    assert subject == {"Fn::Sub": "repo:${Repository}:environment:${EnvironmentSuffix}"}
-    assert conditions["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
-    assert "*" not in re.sub(r"\[[^]]*\][+*]", "", ROLE["Parameters"]["Repository"]["AllowedPattern"])
-
-
-def test_the_role_may_what_deploy_sh_asks_for():
-    script = (ROOT / "scripts/deploy.sh").read_text()
-    for name in re.findall(r'^\. "\$\(dirname "\$0"\)/(.+)"$', script, re.MULTILINE):
-        script += (ROOT / "scripts" / name).read_text()
-    by_hand = [s for s in statements(ROLE).values() if "aws:CalledVia" not in str(s.get("Condition"))]
-    allowed = {action for s in by_hand for action in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
-    called = set(re.findall(r"\baws (cloudformation|s3api|s3|sns|sts) ([a-z-]+)", script))
-    assert len(called) > 15
-    for service, verb in called:
-        spelt = f"{service.removesuffix('api')}:{''.join(word.title() for word in verb.split('-'))}"
-        action = ACTIONS.get(f"{service} {verb}", spelt)
-        assert action is None or action in allowed, f"{action}, for aws {service} {verb}"
-
-
-def test_the_role_may_make_and_remove_every_resource_of_the_template():
-    actions = statements(ROLE)["ChangeResourcesOfTheStack"]["Action"]
-    made = {action.split(":")[0] for action in actions if re.search(r":(Create|Put)", action)}
-    kinds = {body["Type"] for body in TEMPLATE["Resources"].values()} - NAMELESS
-    assert {kind.split("::")[1].lower() for kind in kinds} == made
-    nameless = statements(ROLE)["WhatHasNoNarrowerResource"]["Action"]
-    assert {action.split(":")[0] for action in nameless} == {kind.split("::")[1].lower() for kind in NAMELESS}
-
-
-def test_the_role_reaches_nothing_but_the_stack():
-    [wide] = [sid for sid, statement in statements(ROLE).items() if statement["Resource"] == "*"]
-    assert wide == "WhatHasNoNarrowerResource"
-    assert not any(
-        action.endswith(":*") for statement in statements(ROLE).values() for action in [*statement["Action"]]
-    )
-    for sid, statement in statements(ROLE).items():
-        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-        for resource in resources:
-            assert sid == wide or "video-intake-" in resource["Fn::Sub"], resource
-        if sid in ("ChangeResourcesOfTheStack", wide):
-            assert "aws:CalledVia" in statement["Condition"]["ForAnyValue:StringEquals"]
-    own_name = ROLE["Resources"]["DeployRole"]["Properties"]["RoleName"]["Fn::Sub"]
-    assert not own_name.startswith("video-intake-"), "it could give itself more"

@@ -1,6 +1,12 @@
+import copy
+from dataclasses import asdict, replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from video_intake import uploads
+from video_intake.uploads import Upload
 
 
 def record(key: str, **changes) -> dict:
@@ -34,9 +40,11 @@ def test_every_record_becomes_an_upload_in_order():
     ]
 
 
-def test_without_versioning_the_version_is_null():
+@pytest.mark.parametrize("told", [{}, {"versionId": None}, {"versionId": ""}, {"versionId": "null"}])
+def test_without_versioning_the_version_is_null(told):
     entry = record("a.mp4")
     del entry["s3"]["object"]["versionId"]
+    entry["s3"]["object"] |= told
     assert uploads.parse({"Records": [entry]})[0].version_id == "null"
 
 
@@ -44,10 +52,105 @@ def test_the_test_event_of_s3_is_no_upload():
     assert uploads.parse({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}) == []
 
 
-@pytest.mark.parametrize(
-    "event",
-    [{}, {"Records": None}, {"Records": [{}]}, {"Records": [record("a.mp4") | {"eventName": "ObjectRemoved:Delete"}]}],
-)
+@pytest.mark.parametrize("event", [{}, {"Records": None}, {"Records": []}, {"Records": {}}, [], None, "text"])
 def test_a_wrong_wiring_is_an_error(event):
-    with pytest.raises(ValueError, match="not an"):
+    with pytest.raises(ValueError, match="not an S3 event notification"):
         uploads.parse(event)
+
+
+@pytest.mark.parametrize(
+    ("malformed", "sentence"),
+    [
+        (None, "or eTag is wrong"),
+        ({}, "or eTag is wrong"),
+        (record("a.mp4") | {"eventName": "ObjectRemoved:Delete"}, "its eventName is ObjectRemoved:Delete"),
+        (record("a.mp4", size="5"), "or eTag is wrong"),
+        (record("a.mp4", size=-1), "or eTag is wrong"),
+        (record("a.mp4", eTag=None), "or eTag is wrong"),
+        (record("a.mp4") | {"s3": None}, "or eTag is wrong"),
+        (record("%FF%FE.mp4"), "its key is not UTF-8"),
+    ],
+)
+def test_one_malformed_record_is_told_in_a_sentence_and_spoils_no_other(malformed, sentence):
+    first, second, third = uploads.parse({"Records": [record("a.mp4"), malformed, record("b.mp4")]})
+    assert (first.key, third.key) == ("a.mp4", "b.mp4")
+    assert isinstance(second, ValueError)
+    assert str(second).startswith("Record 2 of 3 is not an upload: ")
+    assert sentence in str(second)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+PLACES = [("eventName",), ("eventTime",), ("s3",), ("s3", "bucket"), ("s3", "bucket", "name"), ("s3", "object"),
+          *(("s3", "object", name) for name in ("key", "size", "eTag", "versionId", "sequencer"))]  # fmt: skip
+
+
+@given(st.sampled_from(PLACES), JSON)
+def test_whatever_a_record_holds_it_is_an_upload_or_a_sentence(place, value):
+    broken = copy.deepcopy(record("a.mp4"))
+    holder = broken
+    for name in place[:-1]:
+        holder = holder[name]
+    holder[place[-1]] = value
+    [read] = uploads.parse({"Records": [broken]})
+    if not isinstance(read, ValueError):
+        texts = {name: text for name, text in asdict(read).items() if name != "size"}
+        assert all(isinstance(text, str) for text in texts.values())
+        assert read.size >= 0
+
+
+# ---------------------------------------------------------------- Where results are kept
+
+ONE = Upload("videos", "a/b.mp4", "v1", 5, "e1", "0A", "2026-07-01T10:00:00.000Z")
+NULL = replace(ONE, version_id="null")
+
+
+@pytest.mark.parametrize(
+    ("upload", "home", "folder"),
+    [
+        (ONE, "", "results/a/b.mp4/v1/"),
+        (ONE, "videos", "results/a/b.mp4/v1/"),
+        (replace(ONE, etag="e2", sequencer="0B"), "", "results/a/b.mp4/v1/"),  # the version says it all
+        (NULL, "", "results/a/b.mp4/null-e1/"),
+        (replace(NULL, sequencer="0B"), "", "results/a/b.mp4/null-e1/"),  # a listing does not know it
+        (
+            replace(NULL, etag="d41d8cd98f00b204e9800998ecf8427e-3"),
+            "",
+            "results/a/b.mp4/null-d41d8cd98f00b204e9800998ecf8427e-3/",
+        ),
+        (replace(NULL, etag=""), "", "results/a/b.mp4/null/"),  # a file on disk
+        (ONE, "elsewhere", "results-of/videos/a/b.mp4/v1/"),
+        (NULL, "elsewhere", "results-of/videos/a/b.mp4/null-e1/"),
+    ],
+)
+def test_the_folder_of_an_upload(upload, home, folder):
+    assert uploads.folder(upload, home) == folder
+
+
+PARTS = st.text(st.sampled_from("ab/"), min_size=1, max_size=6) | st.text(
+    st.sampled_from("xé/"), min_size=480, max_size=1024
+)
+SOURCES = st.builds(
+    Upload,
+    bucket=st.sampled_from(["home", "ab", "aba"]),
+    key=PARTS.filter(lambda key: len(key.encode()) <= 1024),
+    version_id=st.sampled_from(["null", "v" * 32, "w" * 32]),
+    size=st.just(5),
+    etag=st.sampled_from(["0" * 32, "1" * 32, "1" * 32 + "-2"]),
+    sequencer=st.just(""),
+    event_time=st.just(""),
+)
+
+
+@given(SOURCES, SOURCES)
+def test_two_uploads_share_a_folder_only_if_they_are_one(one, other):
+    def content(upload):
+        etag = upload.etag if upload.version_id == "null" else ""
+        return upload.bucket, upload.key, upload.version_id, etag
+
+    folders = [uploads.folder(upload, "home") for upload in (one, other)]
+    assert (folders[0] == folders[1]) == (content(one) == content(other))
+    assert all(len((folder + name).encode()) <= 1024 for folder in folders for name in uploads.RESULT_NAMES)

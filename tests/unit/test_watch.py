@@ -76,7 +76,7 @@ def test_an_alarm_tells_what_happened_what_it_means_and_where_it_says_what_to_do
     description = stack[name]["AlarmDescription"]
     assert len(description) <= 1024  # PutMetricAlarm
     text, _, place = description.partition(" Runbook: docs/operations.md#")
-    assert len(re.findall(r"[.;] ", text)) >= 2
+    assert len(re.findall(r"\.(?= |$)", text)) == 2, "what happened and what it means; what to do"
     section = anchors(RUNBOOK)[place]
     assert f"**{name}**" in section
     assert "```sh" in section, "the section says what to run"
@@ -88,6 +88,54 @@ def test_an_alarm_tells_its_topic_when_it_begins_and_when_it_ends(stack: Rendere
     alarm = stack[name]
     assert alarm["AlarmActions"] == alarm["OKActions"] == ["<AlarmTopic>"]
     assert "AlarmName" not in alarm  # a generated name begins with the stack's, which the topic's policy relies on
+
+
+# Metrics, statistic, period in seconds, periods, how many of them must breach, default threshold.
+RULES: dict[str, tuple[set[str], str, int, int, int, float]] = {
+    "ProcessorErrorsAlarm": ({"Errors"}, "Sum", 300, 3, 1, 5),
+    "ProcessorThrottlesAlarm": ({"Throttles"}, "Sum", 300, 3, 1, 10),
+    "ProcessorDurationAlarm": ({"Duration"}, "Maximum", 300, 3, 1, 240),
+    "EventAgeAlarm": ({"AsyncEventAge"}, "Maximum", 300, 3, 1, 30),
+    "FailedEventsAlarm": ({"ApproximateNumberOfMessagesVisible"}, "Maximum", 60, 1, 1, 1),
+    "LostEventsAlarm": ({"DestinationDeliveryFailures"}, "Sum", 300, 3, 1, 1),
+    "FailedVideosAlarm": ({"VideosProcessed", "SuccessfulProcessing"}, "Sum", 3600, 1, 1, 50),
+}
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_as_a_whole(stack: Rendered, name: str) -> None:
+    alarm = stack[name]
+    statistics = [each["MetricStat"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
+    for each in statistics:
+        assert (each["Stat"], each["Period"]) == RULES[name][1:3]
+    statistic, period = (alarm.get("Statistic"), alarm.get("Period")) if not statistics else RULES[name][1:3]
+    assert (
+        {metric["MetricName"] for metric in watched(alarm)},
+        statistic,
+        period,
+        alarm["EvaluationPeriods"],
+        alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]),
+        alarm["Threshold"],
+    ) == RULES[name]
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_on_lambdas_metrics_sees_what_arrives_after_the_longest_invocation(stack: Rendered, name: str) -> None:
+    """Lambda stamps a value with the start of the invocation, and sends it some minutes after its end."""
+    if watched(stack[name])[0]["Namespace"] == "AWS/Lambda":
+        _, _, period, periods, needed, _ = RULES[name]
+        assert period * periods >= stack["ProcessorFunction"]["Timeout"] + 300
+        assert needed == 1
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_the_runbook_says_when_an_alarm_is_triggered(stack: Rendered, name: str) -> None:
+    [row] = [line for line in RUNBOOK.splitlines() if line.startswith(f"| [{name}]")]
+    says = row.split("|")[2]
+    assert re.findall(r"\d+", says)[0] == str(stack[name]["Threshold"]), says
+    if RULES[name][1] == "Sum" and len(RULES[name][0]) == 1 and name not in WITHOUT_PARAMETER:
+        assert f"in {RULES[name][2] // 60} minutes" in says
 
 
 def test_the_topic_admits_the_alarms_of_this_stack(stack: Rendered) -> None:
@@ -167,6 +215,39 @@ def test_an_expression_computes_with_what_its_widget_holds(shown: list[dict[str,
         ids = {rendering["id"] for _, _, _, rendering in dashboards.metrics(widget) if "id" in rendering}
         used = {name for each in dashboards.expressions(widget) for name in re.findall(r"[a-z]\w*", each)}
         assert used == ids, "what has an id and is in no expression needs none"
+
+
+# What happened in one period, and what each panel must make of it.
+HAPPENED: dict[str, list[float]] = {
+    "SuccessfulProcessing": [1] * 7 + [0] * 3, "VideosProcessed": [1] * 10, "ProcessingDuration": [*range(1, 101)],
+    "RangesRead": [1, 3, 3, 5], "BytesRead": [100, 200], "BytesStored": [1000, 5000], "DuplicateEvents": [1, 1],
+    "Invocations": [1] * 12, "Errors": [1] * 2, "Throttles": [4, 5], "Duration": [100, 250_000],
+    "ConcurrentExecutions": [1, 6, 2], "AsyncEventsReceived": [1] * 11, "AsyncEventAge": [60_000, 1_800_000],
+    "AsyncEventsDropped": [1, 1, 1], "DestinationDeliveryFailures": [1], "ApproximateNumberOfMessagesVisible": [2, 3],
+}  # fmt: skip
+SHOWN: dict[str, dict[str, float]] = {
+    "Outcomes": {"succeeded": 7, "failed": 3},
+    "Success rate": {"% of videos": 70},
+    "Inspections, and the longest invocation": {"p50": 50, "p90": 90, "p99": 99, "invocation": 250_000},
+    "Function": {"invocations": 12, "errors": 2, "throttles": 9, "duplicates": 2},
+    "Events": {"received": 11, "given up": 3, "lost": 1, "failed, waiting": 3},
+    "Oldest event": {"age": 30},
+    "Concurrency": {"at once": 6},
+    "Bytes stored and bytes read": {"stored": 6000, "read": 300},
+    "Ranges read of each video": {"average": 3, "most": 5},
+}
+
+
+def test_every_panel_computes_what_its_labels_say(shown: list[dict[str, Any]]) -> None:
+    panels = {
+        each["properties"]["title"]: dashboards.values(each, HAPPENED) for each in shown if each["type"] == "metric"
+    }
+    assert panels == SHOWN
+
+
+def test_the_line_in_the_panel_of_ages_is_the_alarms_threshold(stack: Rendered, shown: list[dict[str, Any]]) -> None:
+    lines = [line for each in shown for line in each["properties"].get("annotations", {}).get("horizontal", [])]
+    assert [line["value"] for line in lines] == [stack["EventAgeAlarm"]["Threshold"]]
 
 
 def test_the_dashboard_shows_every_alarm_and_the_functions_logs(stack: Rendered, shown: list[dict[str, Any]]) -> None:

@@ -13,12 +13,14 @@ import selectors
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DEFAULT_RETRY_DELAY = 1.0
-OCCUPIED = 2  # exit status; a crash ends with 1
+OCCUPIED, FOLDER_IN_USE = 2, 3  # exit statuses; a crash ends with 1
 PROGRAM = (sys.executable, "-m", "tools.localcloud")
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -37,6 +39,14 @@ class LocalCloud:
     def mailbox(self) -> Path:
         return self.state / "mail"
 
+    def control(self, method: str, what: str, **said: Any) -> Any:
+        """Asks, or does to, the local cloud itself: see `control`."""
+        headers = {"Authorization": f"Bearer {self.environ['AWS_ACCESS_KEY_ID']}"}
+        body = json.dumps(said).encode() if said else None
+        request = urllib.request.Request(f"{self.endpoint}/_localcloud/{what}", body, headers, method=method)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+            return json.load(answer)
+
     def check(self) -> None:
         """Raises LocalCloudError where it has ended by itself."""
         if self.process.poll() is not None:
@@ -48,7 +58,11 @@ class LocalCloudError(Exception):
 
 
 class Occupied(LocalCloudError):
-    """The port cannot be had, or the folder is somebody else's; the message is one sentence."""
+    """The port or the folder is in use; the message is one sentence."""
+
+
+class FolderInUse(Occupied):
+    """The folder belongs to another local cloud, or to something else."""
 
 
 @contextlib.contextmanager
@@ -69,8 +83,8 @@ def running(
         start_new_session=True,  # Ctrl-C reaches us first, and we end it in order
     )
     try:
-        endpoint = _ready(process, state)
-        yield LocalCloud(endpoint, state.resolve(), environ_for(endpoint), process)
+        ready = _ready(process, state)
+        yield LocalCloud(ready["endpoint"], state.resolve(), _environ(**ready), process)
     finally:
         process.terminate()
         try:
@@ -80,16 +94,12 @@ def running(
             process.communicate()
 
 
-def environ_for(endpoint: str) -> dict[str, str]:
-    """What the AWS CLI and boto3 need in order to speak to this endpoint, and to no other by mistake."""
-    from tools.localcloud.account import (
-        DEFAULT_REGION,
-        USER_ACCESS_KEY,
-    )  # boto3 takes a moment; only callers need it
+def _environ(endpoint: str, accessKey: str) -> dict[str, str]:  # noqa: N803  # as the server names it
+    from tools.localcloud.account import DEFAULT_REGION  # boto3 takes a moment; not everybody who imports this needs it
 
     return {
         "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": USER_ACCESS_KEY,
+        "AWS_ACCESS_KEY_ID": accessKey,
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_REGION": DEFAULT_REGION,
         "AWS_DEFAULT_REGION": DEFAULT_REGION,
@@ -100,7 +110,8 @@ def environ_for(endpoint: str) -> dict[str, str]:
     }
 
 
-def _ready(process: subprocess.Popen[bytes], state: Path) -> str:
+def _ready(process: subprocess.Popen[bytes], state: Path) -> dict[str, str]:
+    """What the server prints once it answers."""
     assert process.stdout is not None
     deadline = time.monotonic() + START_SECONDS
     with selectors.DefaultSelector() as selector:
@@ -108,14 +119,14 @@ def _ready(process: subprocess.Popen[bytes], state: Path) -> str:
         if selector.select(deadline - time.monotonic()):
             line = process.stdout.readline()
             if line:
-                return str(json.loads(line)["endpoint"])
+                return dict(json.loads(line))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1)  # it is ending by itself; its exit status tells why
     process.kill()
     _, errors = process.communicate()
     said = errors.decode(errors="replace").strip()
-    if process.returncode == OCCUPIED:
-        raise Occupied(said.removeprefix("localcloud: "))
+    if process.returncode in (OCCUPIED, FOLDER_IN_USE):
+        raise (Occupied if process.returncode == OCCUPIED else FolderInUse)(said.removeprefix("localcloud: "))
     raise LocalCloudError("\n".join(["The local cloud did not start.", said, *_last_lines(state)]))
 
 

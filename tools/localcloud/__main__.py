@@ -15,7 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tools.localcloud import DEFAULT_RETRY_DELAY, OCCUPIED
+from tools.localcloud import DEFAULT_RETRY_DELAY, FOLDER_IN_USE, OCCUPIED
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def main() -> int:
         _begin_empty(state)
     except InUse as error:
         print(f"localcloud: {error}", file=sys.stderr)
-        return OCCUPIED
+        return FOLDER_IN_USE
     logging.basicConfig(
         filename=state / "server.log",
         level=logging.INFO,
@@ -48,6 +48,7 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # whoever starts this may have a real account; nothing here may speak to it
     os.environ["MOTO_LAMBDA_CONCURRENCY_QUOTA"] = "1000"  # an account's quota, of which 100 cannot be reserved
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # no web page may read an answer
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
     _give_memory_back()
@@ -64,10 +65,7 @@ def main() -> int:
     if arguments.until_stdin_closes:
         threading.Thread(target=_wait_for_parent, args=(ended,), daemon=True).start()
     threading.Thread(target=server.run, daemon=True).start()
-    print(
-        json.dumps({"endpoint": server.endpoint, "state": str(state), "mailbox": str(state / "mail")}),
-        flush=True,
-    )
+    print(json.dumps({"endpoint": server.endpoint, "accessKey": server.account.user_key}), flush=True)
     _redirect_output(state / "server.log")
     ended.wait()
     server.stop()
@@ -86,7 +84,9 @@ class InUse(Exception):
 def _begin_empty(state: Path) -> None:
     """Clear what an earlier run left: the account lived in its memory, and its files are nobody's now. Only a
     folder that carries our log is cleared, and only while no other local cloud holds it."""
-    state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if state.stat().st_uid != os.getuid():
+        raise InUse(f"{state} belongs to another user; choose another folder.")
     mark, ours = state / "server.log", [state / name for name in (*BULKY, "mail")]
     if not mark.exists() and any(folder.exists() for folder in ours):
         raise InUse(f"{state} holds files of something else; choose another folder.")
@@ -95,6 +95,7 @@ def _begin_empty(state: Path) -> None:
         fcntl.flock(holding, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InUse(f"{state} is in use by another local cloud; end that one, or choose another folder.") from None
+    state.chmod(0o700)  # what is uploaded, mailed and logged here is nobody else's
     for folder in ours:
         shutil.rmtree(folder, ignore_errors=True)
     os.truncate(mark, 0)

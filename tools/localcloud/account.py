@@ -1,11 +1,11 @@
-"""Who is speaking: the account, the region and the clients of the local cloud's own services.
+"""Who may speak here: the account, the Region, the access keys of this run, and the clients of AWS's own services.
 
-What AWS does behind the scenes (CloudFormation creating a bucket, Lambda writing logs, an alarm
-publishing a message) happens here through the ordinary API, over HTTP, as any other caller's would.
-Only what no API offers is patched into moto.
+What AWS does behind the scenes (CloudFormation creating a bucket, an alarm publishing a message) happens here through
+the ordinary API, over HTTP, as any other caller's would. Only what no API offers is patched into moto.
 """
 
-import hashlib
+import secrets
+import string
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
 
 ACCOUNT_ID = str(DEFAULT_ACCOUNT_ID)
 
@@ -20,24 +21,39 @@ ACCOUNT_ID = str(DEFAULT_ACCOUNT_ID)
 # (awscli/customizations/overridesslcommonname.py). Zurich is not on that list.
 DEFAULT_REGION = "eu-central-2"
 
-# moto reads the account from the access key; every key it has not issued itself is the default account.
-# The form (20 capitals and digits) is AWS's; what it spells tells the callers apart in the access log.
-USER_ACCESS_KEY = "AKIALOCALCLOUDUSER00"  # pragma: allowlist secret
-SERVICE_ACCESS_KEY = "AKIALOCALCLOUDAWS000"  # pragma: allowlist secret
 
-
-def role_access_key(role_arn: str) -> str:
-    """The temporary key under which a function with this role speaks: stable, so that its calls can be found."""
-    return "ASIA" + hashlib.sha256(role_arn.encode()).hexdigest()[:16].upper()
+def _new_key(kind: str) -> str:
+    """An access key id in AWS's form. It is the secret here: signatures are not checked, and nobody can guess it."""
+    return kind + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16))
 
 
 @dataclass
 class Account:
-    """The endpoint, and boto3 clients that speak to it as AWS's own services do."""
+    """The endpoint, the keys of this run, and boto3 clients that speak to it as AWS's own services do."""
 
     endpoint: str
+    user_key: str = field(default_factory=lambda: _new_key("AKIA"))
+    service_key: str = field(default_factory=lambda: _new_key("AKIA"))
+    _role_keys: dict[str, str] = field(default_factory=dict)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)  # boto3 sessions cannot be shared
+
+    def role_key(self, role_arn: str) -> str:
+        """The temporary key that functions with this role use: always the same, so that their calls can be found."""
+        with self._lock:
+            return self._role_keys.setdefault(role_arn, _new_key("ASIA"))
+
+    def knows(self, key: str) -> bool:
+        """Whether this run has handed out the key, by itself or as moto's IAM or STS."""
+        if key in (self.user_key, self.service_key, *list(self._role_keys.values())):
+            return True
+        partitions = [partition for account in list(iam_backends.values()) for partition in list(account.values())]
+        return any(key in partition.access_keys for partition in partitions)
+
+    def name_of(self, key: str) -> str:
+        """For the log."""
+        roles = {role_key: arn.rpartition("/")[2] for arn, role_key in list(self._role_keys.items())}
+        return {self.user_key: "user", self.service_key: "aws"}.get(key) or roles.get(key, "other")
 
     def client(self, service: str, region: str = DEFAULT_REGION) -> Any:
         with self._lock:
@@ -47,8 +63,8 @@ class Account:
                     service,
                     endpoint_url=self.endpoint,
                     region_name=region,
-                    aws_access_key_id=SERVICE_ACCESS_KEY,
-                    aws_secret_access_key="local",  # nothing checks signatures here
+                    aws_access_key_id=self.service_key,
+                    aws_secret_access_key="local",
                     config=Config(
                         max_pool_connections=50,
                         retries={"mode": "standard", "max_attempts": 3},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from moto.utilities.utils import get_partition
@@ -16,16 +16,31 @@ S3_VERBS = {"GET": "GetObject", "PUT": "PutObject", "HEAD": "HeadObject", "DELET
 Environ = dict[str, Any]
 
 
-def scope(environ: Environ) -> tuple[str, str]:
-    """Region and service that a request is signed for; both empty where it is not."""
-    _, _, credential = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")
-    parts = credential.split(",")[0].split("/")
-    return (parts[2], parts[3]) if len(parts) > 3 else ("", "")
+class Credential(NamedTuple):
+    """Who signed a request, and for what; everything is empty where nobody did."""
+
+    key: str
+    region: str
+    service: str
+
+
+def credential(environ: Environ) -> Credential:
+    """From the header, or from the query of a presigned URL (of S3, by version 4 or 2 of the signature).
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
+    """
+    query = _query(environ)
+    _, _, signed = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")
+    parts = (signed.split(",")[0] or query.get("X-Amz-Credential", [""])[0]).split("/")
+    if len(parts) > 3:
+        return Credential(parts[0], parts[2], parts[3])
+    key = query.get("AWSAccessKeyId", [""])[0]
+    return Credential(key, "", "s3" if key else "")
 
 
 def operation(environ: Environ) -> str:
     """Service and operation, as the SDK calls it: "s3:PutObjectTagging"."""
-    _, service = scope(environ)
+    service = credential(environ).service
     if target := environ.get("HTTP_X_AMZ_TARGET", ""):  # JSON protocols
         return f"{service}:{target.rpartition('.')[2]}"
     if service == "s3":
@@ -41,7 +56,7 @@ def permission(environ: Environ) -> tuple[str, str]:
 
     S3's actions: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
     """
-    region, service = scope(environ)
+    _, region, service = credential(environ)
     if service == "s3":
         return _s3_permission(environ, get_partition(region))
     resource = ""

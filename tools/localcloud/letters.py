@@ -15,6 +15,16 @@ def letters(mailbox: Path, after: int = 0) -> list[EmailMessage]:
 def letter(message: EmailMessage) -> str:
     """An e-mail as a person sees it, without the footer that SNS puts under each."""
     body = message.get_body()
-    text, _, _ = str(body.get_content() if body else "").partition("\n--\n")  # behind it: how to unsubscribe
-    lines = [f"To: {message['To']}", f"Subject: {message['Subject']}", "", *text.strip().splitlines()]
+    text, _, _ = str(body.get_content() if body else "").partition("\n--\n")  # then: how to unsubscribe
+    lines = [f"To: {message['To']}", f"Subject: {subject(message)}", "", *text.strip().splitlines()]
     return "\n".join("  | " + line for line in lines).replace("  | \n", "  |\n")
+
+
+def is_all_clear(message: EmailMessage) -> bool:
+    """Whether an alarm writes that it is OK, which each does once after it was made."""
+    return subject(message).startswith("OK: ")
+
+
+def subject(message: EmailMessage) -> str:
+    """On one line, however long; the library begins a new one before a long word, and keeps the space after that."""
+    return str(message["Subject"]).strip()

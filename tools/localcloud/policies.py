@@ -1,7 +1,7 @@
-"""Whether a policy allows a request: IAM's grammar, as far as the policies of this stack and of its key use it.
+"""Whether a policy allows a request: IAM's grammar, as far as resources' policies need it here.
 
-moto checks none. Denials are left out: those of this stack look at the transport only. What is not understood is an
-error, never a guess.
+moto checks none. Denials are left out: those that stacks here have look at the transport only. What is not understood
+is an error, never a guess.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
 """
 
@@ -31,9 +31,21 @@ def allowing(
         if statement["Effect"] == "Allow"
         and any(_matches(pattern, action, re.IGNORECASE) for pattern in _listed(statement["Action"]))
         and any(_matches(pattern, resource) for pattern in _listed(statement["Resource"]))
-        and (service is None or service in _listed(statement["Principal"].get("Service", [])))
+        and (service is None or _is(service, statement["Principal"]))
         and all(_holds(test, keys, context or {}) for test, keys in statement.get("Condition", {}).items())
     ]
+
+
+def admits(
+    document: dict[str, Any], service: str, action: str, resource: str, source_arn: str, source_account: str
+) -> bool:
+    """Whether a resource's policy lets a service act for another resource of the account."""
+    context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_account}
+    return bool(allowing(document, action, resource, context, service))
+
+
+def _is(service: str, principal: Any) -> bool:
+    return principal == "*" or service in _listed(principal.get("Service", [])) or principal.get("AWS") == "*"
 
 
 def _listed(value: Any) -> list[Any]:

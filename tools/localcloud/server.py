@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import socket
 import threading
@@ -15,24 +16,20 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from tools.localcloud import (
-    calls,
-    cloudformation,
-    fast_yaml,
-    insights,
-    keys,
-    log_filters,
-    mail,
-    notifications,
-    objects,
-    quotas,
-)
+from tools.localcloud import calls, fast_yaml, keys, mail
 from tools.localcloud.account import Account
-from tools.localcloud.alarms import Alarms
-from tools.localcloud.faults import PREFIX, Faults
-from tools.localcloud.functions import Lambdas
+from tools.localcloud.cloudformation import api as cloudformation
+from tools.localcloud.cloudwatch import logs_api
+from tools.localcloud.cloudwatch.alarms import Alarms
+from tools.localcloud.control import PREFIX, Control
+from tools.localcloud.eventbridge import bus
+from tools.localcloud.faults import Faults
+from tools.localcloud.guard import Guard
+from tools.localcloud.lambdas import api as lambdas
+from tools.localcloud.lambdas.functions import Lambdas
+from tools.localcloud.s3 import notification_settings, notifications, objects, suspended
 
-HOST = "127.0.0.1"  # nothing here asks who is speaking; no other machine may
+HOST = "127.0.0.1"  # no other machine can reach it; whom it answers on this one is for `guard` to say
 BACKLOG = 512  # a burst of uploads opens its connections all at once
 
 log = logging.getLogger(__name__)
@@ -47,6 +44,8 @@ ONE_AT_A_TIME = ("dynamodb", "logs", "sns")
 LARGE_BODY = 1 << 20
 LARGE_BODIES_AT_ONCE = 3
 
+FORM = "application/x-www-form-urlencoded"
+
 Environ = dict[str, Any]
 
 
@@ -58,24 +57,30 @@ class Server:
         self._socket.bind((HOST, port))
         self._socket.listen(BACKLOG)
         self.endpoint = f"http://{HOST}:{self._socket.getsockname()[1]}"
-        account = Account(self.endpoint)
+        self.account = account = Account(self.endpoint)
+        self.guard = Guard(account)
         self.mailbox = mail.Mailbox(state / "mail")
         self.lambdas = Lambdas(account, state, retry_delay)
+        self.bus = bus.Bus(account, self.lambdas)
         alarms = Alarms(account)
-        self.faults = Faults(self.lambdas, alarms)
         fast_yaml.install()
+        self.faults = Faults(self.lambdas.workers)
+        self.control = Control(self.lambdas, alarms, self.faults)
         cloudformation.install(account)
+        suspended.install()
         objects.install(state / "objects")
         notifications.install()
+        notification_settings.install(self.lambdas.policy)
+        bus.install()
         mail.install(self.mailbox)
-        log_filters.install()
-        quotas.install()
-        insights.install()
+        logs_api.install()
         keys.install()
-        self.lambdas.install()
+        lambdas.install(self.lambdas)
         alarms.install()
         warnings.filterwarnings("ignore", module="moto")  # moto's remarks about objects that nobody closed
         self._application = DomainDispatcherApplication(_application_of)
+        find = functools.cache(self._application.get_backend_for_host)  # by the patterns of 200 services
+        self._application.get_backend_for_host = find
         self._large_bodies = threading.BoundedSemaphore(LARGE_BODIES_AT_ONCE)
         self._locks = {service: threading.RLock() for service in ONE_AT_A_TIME}
         self._server = make_server(
@@ -84,26 +89,39 @@ class Server:
         self._server.daemon_threads = True  # type: ignore[attr-defined]  # the threaded server has it
 
     def _answer(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        refused = self.guard.refusal(environ, start_response)
+        if refused is not None:
+            log.warning("refused %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            return refused
         if environ["PATH_INFO"].startswith(PREFIX):
-            return self.faults.control(environ, start_response)
+            return self.control.answer(environ, start_response)
+        caller = calls.credential(environ)
+        if caller.service == "s3" and environ.get("CONTENT_TYPE", "").startswith(FORM):
+            environ["CONTENT_TYPE"] = "binary/octet-stream"  # moto would take the object for a form
         began, operation = time.monotonic(), calls.operation(environ)
         answer = self.faults.answer(self._apply, environ, start_response)
         log.info(
-            "%s %s %s %s %.0f ms", _caller(environ), environ["REQUEST_METHOD"], operation,
-            environ.get("RAW_URI", environ["PATH_INFO"]), (time.monotonic() - began) * 1000,
+            "%s %s %s %s %s %.0f ms", self.account.name_of(caller.key), caller.service, environ["REQUEST_METHOD"],
+            operation, environ.get("RAW_URI", environ["PATH_INFO"]), (time.monotonic() - began) * 1000,
         )  # fmt: skip
         return answer
 
     def _apply(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._turn(environ):
             answer = self._application(environ, start_response)
-        notifications.deliver_waiting(self.lambdas.deliver)
+        notifications.deliver_waiting(self._deliver, self.bus.publish)
         return answer  # type: ignore[no-any-return]  # moto's application is untyped to mypy
+
+    def _deliver(self, arn: str, bucket: Any, event: dict[str, Any]) -> None:
+        """From S3 directly."""
+        if arn.split(":")[2] == "lambda":
+            notification_settings.require_permission(self.lambdas.policy, arn, bucket)
+        self.lambdas.deliver(arn, event)
 
     def _turn(self, environ: Environ) -> contextlib.AbstractContextManager[Any]:
         if int(environ.get("CONTENT_LENGTH") or 0) > LARGE_BODY:
             return self._large_bodies
-        return self._locks.get(calls.scope(environ)[1], contextlib.nullcontext())
+        return self._locks.get(calls.credential(environ).service, contextlib.nullcontext())
 
     def run(self) -> None:
         self._server.serve_forever(poll_interval=0.1)
@@ -127,9 +145,3 @@ class QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's class is
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
-
-
-def _caller(environ: Environ) -> str:
-    """The access key that a request is signed with, and the service it is signed for."""
-    _, found, credential = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")
-    return f"{credential.split('/')[0]} {calls.scope(environ)[1]}" if found else "anonymous"

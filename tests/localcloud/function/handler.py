@@ -14,10 +14,16 @@ blocks = []
 
 
 def handler(event, context):
+    if event.get("source") == "aws.s3":
+        return _arrived(event, context)
     if "Records" not in event:
         time.sleep(event.get("busy", 0))
-        return {"event": event, "environment": sorted(os.environ), "modules": _foreign_modules()}
+        seen = {"event": event, "environment": sorted(os.environ), "modules": _foreign_modules()}
+        return seen | {"request": context.aws_request_id}
     for record in event["Records"]:
+        if "Sns" in record:
+            print("heard of:", record["Sns"]["Message"])
+            continue
         stored = record["s3"]["object"]
         key = unquote_plus(stored["key"])
         if "raise" in key:
@@ -45,6 +51,16 @@ def handler(event, context):
             MessageAttributes={"status": {"DataType": "String", "StringValue": "failed" if "bad" in key else "ok"}},
         )
     return None
+
+
+def _arrived(event, context):
+    """Of an object in somebody else's bucket, told by EventBridge."""
+    bucket, stored = event["detail"]["bucket"]["name"], event["detail"]["object"]
+    if "raise" in stored["key"]:
+        raise ValueError(f"told to fail by {stored['key']}")
+    head = s3.get_object(Bucket=bucket, Key=stored["key"], IfMatch=stored["etag"], Range="bytes=0-3")["Body"].read()
+    outcome = {"event": event, "head": head.decode(), "request": context.aws_request_id}
+    s3.put_object(Bucket=bucket, Key=f"results/{stored['key']}.json", Body=json.dumps(outcome))
 
 
 def _metrics(value):

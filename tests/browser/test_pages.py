@@ -1,0 +1,112 @@
+"""Web pages against the local cloud, in a browser: what a page that the developer happens to open could do."""
+
+import html
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tools import localcloud
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
+]
+
+# Every attempt is one that a page may make without being asked: no preflight where there is none, and one with.
+PAGE = """<!doctype html><title>A page</title><pre id="seen"></pre><script>
+const cloud = "%(endpoint)s", form = {"Content-Type": "application/x-www-form-urlencoded"};
+const attempts = {
+  reset: () => fetch(cloud + "/moto-api/reset", {method: "POST", mode: "no-cors"}),
+  delete: () => fetch(cloud, {method: "POST", mode: "no-cors", headers: form, body: "%(delete)s"}),
+  keyed: () => fetch(cloud + "/%(bucket)s/planted?AWSAccessKeyId=%(key)s&Signature=x&Expires=9999999999",
+                     {method: "PUT", body: "x"}),
+  control: () => fetch(cloud + "/_localcloud/faults", {method: "POST", mode: "no-cors", body: '{"kind": "deny"}'}),
+  read: () => fetch(cloud + "/%(bucket)s/secret?AWSAccessKeyId=%(key)s").then(answer => answer.text()),
+  image: () => new Promise((seen, failed) => {
+    const image = new Image();
+    image.onload = () => seen("shown"); image.onerror = failed;
+    image.src = cloud + "/%(bucket)s/picture.svg?AWSAccessKeyId=%(key)s&Signature=x&Expires=9999999999";
+  }),
+};
+(async () => {
+  const seen = {};
+  for (const name in attempts)
+    try { const got = await attempts[name](); seen[name] = got.type || got; } catch (error) { seen[name] = "failed"; }
+  document.getElementById("seen").textContent = JSON.stringify(seen);
+  fetch("/done", {method: "POST"});
+})();
+</script>"""
+PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
+DELETE = "Action=DeleteStack&StackName=kept&Version=2010-05-15"
+TEMPLATE = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+
+
+@pytest.fixture
+def cloud(tmp_path):
+    with localcloud.running(tmp_path / "state") as cloud:
+        yield cloud
+
+
+def clients(cloud, *services):
+    keys = {"aws_access_key_id": cloud.environ["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": "local"}
+    return [boto3.client(s, cloud.environ["AWS_REGION"], endpoint_url=cloud.endpoint, **keys) for s in services]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_page_can_neither_change_nor_read_anything_even_with_the_key(cloud, tmp_path, host):
+    s3, formation = clients(cloud, "s3", "cloudformation")
+    s3.create_bucket(Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+    s3.put_object(Bucket="theirs", Key="secret", Body=b"secret")
+    s3.put_object(Bucket="theirs", Key="picture.svg", Body=PICTURE, ContentType="image/svg+xml")
+    formation.create_stack(StackName="kept", TemplateBody=TEMPLATE)
+    page = PAGE % {
+        "endpoint": cloud.endpoint, "bucket": "theirs", "delete": DELETE, "key": cloud.environ["AWS_ACCESS_KEY_ID"],
+    }  # fmt: skip
+
+    seen = shown(page, host, tmp_path)
+
+    assert seen.keys() == {"reset", "delete", "keyed", "control", "read", "image"}
+    assert {seen[name] for name in ("keyed", "read", "image")} == {"failed"}, seen
+    assert formation.describe_stacks(StackName="kept")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+    assert {one["Key"] for one in s3.list_objects_v2(Bucket="theirs")["Contents"]} == {"secret", "picture.svg"}
+    refused = re.findall(r"refused (\w+) (\S+)", (cloud.state / "server.log").read_text())
+    assert {path for _, path in refused} >= {"/moto-api/reset", "/", "/_localcloud/faults", "/theirs/picture.svg"}
+
+
+def shown(page: str, host: str, folder: Path) -> dict[str, str]:
+    """What a page has written into its `seen` by the time that it is done."""
+    done = threading.Event()
+
+    class Site(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def do_POST(self):
+            done.set()
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
+                   "--no-proxy-server", "--virtual-time-budget=30000", "--dump-dom",
+                   f"http://{host}:{site.server_port}/"]  # fmt: skip
+        dumped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        site.shutdown()
+    assert done.is_set(), dumped
+    return json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dumped)[1]))

@@ -1,0 +1,225 @@
+"""What two files must agree on, because neither can read the other: the template, the code, and what both refer to."""
+
+import inspect
+import json
+import re
+from typing import Any, Final
+
+import pytest
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+from cfnlint.data import AdditionalSpecs
+from cfnlint.helpers import load_resource
+
+from tests.support.template import EVERYTHING, PSEUDO, RESOURCES, SOURCES, Rendered, as_list, references
+from video_intake import idempotency
+from video_intake.media.inspector import Limits
+
+ALL: Final = Rendered(EVERYTHING)
+RETRY_SECONDS: Final = 60  # Lambda's wait before its first retry of an event
+
+
+# ---------------------------------------------------------------- The safety net and the code
+
+
+def test_a_processed_version_is_remembered_longer_than_a_dead_letter_is_kept() -> None:
+    assert ALL["FailedEventsQueue"]["MessageRetentionPeriod"] < idempotency.REMEMBERED_SECONDS
+
+
+def test_a_lock_that_a_crash_left_is_gone_when_lambda_tries_again() -> None:
+    assert 0 < idempotency.LOCK_SECONDS < RETRY_SECONDS < ALL["ProcessorFunction"]["Timeout"]
+
+
+def test_the_table_has_the_attributes_that_powertools_writes() -> None:
+    attributes = inspect.signature(DynamoDBPersistenceLayer).parameters
+    key = attributes["key_attr"].default
+    assert ALL["IdempotencyTable"]["KeySchema"] == [{"AttributeName": key, "KeyType": "HASH"}]
+    assert ALL["IdempotencyTable"]["AttributeDefinitions"] == [{"AttributeName": key, "AttributeType": "S"}]
+    expires = {"AttributeName": attributes["expiry_attr"].default, "Enabled": True}
+    assert ALL["IdempotencyTable"]["TimeToLiveSpecification"] == expires
+
+
+# ---------------------------------------------------------------- The function's environment
+
+
+def test_the_functions_limits_are_those_that_the_code_has_by_default() -> None:
+    given, limits = Rendered({})["ProcessorFunction"]["Environment"]["Variables"], Limits()
+    assert int(given["MAX_FRAME_PIXELS"]) == limits.max_pixels
+    assert int(given["MAX_BYTES_READ"]) == limits.max_bytes
+    assert int(given["POSTER_MAX_EDGE"]) == limits.poster_edge
+    assert (given["STORYBOARD"] == "enabled") is limits.storyboard
+
+
+def test_the_environment_names_the_stacks_own_resources() -> None:
+    given = ALL["ProcessorFunction"]["Environment"]["Variables"]
+    assert given["OUTCOME_TOPIC_ARN"] == "<OutcomeTopic>"
+    assert given["IDEMPOTENCY_TABLE"] == "<IdempotencyTable>"
+    assert Rendered({"EnvironmentSuffix": "prod"})["ProcessorFunction"]["Environment"]["Variables"][
+        "ENVIRONMENT_SUFFIX"
+    ] == "prod"  # fmt: skip
+
+
+def test_the_metrics_that_are_promised_are_those_that_the_function_emits() -> None:
+    """A renamed metric breaks alarms and dashboards of others, who know it by its name."""
+    assert set(re.findall(r'add_metric\("(\w+)"', SOURCES)) == {
+        "VideosProcessed", "SuccessfulProcessing", "ProcessingDuration",
+        "RangesRead", "BytesRead", "BytesStored", "DuplicateEvents",
+    }  # fmt: skip
+    given = ALL["ProcessorFunction"]["Environment"]["Variables"]
+    assert (given["POWERTOOLS_METRICS_NAMESPACE"], given["POWERTOOLS_SERVICE_NAME"]) == ("VideoIntake", "video-intake")
+
+
+# ---------------------------------------------------------------- Policies and what they are attached to
+
+ATTACHED: Final = {
+    "AWS::S3::BucketPolicy": "Bucket",
+    "AWS::SNS::TopicPolicy": "Topics",
+    "AWS::SQS::QueuePolicy": "Queues",
+}
+POLICIES: Final = [name for name, body in RESOURCES.items() if body["Type"] in ATTACHED]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_is_attached_to_what_its_statements_name(name: str) -> None:
+    body = RESOURCES[name]["Properties"]
+    [attached_to] = references(body[ATTACHED[RESOURCES[name]["Type"]]])
+    for statement in body["PolicyDocument"]["Statement"]:
+        assert references(statement["Resource"]) == {attached_to}, statement["Sid"]
+
+
+def test_every_bucket_topic_and_queue_has_a_policy() -> None:
+    kinds = {kind.removesuffix("Policy") for kind in ATTACHED}
+    attached = {target for name in POLICIES for target in references(RESOURCES[name]["Properties"])}
+    assert {name for name, body in RESOURCES.items() if body["Type"] in kinds} == attached
+
+
+# ---------------------------------------------------------------- What is kept when it leaves the stack, or is replaced
+
+KEPT: Final = {  # DeletionPolicy, UpdateReplacePolicy
+    "VideoBucket": ("RetainExceptOnCreate", "Retain"),  # a failed first deployment leaves nothing in the way
+    "VideoBucketPolicy": ("RetainExceptOnCreate", "Retain"),  # the bucket that stays answers no plain HTTP
+    "ProcessorLogGroup": ("Delete", "Delete"),
+    "IdempotencyTable": ("Delete", "Delete"),
+    "FailedEventsQueue": ("Delete", "Retain"),  # its events belong to videos without an outcome
+}
+
+
+def test_every_stateful_resource_says_what_becomes_of_it_and_nothing_else_is_kept() -> None:
+    stateful = set(load_resource(AdditionalSpecs, "StatefulResources.json")["ResourceTypes"])
+    declared = {
+        name: (body.get("DeletionPolicy"), body.get("UpdateReplacePolicy"))
+        for name, body in RESOURCES.items()
+        if body["Type"] in stateful or {"DeletionPolicy", "UpdateReplacePolicy"} & body.keys()
+    }
+    assert declared == KEPT
+
+
+# ---------------------------------------------------------------- Outputs
+
+SUBJECTS: Final = {
+    "Bucket": "VideoBucket", "Results": "VideoBucket", "Function": "ProcessorFunction", "Role": "ProcessorRole",
+    "LogGroup": "ProcessorLogGroup", "Logs": "ProcessorLogGroup", "OutcomeTopic": "OutcomeTopic",
+    "AlarmTopic": "AlarmTopic", "IdempotencyTable": "IdempotencyTable", "FailedEventsQueue": "FailedEventsQueue",
+    "BatchRole": "BatchRole", "Dashboard": "IntakeDashboard",
+}  # fmt: skip
+REF_IS_THE_ARN: Final = {"AWS::SNS::Topic"}
+REF_IS_THE_URL: Final = {"AWS::SQS::Queue"}
+# The schema's version is of no resource, and the console lists all queues of a Region.
+OTHERS: Final = {"ResultSchemaVersion", "FailedEventsConsoleUrl"}
+
+
+@pytest.mark.parametrize("name", [name for name in ALL.outputs if name not in OTHERS])
+def test_an_output_is_what_its_name_says_of_the_resource_that_it_names(name: str) -> None:
+    subject, what = re.fullmatch(r"(\w+?)(Name|Arn|ConsoleUrl|Url|Uri)", name).groups()  # type: ignore[union-attr]
+    logical_id, value = SUBJECTS[subject], ALL.outputs[name]["Value"]
+    kind = RESOURCES[logical_id]["Type"]
+    match what:
+        case "Name":
+            assert value == f"<{logical_id}>"
+        case "Arn":
+            assert value == (f"<{logical_id}>" if kind in REF_IS_THE_ARN else f"<{logical_id}.Arn>")
+        case "Url" if kind in REF_IS_THE_URL:
+            assert value == f"<{logical_id}>"
+        case "Uri":
+            assert value.startswith(f"s3://<{logical_id}>/")
+        case _:
+            assert re.fullmatch(rf"https://[^<]+<{logical_id}>[^<]*", value)
+            assert f"region={PSEUDO['AWS::Region']}" in value
+
+
+def test_the_outputs_are_those_that_others_rely_on() -> None:
+    """An output that goes breaks the stacks that import it."""
+    subjects = {name for name in ALL.outputs if name not in OTHERS}
+    assert {re.sub(r"(Name|Arn|ConsoleUrl|Url|Uri)$", "", name) for name in subjects} == SUBJECTS.keys()
+    assert ALL.outputs.keys() >= OTHERS
+
+
+# ---------------------------------------------------------------- Whole rules, with their switches
+
+
+def rules(which: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(Rendered(which)["VideoBucket"]["LifecycleConfiguration"]["Rules"])
+
+
+def test_the_buckets_lifecycle_as_a_whole() -> None:
+    always = [
+        {"Id": "DeleteNoncurrentVersions", "Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}},
+        {
+            "Id": "AbortIncompleteUploads",
+            "Status": "Enabled",
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+        },
+        {"Id": "DeleteExpiredDeleteMarkers", "Status": "Enabled", "ExpiredObjectDeleteMarker": True},
+    ]
+    moving = {
+        "Id": "TransitionPlayableVideos",
+        "Status": "Enabled",
+        "TagFilters": [{"Key": "video-intake:status", "Value": "success"}],
+        "Transitions": [{"StorageClass": "GLACIER_IR", "TransitionInDays": 90}],
+    }
+    assert rules({}) == always
+    assert rules({"OriginalsStorageClass": "GLACIER_IR"}) == [*always, moving]
+
+
+WHOLE: Final[list[tuple[str, str, Any]]] = [
+    ("VideoBucket", "VersioningConfiguration", {"Status": "Enabled"}),
+    ("VideoBucket", "OwnershipControls", {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}),
+    (
+        "VideoBucket",
+        "BucketEncryption",
+        {
+            "ServerSideEncryptionConfiguration": [
+                {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}
+            ]
+        },
+    ),
+    (
+        "VideoBucket",
+        "PublicAccessBlockConfiguration",
+        dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True),
+    ),
+    ("IdempotencyTable", "PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": True}),
+    ("IdempotencyTable", "BillingMode", "PAY_PER_REQUEST"),
+    ("FailedEventsQueue", "MessageRetentionPeriod", 14 * 24 * 3600),
+    ("ProcessorLogGroup", "RetentionInDays", 14),
+    ("ProcessorFunction", "MemorySize", 1024),
+    ("ProcessorFunction", "Timeout", 300),
+    ("ProcessorFunction", "LoggingConfig", {"LogFormat": "Text", "LogGroup": "<ProcessorLogGroup>"}),
+    ("ProcessorEventInvokeConfig", "Qualifier", "$LATEST"),
+    ("ProcessorEventInvokeConfig", "MaximumRetryAttempts", 2),
+    ("ProcessorEventInvokeConfig", "MaximumEventAgeInSeconds", 6 * 3600),
+    ("ProcessorEventInvokeConfig", "DestinationConfig", {"OnFailure": {"Destination": "<FailedEventsQueue.Arn>"}}),
+]
+
+
+@pytest.mark.parametrize(("resource", "property_", "promised"), WHOLE, ids=[f"{one[0]}.{one[1]}" for one in WHOLE])
+def test_a_setting_is_what_is_promised_as_a_whole(resource: str, property_: str, promised: Any) -> None:
+    assert Rendered({})[resource][property_] == promised
+
+
+def test_nothing_in_a_whole_rule_is_left_to_a_default_elsewhere() -> None:
+    """Every notification wakes the function, for every way to create an object, and with a filter by suffix alone."""
+    notifications = Rendered({})["VideoBucket"]["NotificationConfiguration"]
+    assert notifications.keys() == {"LambdaConfigurations"}
+    for rule in as_list(notifications["LambdaConfigurations"]):
+        assert rule.keys() == {"Event", "Filter", "Function"}
+        assert json.dumps(rule["Filter"]).count('"Name"') == 1

@@ -1,0 +1,97 @@
+"""All functions of the account, and what comes to them.
+
+moto stores functions and would run them in Docker. Here a function's package is unzipped from the bytes that were
+uploaded and runs in child processes (`worker`). Asynchronous events wait, are retried and end in the on-failure
+destination as on AWS (`event_queue`), with AWS's delays scaled down to `retry_delay`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from moto.awslambda import models
+from moto.awslambda.exceptions import UnknownFunctionException
+
+from tools.localcloud.account import Account
+from tools.localcloud.lambdas.event_queue import EventQueue
+from tools.localcloud.lambdas.running import RunningFunction, Workers
+from tools.localcloud.lambdas.surroundings import Surroundings
+
+
+@dataclass(frozen=True)
+class Live:
+    """A function that has been called at least once."""
+
+    running: RunningFunction
+    events: EventQueue
+
+
+class Lambdas:
+    def __init__(self, account: Account, state: Path, retry_delay: float):
+        self.account, self.retry_delay = account, retry_delay
+        self.workers: Workers = WeakValueDictionary()
+        self._surroundings = Surroundings(account, state)
+        self._passed = 0.0
+        self._live: dict[str, Live] = {}
+        self._lock = threading.Lock()
+
+    def of(self, function_arn: str) -> Live:
+        with self._lock:
+            if function_arn not in self._live:
+                running = RunningFunction(self.account, self._surroundings, self.workers, function_arn)
+                events = EventQueue(running, self._now, self.retry_delay, self.deliver)
+                self._live[function_arn] = Live(running, events)
+            return self._live[function_arn]
+
+    def _now(self) -> float:
+        return time.monotonic() + self._passed
+
+    def pass_time(self, seconds: float) -> None:
+        """Every retry that waits comes earlier by this much."""
+        self._passed += seconds
+        for live in list(self._live.values()):
+            with live.running.changed:
+                live.running.changed.notify_all()
+
+    def events(self) -> dict[str, int]:
+        """Asynchronous events that are unfinished, and those among them that wait for a retry."""
+        counts = [live.events.count() for live in list(self._live.values())]
+        return {"unfinished": sum(one for one, _ in counts), "waiting": sum(one for _, one in counts)}
+
+    def deliver(self, arn: str, event: dict[str, Any]) -> None:
+        """An event to a function or a queue, as a service delivers it."""
+        _, _, kind, region, account_id, name = arn.split(":", 5)
+        if kind == "lambda":
+            function = models.lambda_backends[account_id][region].get_function(arn)
+            self.of(function.function_arn).events.submit(json.dumps(event).encode())
+        elif kind == "sqs":
+            sqs = self.account.client("sqs", region)
+            sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=json.dumps(event))
+        else:
+            raise ValueError(f"the local cloud cannot deliver to {arn}")
+
+    def policy(self, arn: str) -> dict[str, Any] | None:
+        """Who may invoke a function; None where there is no such function."""
+        region, account_id = arn.split(":")[3:5]
+        try:
+            function = models.lambda_backends[account_id][region].get_function(arn)
+        except UnknownFunctionException:
+            return None
+        return {"Statement": function.policy.statements}
+
+    def stop(self) -> None:
+        for live in list(self._live.values()):
+            live.running.stop()
+
+    def forget(self, function_arn: str) -> None:
+        """Ends what runs of a function that was deleted; one of the same name begins anew."""
+        with self._lock:
+            live = self._live.pop(function_arn, None)
+        if live is not None:
+            live.running.stop()
