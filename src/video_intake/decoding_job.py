@@ -59,7 +59,7 @@ class Job:
         if not (isinstance(asked, list) and len(asked) == 2 and all(type(edge) is int for edge in asked)):
             return False
         start, end = asked
-        return 0 <= start < end <= self.size
+        return bool(0 <= start < end <= self.size)
 
     @property
     def spent(self) -> Spent:

@@ -21,7 +21,9 @@ class File:
         return self.content[start:end]
 
     def reader(self, max_bytes: int = 256 << 20, **options) -> RangeReader:
-        return RangeReader(lambda ranges: [self.fetch(*each) for each in ranges], len(self.content), max_bytes, **options)
+        return RangeReader(
+            lambda ranges: [self.fetch(*each) for each in ranges], len(self.content), max_bytes, **options
+        )
 
 
 def verdict(content: bytes, limits: Limits | None = None) -> Rejected:

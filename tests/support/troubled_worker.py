@@ -84,7 +84,7 @@ def inspect(reader: Any, limits: Any) -> Any:
             while True:
                 wire.send(lane, {"ranges": [[0, 1]]})
         case "file":
-            open("/tmp/made-by-a-decoder", "w")
+            os.open("/tmp/made-by-a-decoder", os.O_CREAT)
         case "socket":
             socket.socket()
         case "environment":

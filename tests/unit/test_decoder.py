@@ -1,4 +1,4 @@
-"""A decoder that misbehaves in every way that a hostile file could bring about: there is always an outcome, and soon."""
+"""A decoder that misbehaves in every way that a hostile file could make it: there is always an outcome, and soon."""
 
 import os
 import signal

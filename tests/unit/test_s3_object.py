@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, IncompleteReadError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 

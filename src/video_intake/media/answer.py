@@ -1,4 +1,4 @@
-"""What the decoder answers, as JSON and back. Each value is checked on the way back: a hostile file may have made it."""
+"""What the decoder answers, as JSON and back. Each value is checked on the way back: a hostile file may be its author."""
 
 import math
 import types

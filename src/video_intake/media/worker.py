@@ -9,8 +9,6 @@ The arguments are descriptors of connected sockets: one for jobs and answers, an
 bytes at the same time.
 """
 
-# Some are imported only when a file needs them, and then no file can be opened any more
-import _strptime  # noqa: F401
 import contextlib
 import gc
 import os
@@ -23,7 +21,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import av.audio.stream
+import av.audio.stream  # PyAV imports these when a file has such a track, and then no file can be opened any more
 import av.subtitles.stream
 import av.video.stream  # noqa: F401
 
@@ -33,6 +31,7 @@ from video_intake.media.limits import Limits
 from video_intake.media.range_reader import Range, RangeReader
 from video_intake.media.verdicts import Rejected
 
+time.strptime("2026", "%Y")  # Python imports the rest of it now: see above
 MAX_CPU_SECONDS: Final = 60  # of one job: for when nobody is left to end this process
 
 
