@@ -57,12 +57,14 @@ def text_chunks(number: int, inflated: int) -> bytes:
     return movie(SMALL, [picture[:33] + part * number + picture[33:]])
 
 
-def metadata_key(size: int) -> bytes:
-    """A name of a value, in Apple's metadata, so long."""
+def metadata(values: dict[bytes, bytes]) -> bytes:
+    """Names and texts, as Apple's metadata have them."""
     handler = full(b"hdlr", bytes(4), b"mdta", bytes(13))
-    keys = full(b"keys", numbers(1), box(b"mdta", b"k" * size))
-    values = box(b"ilst", box(numbers(1), box(b"data", numbers(1, 0), b"a value")))
-    return still(in_moov=box(b"meta", handler, keys, values))
+    keys = full(b"keys", numbers(len(values)), *(box(b"mdta", name) for name in values))
+    texts = (
+        box(numbers(number), box(b"data", numbers(1, 0), text)) for number, text in enumerate(values.values(), start=1)
+    )
+    return box(b"meta", handler, keys, box(b"ilst", *texts))
 
 
 def metadata_value(kind: bytes, size: int) -> bytes:
@@ -170,7 +172,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "12 MB of scans in 8K": lambda: scans(230_000),
     "70 MB of empty fragments": lambda: joined_moofs(70 * MB),
     "70 MB of what could be fragments": lambda: words_of_moof(70 * MB),
-    "a metadata key of 90 MB": lambda: metadata_key(90 * MB),
+    "a metadata key of 90 MB": lambda: still(in_moov=metadata({b"k" * (90 * MB): b"a value"})),
     "a title of 90 MB": lambda: metadata_value(b"\xa9nam", 90 * MB),
     "a maker of 90 MB": lambda: metadata_value(b"\xa9mak", 90 * MB),
     "a PNG with a text of 1 GB": lambda: text_chunks(1, 1 << 30),
