@@ -9,7 +9,10 @@ import socket
 import time
 from typing import Any
 
+from video_intake import worker_process
 from video_intake.media import wire, worker
+
+COMMAND = (*worker_process.COMMAND[:-1], "tests.support.troubled_worker")
 
 plain_inspect, plain_serve = worker.inspect, worker.serve
 connections: list[socket.socket] = []

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.troubled_worker import COMMAND as TROUBLED
 from tools.videos import video
 from video_intake.decoder import Decoder, Unavailable
 from video_intake.media import verdicts, worker
@@ -17,12 +18,10 @@ from video_intake.media.inspector import inspect as inspect_here
 from video_intake.media.limits import Limits
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Reason, Rejected
-from video_intake.worker_process import COMMAND
 
 SECONDS = 2.0  # of an inspection here
 PATIENCE = 20  # of the test: the machine may be busy
 
-TROUBLED = (*COMMAND[:-1], "tests.support.troubled_worker")
 LOST = ["segfault", "exit", "noise", "deep", "endless", "huge picture", "lie", "strange rejection",
         "strange evidence", "infinite evidence", "long evidence", "lengths", "outside",
         "backwards", "not numbers", "greedy", "nagging", "impatient", "flood"]  # fmt: skip
