@@ -60,7 +60,7 @@ class Decoder:
                 self._why = f"it could not be started: {error}"
 
     def inspect(self, fetch: Fetch, size: int, limits: Limits, seconds: float) -> tuple[Inspection | Rejected, Spent]:
-        """The outcome for a file of `size` bytes, and what that took: at most `seconds` once there is a worker.
+        """The outcome for a file of `size` bytes, and what that took: at most `seconds` with a worker.
 
         Raises whatever `fetch` raises, other than Rejected, which is an outcome; and Unavailable.
         """
@@ -83,7 +83,9 @@ class Decoder:
                 how = f"{died}; {self._lose(worker)}"
                 if job.failure:  # of which the worker need not be guilty
                     raise job.failure from None
+            lost = time.monotonic()
             worker = self._started()
+            job.deadline += time.monotonic() - lost  # the next one's start is not this file's time
         self.on_fault(f"The decoder was lost twice: {how}")
         return verdicts.decoder_crashed(how), job.spent
 
