@@ -53,20 +53,20 @@ class DeadLetter:
     @property
     def work(self) -> set[Any]:
         """The videos that it is about; where it is about none, the event itself."""
-        videos = {(one.bucket, one.key, one.version_id, one.etag) for one in self.uploads}
+        videos = {(one.bucket, one.key, one.version_id, one.etag, one.rerun) for one in self.uploads}
         return videos or {json.dumps(self.event, sort_keys=True)}
 
 
 def parse(message: dict[str, Any]) -> DeadLetter:
     """A message of the queue, whatever it is."""
-    attributes = {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
+    attributes = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
     sent = int(message["Attributes"]["SentTimestamp"]) / 1000
     try:
         body = json.loads(message["Body"])
     except ValueError:
         body = None
-    record = body if isinstance(body, dict) and "requestContext" in body else {}
-    context = record.get("requestContext") or {}
+    record = body if isinstance(body, dict) and isinstance(body.get("requestContext"), dict) else {}
+    context = record.get("requestContext", {})
     told = record.get("responsePayload")
     if isinstance(told, dict):  # what the function raised, or what Lambda says of a time-out or a killed process
         told = ": ".join(str(told[part]) for part in ("errorType", "errorMessage") if told.get(part))
@@ -164,8 +164,10 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
         if discard:
             return None
         try:
-            if letter.event is None:
-                raise RuntimeError("the record carries no event; see whether its video is `missing`")
+            if not letter.uploads:
+                raise RuntimeError(
+                    "it is about no upload, so it stays. See whether a video is `missing`; --discard deletes it"
+                )
             stack.submit(letter.event)
         except (ClientError, BotoCoreError, RuntimeError) as fault:
             return fault

@@ -49,7 +49,7 @@ def event(intake: Stack, uploaded: Uploaded, rerun: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def under_old_sdk(intake: Stack):
+def under_old_sdk(intake: Stack, environ: dict[str, str]):
     """Calls the handler with events, in a process of its own."""
     assert SDK.is_dir(), "run `make setup` first: it installs the old SDK"
     name = intake.outputs["FunctionName"]
@@ -58,7 +58,7 @@ def under_old_sdk(intake: Stack):
 
     def call(*events: dict[str, Any]) -> dict[str, Any]:
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], input=json.dumps(events), env=os.environ | declared | lambdas,
+            [sys.executable, "-c", PROGRAM], input=json.dumps(events), env=environ | declared | lambdas,
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -115,7 +115,11 @@ def test_with_the_function_stopped_sending_again_ends_and_afterwards_it_helps(in
 
 
 def test_what_lambda_does_not_accept_stays_in_the_queue_and_what_helps_nobody_can_be_discarded(intake, replay):
-    poison = json.dumps({"hello": "world"}).encode()
+    described = {"key": "poison.mp4", "versionId": "none", "size": 1, "eTag": "e", "sequencer": "0"}
+    s3 = {"bucket": {"name": intake.bucket}, "object": described}
+    poison = json.dumps(
+        {"Records": [{"eventName": "ObjectCreated:Put", "eventTime": "2026-07-01T10:00:00.000Z", "s3": s3}, {}]}
+    ).encode()
     intake.client("lambda").invoke(FunctionName=intake.outputs["FunctionName"], InvocationType="Event", Payload=poison)
     wait_for("a dead letter", lambda: in_flight(intake)["waiting"], RETRIES_SECONDS)
     try:
@@ -126,8 +130,8 @@ def test_what_lambda_does_not_accept_stays_in_the_queue_and_what_helps_nobody_ca
         assert "not today" in told
         assert replay("dead-letters", "--discard", "--yes")[0] == 2, "everything at once would be too easy"
     finally:
-        status, keys, _ = replay("dead-letters", "--discard", "--yes", "--reason", "not an S3 event notification")
-    assert (status, keys, in_flight(intake)["waiting"]) == (0, ["(no upload)"], 0)
+        status, keys, _ = replay("dead-letters", "--discard", "--yes", "--key", "poison.mp4")
+    assert (status, keys, in_flight(intake)["waiting"]) == (0, ["poison.mp4"], 0)
 
 
 def test_what_has_no_result_is_found_and_gets_one(intake, replay, tmp_path):

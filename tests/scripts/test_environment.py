@@ -20,7 +20,7 @@ SECONDS = 240
 
 def other_cloud(url: str) -> dict[str, str]:
     """As the lines that `make cloud` prints set it."""
-    return localcloud.environ_for(url)
+    return localcloud.environ_for(url, "AKIAANOTHERCLOUD")
 
 
 def config_file(url: str, folder: Path) -> dict[str, str]:

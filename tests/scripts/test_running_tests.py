@@ -22,8 +22,8 @@ PYTHONS = {  # what .venv/bin/python is, and whether everything is installed aga
 @pytest.mark.parametrize("state", PYTHONS)
 def test_an_environment_whose_python_is_gone_or_too_old_is_made_again(tmp_path: Path, state: str) -> None:
     answer, again = PYTHONS[state]
-    for name in ("Makefile", "requirements.txt", "src/requirements.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ("Makefile", "requirements.txt", "src/requirements.txt", "tests/support/old_sdk.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, tmp_path / name)  # older than the mark that they are installed
     python = tmp_path / ".venv/bin/python"
     python.parent.mkdir(parents=True)

@@ -34,7 +34,7 @@ class Deployed:
 
     def client(self, service, key=None):
         if (service, key) not in self._clients:
-            options = {"aws_access_key_id": key} if key else {}
+            options = {"aws_access_key_id": key, "aws_secret_access_key": "any"} if key else {}
             self._clients[service, key] = Session(self.cloud).client(service, **options)
         return self._clients[service, key]
 

@@ -84,7 +84,9 @@ def running(
     )
     try:
         ready = _ready(process, state)
-        yield LocalCloud(ready["endpoint"], state.resolve(), _environ(**ready), process)
+        yield LocalCloud(
+            ready["endpoint"], state.resolve(), environ_for(ready["endpoint"], ready["accessKey"]), process
+        )
     finally:
         process.terminate()
         try:
@@ -94,12 +96,13 @@ def running(
             process.communicate()
 
 
-def _environ(endpoint: str, accessKey: str) -> dict[str, str]:  # noqa: N803  # as the server names it
+def environ_for(endpoint: str, access_key: str) -> dict[str, str]:
+    """What the AWS CLI and boto3 need in order to speak to this endpoint, and to no other by mistake."""
     from tools.localcloud.account import DEFAULT_REGION  # boto3 takes a moment; not everybody who imports this needs it
 
     return {
         "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": accessKey,
+        "AWS_ACCESS_KEY_ID": access_key,
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_REGION": DEFAULT_REGION,
         "AWS_DEFAULT_REGION": DEFAULT_REGION,
