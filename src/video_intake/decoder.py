@@ -64,6 +64,8 @@ class Decoder:
 
         Raises whatever `fetch` raises, other than Rejected, which is an outcome; and Unavailable.
         """
+        if seconds <= 0:
+            return verdicts.too_slow(requests=0, bytesRead=0), Spent()
         worker, how = self._started(), ""
         job = Job(fetch, size, limits.max_bytes, time.monotonic() + seconds)
         for _ in range(2):  # a worker may have died of something before: not every crash is this file's fault

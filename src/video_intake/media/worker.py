@@ -31,7 +31,8 @@ from video_intake.media.limits import Limits
 from video_intake.media.range_reader import Range, RangeReader
 from video_intake.media.verdicts import Rejected
 
-time.strptime("2026", "%Y")  # Python imports the rest of it now: see above
+time.strptime("2026", "%Y")  # Python too imports what this needs on first use
+
 MAX_CPU_SECONDS: Final = 60  # of one job: for when nobody is left to end this process
 
 
