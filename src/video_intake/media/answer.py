@@ -1,4 +1,4 @@
-"""What the decoder answers, as JSON and back. Each value is checked on the way back: a hostile file may be its author."""
+"""What the decoder answers, as JSON and back. On the way back each value is checked: it may be hostile."""
 
 import math
 import types
