@@ -34,6 +34,9 @@ class Unavailable(Exception):
 class _Overdue(Exception):
     """The job took longer than it may."""
 
+    def __str__(self) -> str:
+        return "it did not answer in time"
+
 
 class _Abandoned(Exception):
     """The worker was told that there are no bytes, and waits for its next job."""
@@ -66,28 +69,25 @@ class Decoder:
         """
         if seconds <= 0:
             return verdicts.too_slow(requests=0, bytesRead=0), Spent()
-        worker, how = self._started(), ""
-        job = Job(fetch, size, limits.max_bytes, time.monotonic() + seconds)
+        job, how = Job(fetch, size, limits.max_bytes, time.monotonic() + seconds), ""
         for _ in range(2):  # a worker may have died of something before: not every crash is this file's fault
+            began = time.monotonic()
+            worker = self._started()
+            job.deadline += time.monotonic() - began  # its start is not the file's time
             try:
                 return self._work(worker, job, limits), job.spent
-            except _Abandoned:
+            except (_Abandoned, _Overdue, Died) as end:
+                if not isinstance(end, _Abandoned):
+                    how = f"{end}; {self._lose(worker)}"
                 if isinstance(job.failure, Rejected):  # in an archive, for one
                     return job.failure.with_traceback(None), job.spent
-                raise job.failure or Unavailable("the worker gave up") from None
-            except _Overdue:
-                how = self._lose(worker)
-                if job.failure or job.starved:
-                    raise job.failure or Unavailable("the file could not be read in time") from None
-                self.on_fault(f"The decoder did not answer in time; {how}")
-                return verdicts.too_slow(requests=job.requests, bytesRead=job.bytes_read), job.spent
-            except Died as died:
-                how = f"{died}; {self._lose(worker)}"
-                if job.failure:  # of which the worker need not be guilty
+                if job.failure:
                     raise job.failure from None
-            lost = time.monotonic()
-            worker = self._started()
-            job.deadline += time.monotonic() - lost  # the next one's start is not this file's time
+                if isinstance(end, _Overdue):
+                    if job.starved:
+                        raise Unavailable("the file could not be read in time") from None
+                    self.on_fault(f"The decoder was lost: {how}")
+                    return verdicts.too_slow(requests=job.requests, bytesRead=job.bytes_read), job.spent
         self.on_fault(f"The decoder was lost twice: {how}")
         return verdicts.decoder_crashed(how), job.spent
 

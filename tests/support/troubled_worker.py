@@ -3,6 +3,7 @@
 It is what tests give a decoder for a command. The function knows no other worker than its own.
 """
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -34,6 +35,10 @@ def inspect(reader: Any, limits: Any) -> Any:
         case "spin":
             while True:
                 pass
+        case "hang after failure":
+            with contextlib.suppress(worker.Abandoned):
+                lanes.fetch([(1, 2)])
+            time.sleep(3600)
         case "hang":
             time.sleep(3600)
         case "memory":

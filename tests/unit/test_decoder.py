@@ -262,3 +262,33 @@ def test_what_ffmpeg_does_not_stop_is_stopped(decoder, good, make):
     assert isinstance(found, Rejected)
     assert found.reason == Reason.TOO_SLOW
     assert isinstance(inspect(decoder, good), Inspection)
+
+
+def test_a_worker_that_never_survives_a_file_is_the_files_fault_even_if_none_starts_afterwards(tmp_path, good):
+    """Two workers die of it; whether there is a third is a matter for the next file."""
+    counter = tmp_path / "starts"
+    command = (
+        "sh", "-c",
+        f'echo >> "{counter}"; test $(wc -l < "{counter}") -lt 3 && exec "$@"', "sh", *TROUBLED,
+    )  # fmt: skip
+    decoder = Decoder(command)
+    found = inspect(decoder, named("segfault"))
+    assert isinstance(found, Rejected)
+    assert found.reason == Reason.UNDECODABLE
+    with pytest.raises(Unavailable):
+        inspect(decoder, good)
+    decoder.close()
+
+
+def test_a_verdict_that_reading_comes_to_stands_however_the_worker_ends(decoder):
+    """In an archive there are no bytes to be had, and the worker is not to blame if it then hangs."""
+    content = named("hang after failure")
+
+    def fetch(start: int, end: int) -> bytes:
+        if start:
+            raise verdicts.archived("GLACIER")
+        return content[start:end]
+
+    found, _ = decoder.inspect(fetch, len(content), Limits(), SECONDS)
+    assert isinstance(found, Rejected)
+    assert found.reason == Reason.ARCHIVED
