@@ -78,6 +78,21 @@ test-unit: $(READY) $(OLD_SDK_READY) ## Run what needs no stack: modules and tem
 coverage: $(READY) $(OLD_SDK_READY) ## Run all tests and list the lines and branches of src/ that they leave out; fails under 95 %
 	@mkdir -p build && $(PYTEST) $(SPREAD) --cov --cov-report=term $(TESTS)
 
+BROWSER_READY := build/browser/packages/.ready
+
+$(BROWSER_READY): tests/browser/requirements.txt $(READY)
+	@rm -rf $(@D) && python -m pip install --quiet --target $(@D) --requirement $<
+	@command -v chromium chromium-browser google-chrome >/dev/null || PYTHONPATH=$(@D) python -m playwright install --with-deps chromium
+	@touch $@
+
+.PHONY: test-browser
+test-browser: $(BROWSER_READY) ## Open the gallery, and pages that attack the local cloud, in Chromium (fetched where there is none)
+	@PYTHONPATH=$(dir $(BROWSER_READY)) $(PYTEST) tests/browser
+
+.PHONY: screenshot
+screenshot: demo $(BROWSER_READY) ## Take the README's picture of the gallery
+	@PYTHONPATH=$(dir $(BROWSER_READY)) python -m tools.screenshot
+
 MUTATE_READY := build/mutate/packages/.ready
 
 $(MUTATE_READY): requirements-mutate.txt $(READY)

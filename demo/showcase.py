@@ -8,15 +8,16 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts import terminal
+from scripts import page, saved, terminal
 from scripts.stack import Overdue, Stack, Uploaded, wait_for
 from tools import localcloud
 from tools.localcloud import letters, log_lines
-from tools.localcloud.deployment import ROOT, DeploymentFailed, deploy
+from tools.localcloud.deployment import DeploymentFailed, deploy
 from tools.videos import samples
 from video_intake.document import Result
 
 ENVIRONMENT = "demo"
+OPTIONS = ("--email", "you@example.com", "--parameter", "Storyboard=enabled")
 OUTCOME_SECONDS = 120  # far more than any video takes here: three tries, one after another
 SMALL_DISK = 200 << 20  # bytes, of which a run takes most: the package, unzipped, and the samples
 
@@ -33,7 +34,7 @@ def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
         progress("Starting the local cloud ...")
         with localcloud.running(state) as cloud:
             progress("Deploying template.yaml by scripts/deploy.sh ...")
-            intake = deploy(cloud, ENVIRONMENT, "--email", "you@example.com", tools=tools)
+            intake = deploy(cloud, ENVIRONMENT, *OPTIONS, tools=tools)
             expected = upload(intake, videos, progress)
             results = results_of(intake, list(expected), progress)
             progress.clear()
@@ -91,26 +92,34 @@ def results_of(intake: Stack, uploaded: list[Uploaded], progress: terminal.Progr
 
 
 def show(intake: Stack, results: list[Result], mailbox: Path, output: Path) -> None:
-    """Prints everything that AWS would show, and saves results and posters."""
+    """Prints everything that AWS would show, saves results and pictures, and writes a page of them."""
     shutil.rmtree(output, ignore_errors=True)
-    for result in results:
-        poster = result.get("poster")
-        for key in [result["resultKey"], *([poster["key"]] if poster else [])]:
-            target = output / Path(key).relative_to("results")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(intake.read(key) or b"")
-    print(terminal.table(terminal.HEADINGS, [terminal.row(result) for result in results]))
-    print("\nE-mails to the subscriber (failures only, the default):\n")
-    print("\n\n".join(letters.letter(message) for message in letters.letters(mailbox)) or "  none")
-    print("\nMetrics (CloudWatch, namespace VideoIntake):\n")
-    for name, statistic, value in intake.metrics(ENVIRONMENT):
-        print(f"  {name:22}{statistic:9}{'none' if value is None else f'{value:.4g}'}")
-    print("\nAlarms:\n")
-    for alarm in intake.alarms():
-        print(f"  {alarm['StateValue']:19}{alarm['AlarmName']}")
-    posters = sum(1 for result in results if result.get("poster"))
-    where = output.relative_to(ROOT) if output.is_relative_to(ROOT) else output
-    print(f"\nResults ({len(results)}) and posters ({posters}) are in {where}/")
+    folders = [
+        saved.write(result, {key: intake.read(key) or b"" for key in saved.pictures(result)}, output)
+        for result in results
+    ]
+    mails = [mail for mail in letters.letters(mailbox) if not letters.is_all_clear(mail)]
+    metrics, alarms = page.metrics(intake.metrics(ENVIRONMENT)), page.alarms(intake.alarms())
+    out = terminal.console()
+    out.print(terminal.table(results))
+    out.print("E-mails to the subscriber (failures only, the default):\n")
+    out.print("\n\n".join(letters.letter(mail) for mail in mails) or "  none")
+    out.print("\nMetrics (CloudWatch, namespace VideoIntake):\n")
+    for name, statistic, value in metrics:
+        out.print(f"  {name:22}{statistic:9}{value}")
+    out.print("\nAlarms:\n")
+    for alarm, state in alarms:
+        out.print(f"  {state:19}{alarm}")
+    shown = page.Page(
+        title="Video intake: demonstration",
+        subtitle="Everything on this page came out of a deployment of template.yaml to a cloud on this machine.",
+        footer="Written by make demo. Nothing here was sent anywhere.",
+        metrics=metrics,
+        alarms=alarms,
+        letters=[page.Letter(letters.subject(mail), letters.text(mail)) for mail in mails],
+    )
+    index = page.write(output, shown, zip(results, folders, strict=True))
+    out.print(f"\nThe results with their posters, on one page:\n  {index.resolve().as_uri()}")
 
 
 def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""What would the pipeline say of this? The same inspection, on files here or objects in S3.
+"""What would the pipeline say about these videos? The same inspection, for local files or objects in S3.
 
-Prints a line for each video as it finishes, or with --json its result document (docs/result.schema.json). A folder
-is walked, and so is s3://bucket/folder/. Names are taken as the pipeline takes them: they end in .mp4 .MP4 .mov .MOV
-.avi or .AVI exactly, because S3 compares case. No file stops the others.
+Prints a summary of each video as it finishes. Folders are searched, and so is s3://bucket/folder/. The pipeline takes
+names that end in .mp4 .MP4 .mov .MOV .avi or .AVI, because S3 compares case; other files are ignored here too. A file
+that cannot be read does not stop the others.
+
+  scripts/inspect_video.py clip.mov                            a summary
+  scripts/inspect_video.py ~/Videos --out /tmp/looked-at       posters, results, and a page to open in a browser
+  scripts/inspect_video.py s3://bucket/folder/ --json | jq .   result documents (docs/result.schema.json), one a line
 
 Exit status: 0 when all are playable; 1 when one is not, could not be read, or is ignored by the pipeline; 2 on wrong
 use.
@@ -26,10 +30,12 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from scripts import terminal
+from scripts import page, saved, terminal
+from scripts.readable import visible
 from video_intake import s3_object, uploads
 from video_intake.decoder import Decoder, Unavailable
 from video_intake.decoding_job import Fetch
+from video_intake.document import Result
 from video_intake.inspection import judge
 from video_intake.media.limits import Limits
 from video_intake.media.verdicts import Gone
@@ -44,49 +50,56 @@ def main() -> int:
     """Inspects what the command line names and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="+", metavar="FILE|FOLDER|s3://BUCKET/KEY")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write results, posters and storyboards there")
-    parser.add_argument("--json", action="store_true", help="one result document per line instead of a table")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="save results, posters and a page of them there")
+    parser.add_argument("--json", action="store_true", help="print result documents, one a line")
     parser.add_argument("--storyboard", action="store_true", help="make storyboards too")
     arguments = parser.parse_args()
     limits = Limits(storyboard=arguments.storyboard)
     decoder = Decoder()
     decoder.start()
-    bar = terminal.Bar()
-    complaints = Complaints(bar)
+    complaints = Complaints()
     names = list(taken(arguments.videos, complaints))
-    table = None if arguments.json else terminal.Table(terminal.HEADINGS, terminal.WIDTHS, names)
+    bar, out = terminal.Bar(len(names)), terminal.console()
+    cards: list[tuple[Result, Path]] = []
     all_playable = True
     for number, name in enumerate(names):
-        bar.show(number, len(names), name)
+        bar.show(number, name)
         try:
             upload, fetch = in_s3(name) if name.startswith("s3://") else on_disk(name)
             result, pictures = judge(decoder, upload, fetch, limits, SECONDS)
         except FAULTS as fault:
+            bar.clear()
             complaints.add(name, sentence(fault, name))
             continue
         bar.clear()
-        print(json.dumps(result, ensure_ascii=False) if table is None else table.row(terminal.row(result)), flush=True)
+        if arguments.json:
+            print(json.dumps(result, ensure_ascii=False), flush=True)
+        else:
+            out.print(terminal.summary(result))
         all_playable = all_playable and result["status"] == "success"
         if arguments.out:
             try:
-                write(result, pictures, arguments.out)
+                cards.append((result, saved.write(result, pictures, arguments.out)))
             except OSError as fault:
                 complaints.add(name, f"the results could not be written below {arguments.out}: {fault.strerror}.")
     bar.clear()
     decoder.close()
+    if cards:
+        shown = page.Page(title="Inspected videos", subtitle=f"Saved in {arguments.out.resolve()}")
+        index = page.write(arguments.out, shown, cards)
+        print(f"Open {index.resolve().as_uri()}", file=sys.stderr)
     return int(not all_playable or complaints.made or not names)
 
 
 class Complaints:
     """Sentences on stderr about what could not be done."""
 
-    def __init__(self, bar: terminal.Bar) -> None:
-        self.made, self._bar = False, bar
+    def __init__(self) -> None:
+        self.made = False
 
     def add(self, name: str, why: str) -> None:
         self.made = True
-        self._bar.clear()
-        print(f"{name}: {why}", file=sys.stderr, flush=True)
+        print(f"{visible(name)}: {why}", file=sys.stderr, flush=True)
 
 
 def taken(arguments: list[str], complaints: Complaints) -> Iterator[str]:
@@ -145,16 +158,6 @@ def sentence(fault: Exception, name: str) -> str:
         case OSError():
             return f"it could not be read: {fault.strerror or fault}."
     return f"it could not be read: {fault}"
-
-
-def write(result: Any, pictures: dict[str, bytes], out: Path) -> None:
-    """The result document and its pictures below `out`: where they would be in the bucket, but never outside of `out`,
-    whatever the key holds."""
-    document = json.dumps(result, indent=2, ensure_ascii=False).encode()
-    for key, content in {**pictures, result["resultKey"]: document}.items():
-        target = out.joinpath(*(part for part in Path(key).parts[1:] if part not in ("/", "..")))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
 
 
 def on_disk(name: str) -> tuple[Upload, Fetch]:

@@ -17,11 +17,10 @@ that finds something ends with 1), 2 on wrong use. COMMAND --help tells the opti
 import argparse
 import itertools
 import os
-import re
 import secrets
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,8 +32,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, Profi
 from scripts.replaying import batch_job, command_line, dead_letters, missing, reprocess
 from scripts.replaying.versions import Bookmark, Selection
 from scripts.stack import Stack, WrongUse
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+from scripts.times import moment
 
 
 def main() -> int:
@@ -96,19 +94,6 @@ def run_batch(stack: Stack, given: argparse.Namespace) -> int:
 
 def selection(given: argparse.Namespace) -> Selection:
     return Selection(given.prefix or "", moment(given.since), moment(given.until))
-
-
-def moment(text: str | None) -> datetime | None:
-    """Of a date, a date and time (UTC where it names no zone), or a while ago such as 90m, 36h, 7d."""
-    if text is None:
-        return None
-    if ago := re.fullmatch(r"(\d+)([mhd])", text):
-        return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise WrongUse(f"{text} is no time: give 2026-07-01, 2026-07-01T10:00Z, 90m, 36h or 7d.") from None
-    return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def named(command: str) -> str:

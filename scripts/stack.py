@@ -64,8 +64,8 @@ class Stack:
             return self._clients[service]
 
     @cached_property
-    def outputs(self) -> dict[str, str]:
-        """The stack's outputs by name. Raises WrongUse where there is no such stack."""
+    def _description(self) -> dict[str, Any]:
+        """Raises WrongUse where there is no such stack."""
         try:
             [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         except ClientError as error:
@@ -75,7 +75,18 @@ class Stack:
                     f"There is no stack {self.name} in {region}. Give --stack, --region or --profile."
                 ) from None
             raise
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        return cast("dict[str, Any]", stack)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs by name. Raises WrongUse where there is no such stack."""
+        return {output["OutputKey"]: output["OutputValue"] for output in self._description.get("Outputs", [])}
+
+    @property
+    def environment(self) -> str:
+        """The stack's EnvironmentSuffix, which is a dimension of its metrics."""
+        parameters = {each["ParameterKey"]: each["ParameterValue"] for each in self._description["Parameters"]}
+        return str(parameters["EnvironmentSuffix"])
 
     def output(self, name: str) -> str:
         """Raises WrongUse where the stack has no such output."""

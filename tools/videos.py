@@ -21,6 +21,23 @@ OPTIONS: Final = {
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:keyint=30"},
 }
 FILM: Final[dict[str, Any]] = {"size": (1280, 720), "seconds": 12}
+FRAGMENTED: Final = {"movflags": "frag_keyframe+empty_moov"}
+
+# What the samples show, drawn by FFmpeg's own sources (https://ffmpeg.org/ffmpeg-filters.html#Video-Sources)
+_BLENDED: Final = "gradients=size=320x180:n=4:speed=0.003"  # four colors, drawn small as it takes long, and scaled
+_GRAIN: Final = (
+    ",scale=1280:720,format=yuv420p,noise=alls=6:allf=t"  # or so smooth a film would be too small to show much
+)
+BEACH: Final = f"{_BLENDED}:seed=3:c0=0xf6d365:c1=0xfda085:c2=0x4facfe:c3=0x00c6fb{_GRAIN}"
+SUNSET: Final = f"{_BLENDED}:seed=5:type=radial:c0=0x0f0c29:c1=0xff512f:c2=0xf09819:c3=0x302b63{_GRAIN}"
+UMBRELLA: Final = f"{_BLENDED}:seed=9:type=spiral:c0=0x00c9ff:c1=0x92fe9d:c2=0xf857a6:c3=0xff5858{_GRAIN}"
+POND: Final = (
+    "life=size=180x144:seed=4:ratio=0.12:mold=10:life_color=0x00ff88:death_color=0xc83232:mold_color=0x16213e,"
+    "scale=720:576:flags=neighbor"
+)
+SEA: Final = "perlin=size=240x135:octaves=5:xscale=4:yscale=4:tscale=0.3,lutrgb=r=val*0.4:g=val*0.8:b=255-val/3"
+FRACTAL: Final = "mandelbrot=maxiter=300:start_scale=0.9:end_scale=0.02:end_pts=60"
+RIPPLES: Final = "zoneplate=ku=512:kv=128:kt2=10:kx2=300:ky2=300"
 
 
 shelf: Path | None = None  # a folder where what was made is kept; None: everything is made anew
@@ -75,8 +92,9 @@ def video(
 ) -> bytes:
     """A video file of moving test bars with a tone.
 
-    `rotation` is the display matrix's, in degrees counter-clockwise; `picture` one of FFmpeg's video
-    sources, filters behind it after commas; `options` go to the muxer ({"movflags": "faststart"}).
+    `rotation` is the display matrix's, in degrees counter-clockwise; `picture` one of FFmpeg's video sources, with
+    filters after commas (a source that is drawn in another size is scaled); `options` go to the muxer
+    ({"movflags": "faststart"}).
     """
     with tempfile.TemporaryDirectory() as folder:  # to put the index first, FFmpeg reads its own file again
         file = Path(folder, "video")
@@ -99,14 +117,23 @@ def video(
 
 def samples() -> list[Sample]:
     """What `make demo` uploads when it is given nothing else."""
+    film = functools.partial(video, **FILM)
     return [
-        Sample("holiday/beach.mp4", lambda: video(**FILM, options={"movflags": "faststart"}), "success"),
-        Sample("holiday/sunset.mp4", lambda: video(**FILM), "success"),
-        Sample("DCIM/100APPLE/IMG_0042.MOV", lambda: video("mov", **FILM, rotation=-90), "success"),
-        Sample("archive/old camcorder.avi", lambda: video("avi", "mpeg4", size=(720, 576), audio="mp3"), "success"),
-        Sample("drone/DJI_0007.MP4", lambda: video(codec="libx265", size=(1920, 1080), seconds=1), "success"),
-        Sample("Été 2026 (1) 🎬.mp4", lambda: video(picture="mandelbrot"), "success"),
-        Sample("live/stream.mp4", lambda: video(options={"movflags": "frag_keyframe+empty_moov"}), "success"),
+        Sample("holiday/beach.mp4", lambda: film(picture=BEACH, options={"movflags": "faststart"}), "success"),
+        Sample("holiday/sunset.mp4", lambda: film(picture=SUNSET), "success"),
+        Sample("DCIM/100APPLE/IMG_0042.MOV", lambda: film(container="mov", picture=UMBRELLA, rotation=-90), "success"),
+        Sample(
+            "archive/old camcorder.avi",
+            lambda: video("avi", "mpeg4", size=(720, 576), seconds=6, audio="mp3", picture=POND),
+            "success",
+        ),
+        Sample(
+            "drone/DJI_0007.MP4",
+            lambda: video(codec="libx265", size=(1920, 1080), seconds=1, picture=SEA),
+            "success",
+        ),
+        Sample("Été 2026 (1) 🎬.mp4", lambda: video(picture=FRACTAL), "success"),
+        Sample("live/stream.mp4", lambda: video(picture=RIPPLES, options=FRAGMENTED), "success"),
         Sample("bad/empty.mp4", lambda: b"", "empty"),
         Sample("bad/meeting notes.mp4", lambda: b"Dear all,\nplease find the video attached.\n" * 40, "not-a-video"),
         Sample("bad/cut off.mov", lambda: cut(video("mov", options={"movflags": "faststart"})), "truncated"),
@@ -136,8 +163,10 @@ def _pictures(
     if rotation:
         stream.set_display_rotation(rotation)
     source, *filters = picture.split(",")
-    glue = ":" if "=" in source else "="
-    chain = [f"{source}{glue}size={size[0]}x{size[1]}:rate={rate}", *filters, "buffersink"]
+    source += (":" if "=" in source else "=") + f"rate={rate}"
+    source, filters = (source, [*filters, f"scale={size[0]}:{size[1]}:flags=bicubic"]) if "size=" in source else (
+        f"{source}:size={size[0]}x{size[1]}", filters)  # fmt: skip
+    chain = [source, *filters, "buffersink"]
 
     def frames() -> Iterator[Any]:
         for number, frame in enumerate(_frames(chain, round(seconds * rate))):

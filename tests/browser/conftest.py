@@ -1,2 +1,16 @@
-def pytest_configure(config):
-    config.addinivalue_line("markers", "browser: needs Chromium, which is not installed by `make setup`")
+"""Tests in a real browser. `make test-browser` runs them; in other runs they are skipped."""
+
+import pytest
+
+from tools.screenshot import CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium of the system, or else the one that playwright has fetched."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--no-proxy-server"])
+        yield running
+        running.close()

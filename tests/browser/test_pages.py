@@ -1,25 +1,16 @@
 """Web pages against the local cloud, in a browser: what a page that the developer happens to open could do."""
 
-import html
 import http.server
 import json
 import re
-import shutil
-import subprocess
 import threading
-from pathlib import Path
 
-import boto3
 import pytest
 
 from tools import localcloud
+from tools.localcloud.deployment import Session
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
-]
+playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
 
 # Every attempt is one that a page may make without being asked: no preflight where there is none, and one with.
 PAGE = """<!doctype html><title>A page</title><pre id="seen"></pre><script>
@@ -42,7 +33,6 @@ const attempts = {
   for (const name in attempts)
     try { const got = await attempts[name](); seen[name] = got.type || got; } catch (error) { seen[name] = "failed"; }
   document.getElementById("seen").textContent = JSON.stringify(seen);
-  fetch("/done", {method: "POST"});
 })();
 </script>"""
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
@@ -56,14 +46,9 @@ def cloud(tmp_path):
         yield cloud
 
 
-def clients(cloud, *services):
-    keys = {"aws_access_key_id": cloud.environ["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": "local"}
-    return [boto3.client(s, cloud.environ["AWS_REGION"], endpoint_url=cloud.endpoint, **keys) for s in services]
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_page_can_neither_change_nor_read_anything_even_with_the_key(cloud, tmp_path, host):
-    s3, formation = clients(cloud, "s3", "cloudformation")
+def test_a_page_can_neither_change_nor_read_anything_even_with_the_key(browser, cloud, host):
+    s3, formation = (Session(cloud).client(service) for service in ("s3", "cloudformation"))
     s3.create_bucket(Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
     s3.put_object(Bucket="theirs", Key="secret", Body=b"secret")
     s3.put_object(Bucket="theirs", Key="picture.svg", Body=PICTURE, ContentType="image/svg+xml")
@@ -72,7 +57,7 @@ def test_a_page_can_neither_change_nor_read_anything_even_with_the_key(cloud, tm
         "endpoint": cloud.endpoint, "bucket": "theirs", "delete": DELETE, "key": cloud.environ["AWS_ACCESS_KEY_ID"],
     }  # fmt: skip
 
-    seen = shown(page, host, tmp_path)
+    seen = shown(browser, page, host)
 
     assert seen.keys() == {"reset", "delete", "keyed", "control", "read", "image"}
     assert {seen[name] for name in ("keyed", "read", "image")} == {"failed"}, seen
@@ -82,9 +67,8 @@ def test_a_page_can_neither_change_nor_read_anything_even_with_the_key(cloud, tm
     assert {path for _, path in refused} >= {"/moto-api/reset", "/", "/_localcloud/faults", "/theirs/picture.svg"}
 
 
-def shown(page: str, host: str, folder: Path) -> dict[str, str]:
+def shown(browser, page: str, host: str) -> dict[str, str]:
     """What a page has written into its `seen` by the time that it is done."""
-    done = threading.Event()
 
     class Site(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -93,20 +77,15 @@ def shown(page: str, host: str, folder: Path) -> dict[str, str]:
             self.end_headers()
             self.wfile.write(page.encode())
 
-        def do_POST(self):
-            done.set()
-            self.send_response(204)
-            self.end_headers()
-
         def log_message(self, *_):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
-        command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
-                   "--no-proxy-server", "--virtual-time-budget=30000", "--dump-dom",
-                   f"http://{host}:{site.server_port}/"]  # fmt: skip
-        dumped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        tab = browser.new_page()
+        tab.goto(f"http://{host}:{site.server_port}/")
+        playwright.expect(tab.locator("#seen")).not_to_be_empty()
+        seen = tab.locator("#seen").inner_text()
+        tab.close()
         site.shutdown()
-    assert done.is_set(), dumped
-    return json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dumped)[1]))
+    return json.loads(seen)

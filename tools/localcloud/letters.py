@@ -14,10 +14,15 @@ def letters(mailbox: Path, after: int = 0) -> list[EmailMessage]:
 
 def letter(message: EmailMessage) -> str:
     """An e-mail as a person sees it, without the footer that SNS puts under each."""
-    body = message.get_body()
-    text, _, _ = str(body.get_content() if body else "").partition("\n--\n")  # then: how to unsubscribe
-    lines = [f"To: {message['To']}", f"Subject: {subject(message)}", "", *text.strip().splitlines()]
+    lines = [f"To: {message['To']}", f"Subject: {subject(message)}", "", *text(message).splitlines()]
     return "\n".join("  | " + line for line in lines).replace("  | \n", "  |\n")
+
+
+def text(message: EmailMessage) -> str:
+    """What it says, without the footer."""
+    body = message.get_body()
+    said, _, _ = str(body.get_content() if body else "").partition("\n--\n")  # then: how to unsubscribe
+    return said.strip()
 
 
 def is_all_clear(message: EmailMessage) -> bool:

@@ -1,0 +1,84 @@
+"""Results as people read them, and as they are saved: keys are strangers', and may be anything that S3 allows."""
+
+import io
+import unicodedata
+from contextlib import closing
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts import readable, saved, terminal
+from tools.videos import video
+from video_intake.decoder import Decoder
+from video_intake.inspection import judge
+from video_intake.media.limits import Limits
+from video_intake.uploads import NO_VERSION, Upload
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400) | st.sampled_from(
+    [
+        "../../etc/passwd.mp4",
+        "/etc/passwd.mp4",
+        "a/../../b.mp4",
+        "a\0b.mp4",
+        "a\nb.mp4",
+        "\x1b[31mred.mp4",
+        "é" * 500,
+        ".",
+    ]
+)
+
+
+def judged(key: str, content: bytes):
+    upload = Upload("videos", key, NO_VERSION, len(content), "e", "", "2026-07-01T10:00:00.000Z")
+    with closing(Decoder()) as decoder:
+        return judge(decoder, upload, lambda start, end: content[start:end], Limits(), 30)
+
+
+@given(KEYS)
+def test_what_people_read_is_on_one_line_and_does_not_change_what_is_around_it(text):
+    shown = readable.visible(text)
+    assert len(shown) == len(text)
+    assert not [each for each in shown if unicodedata.category(each) in readable.TREACHEROUS]
+    assert shown.splitlines() in ([shown], [])
+
+
+@given(KEYS)
+def test_any_result_can_be_saved_and_lies_below_its_folder(key):
+    out = Path("/out/of/everything")
+    target = saved.local(f"results/{key}/v/result.json", out)
+    assert target.is_relative_to(out)
+    assert ".." not in target.parts
+    assert all(len(part.encode()) < saved.LONGEST_NAME for part in target.parts)
+    assert "\0" not in str(target)
+
+
+def test_what_was_saved_can_be_read_and_nothing_unfinished_is_left(tmp_path):
+    result, pictures = judged("a/b.mp4", video(seconds=0.4))
+    folder = saved.write(result, pictures, tmp_path)
+    assert {file.name for file in folder.iterdir()} == {"result.json", "poster.jpg"}
+    assert (folder / "poster.jpg").read_bytes() == pictures[result["poster"]["key"]]
+    assert list(pictures) == saved.pictures(result)
+
+
+def test_a_summary_and_a_table_have_everything_a_person_asks_first():
+    playable, _ = judged("a\x1b[31m.mp4", video(seconds=2, audio="aac"))
+    rejected, _ = judged("b\nc.mp4", b"Dear all")
+    for drawn in (terminal.table([playable, rejected]), *map(terminal.summary, (playable, rejected))):
+        out = io.StringIO()
+        terminal.console(out).print(drawn)
+        text = out.getvalue()
+        assert "\x1b" not in text
+        assert ("b\N{REPLACEMENT CHARACTER}c.mp4" in text) or ("a\N{REPLACEMENT CHARACTER}[31m.mp4" in text)
+    shown = io.StringIO()
+    terminal.console(shown).print(terminal.summary(playable))
+    for part in ("playable", "640 × 360", "H.264", "30 fps", "2 s", "AAC", "1 request"):
+        assert part in shown.getvalue()
+
+
+def test_what_a_thousand_inspections_cost_is_a_sum_of_prices():
+    result, _ = judged("a.mp4", b"Dear all")
+    result["inspection"] |= {"durationMs": 1000, "requests": 10, "roundTrips": 1, "bytesRead": 1}
+    # 1,000 GB-seconds on arm64 and 10,000 GET requests (docs/cost.md)
+    assert abs(readable.dollars_per_thousand([result, result]) - (1000 * 0.0000133334 + 10_000 * 0.0004 / 1000)) < 1e-9
+    assert readable.dollars_per_thousand([]) == 0
