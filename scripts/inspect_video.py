@@ -14,6 +14,7 @@ use.
 """
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -32,15 +33,16 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from scripts import page, saved, terminal
 from scripts.readable import visible
 from video_intake import s3_object, uploads
+from video_intake.decoder import Decoder, Unavailable
+from video_intake.decoding_job import Fetch
 from video_intake.document import Result
 from video_intake.inspection import judge
-from video_intake.media.inspector import Limits
-from video_intake.media.range_reader import Fetch
+from video_intake.media.limits import Limits
 from video_intake.media.verdicts import Gone
 from video_intake.uploads import NO_VERSION, SUFFIXES, Upload, Version
 
 SECONDS: Final = 30  # as in the function
-FAULTS: Final = (OSError, ClientError, BotoCoreError, Gone)
+FAULTS: Final = (OSError, ClientError, BotoCoreError, Gone, Unavailable)
 CREDENTIALS: Final = "no AWS credentials were found. Run `aws configure` or `aws sso login`, or set AWS_PROFILE."
 
 
@@ -53,6 +55,8 @@ def main() -> int:
     parser.add_argument("--storyboard", action="store_true", help="make storyboards too")
     arguments = parser.parse_args()
     limits = Limits(storyboard=arguments.storyboard)
+    decoder = Decoder()
+    decoder.start()
     complaints = Complaints()
     names = list(taken(arguments.videos, complaints))
     bar, out = terminal.Bar(len(names)), terminal.console()
@@ -62,7 +66,7 @@ def main() -> int:
         bar.show(number, name)
         try:
             upload, fetch = in_s3(name) if name.startswith("s3://") else on_disk(name)
-            result, pictures = judge(upload, fetch, limits, SECONDS)
+            result, pictures = judge(decoder, upload, fetch, limits, SECONDS)
         except FAULTS as fault:
             bar.clear()
             complaints.add(name, sentence(fault, name))
@@ -79,6 +83,7 @@ def main() -> int:
             except OSError as fault:
                 complaints.add(name, f"the results could not be written below {arguments.out}: {fault.strerror}.")
     bar.clear()
+    decoder.close()
     if cards:
         shown = page.Page(title="Inspected videos", subtitle=f"Saved in {arguments.out.resolve()}")
         index = page.write(arguments.out, shown, cards)
@@ -146,6 +151,8 @@ def sentence(fault: Exception, name: str) -> str:
             return known.get(code, f"S3 answered {code}: {fault.response['Error'].get('Message', '')}")
         case Gone():
             return "it was deleted or replaced while it was read."
+        case Unavailable():
+            return f"the decoder is not available: {fault}."
         case FileNotFoundError():
             return "there is no such file."
         case OSError():
@@ -162,7 +169,10 @@ def on_disk(name: str) -> tuple[Upload, Fetch]:
 
     def fetch(start: int, end: int) -> bytes:
         with open(name, "rb") as file:
-            return os.pread(file.fileno(), end - start, start)
+            content = os.pread(file.fileno(), end - start, start)
+        if len(content) < end - start:
+            raise OSError(errno.EIO, "it ended before its size was reached")
+        return content
 
     return upload, fetch
 

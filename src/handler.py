@@ -3,7 +3,6 @@
 Everything is wired here; nothing is decided here.
 """
 
-import gc
 import os
 from typing import Any
 
@@ -14,11 +13,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from video_intake import batch, s3_object, uploads
+from video_intake.decoder import Decoder
 from video_intake.document import Result
 from video_intake.idempotency import once
 from video_intake.inspection import judge
-from video_intake.media import memory
-from video_intake.media.inspector import Limits
+from video_intake.media.limits import Limits
 from video_intake.media.verdicts import Gone
 from video_intake.publisher import Publisher
 from video_intake.uploads import Upload
@@ -91,7 +90,7 @@ def process(upload: Upload, context: LambdaContext) -> Outcome:
     try:
         if not upload.size:
             s3_object.confirm(s3, upload)  # nothing is read of it that would show it gone
-        result, pictures = judge(upload, s3_object.fetcher(s3, upload), limits, seconds)
+        result, pictures = judge(decoder, upload, s3_object.fetcher(s3, upload), limits, seconds)
     except Gone as gone:
         return _gone(upload.key, gone)
     publisher.publish(result, pictures)
@@ -136,7 +135,8 @@ def _measure(result: Result, context: LambdaContext) -> None:
     reason = result["failure"]["reason"] if "failure" in result else None
     told: dict[str, Any] = {"status": result["status"], "reason": reason, "size": source["size"]}
     # threads and memory grow from line to line where something leaks
-    logger.info("Processed", **told, **result["inspection"], **memory.footprint())
+    logger.info("Processed", **told, **result["inspection"], **decoder.footprint())
 
 
-gc.freeze()  # what was imported stays; so the collection after each video looks at that video alone, in a millisecond
+decoder = Decoder(on_fault=lambda text: logger.error("The decoder failed", detail=text))
+decoder.start()  # after the imports: it is ready before the first answer of AWS

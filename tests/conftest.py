@@ -13,7 +13,6 @@ import pytest
 from tests.support import groups, shelf, warm
 from tests.support.listener import Listener
 from tools import environment, localcloud, videos
-from video_intake.media import inspector
 
 
 def pytest_addoption(parser):
@@ -52,14 +51,6 @@ def pytest_xdist_auto_num_workers(config):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return groups.scheduling(config, log)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def room():
-    """The ceiling counts the whole process, which here holds a test run. tests/support/watched.py has the real one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inspector, "MAX_MEMORY", 8 << 30)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,31 +3,27 @@
 import time
 
 from video_intake import results
+from video_intake.decoder import Decoder
+from video_intake.decoding_job import Fetch
 from video_intake.document import Cost, Result
-from video_intake.media.facts import Inspection
-from video_intake.media.inspector import Limits, inspect
-from video_intake.media.range_reader import Fetch, RangeReader
-from video_intake.media.verdicts import Rejected
+from video_intake.media.limits import Limits
 from video_intake.uploads import Upload
 
 
-def judge(upload: Upload, fetch: Fetch, limits: Limits, seconds: float) -> tuple[Result, dict[str, bytes]]:
+def judge(
+    decoder: Decoder, upload: Upload, fetch: Fetch, limits: Limits, seconds: float
+) -> tuple[Result, dict[str, bytes]]:
     """The result document of `upload`, inspected in at most `seconds`, and the pictures it names, by key.
 
-    Raises whatever `fetch` raises, other than Rejected.
+    Raises whatever `fetch` raises, other than Rejected, and decoder.Unavailable.
     """
     started = time.monotonic()
-    reader = RangeReader(fetch, upload.size, limits.max_bytes, started + seconds)
-    outcome: Inspection | Rejected
-    try:
-        outcome = inspect(reader, limits)
-    except Rejected as rejected:
-        outcome = rejected.with_traceback(None)  # or this frame and it would hold each other, and what was read
+    outcome, spent = decoder.inspect(fetch, upload.size, limits, seconds)
     cost: Cost = {
         "durationMs": round((time.monotonic() - started) * 1000),
-        "requests": reader.requests,
-        "roundTrips": reader.round_trips,
-        "bytesRead": reader.bytes_read,
+        "requests": spent.requests,
+        "roundTrips": spent.round_trips,
+        "bytesRead": spent.bytes_read,
     }
     result = results.result(upload, outcome, cost)
     return result, results.pictures(result, outcome)

@@ -7,7 +7,10 @@ from typing import Final
 
 from video_intake.document import Audio, Result
 
+MAX_MESSAGE: Final = (256 << 10) - 4096  # bytes, as sent; SNS counts subject and attributes too
 MAX_SUBJECT: Final = 99  # SNS: ASCII, one line, fewer than 100 characters
+
+SHORTENED: Final = "This message leaves out audio tracks, chapters and warnings: see the result document at resultKey."
 
 CODECS: Final = {
     "h264": "H.264",
@@ -20,9 +23,28 @@ CODECS: Final = {
 
 
 def message(result: Result) -> str:
-    """The message body for `MessageStructure="json"`: every protocol but e-mail gets the result document."""
-    document = json.dumps(result)
-    return json.dumps({"default": document, "email": email(result)})
+    """The message body for `MessageStructure="json"`: every protocol but e-mail gets the result document.
+
+    Without its lists if it is too long for SNS, which would refuse it forever; a warning then says so.
+    """
+    whole = _voices(result)
+    return whole if len(whole.encode()) <= MAX_MESSAGE else _voices(_shortened(result))
+
+
+def _voices(result: Result) -> str:
+    return json.dumps({"default": json.dumps(result), "email": email(result)})
+
+
+def _shortened(result: Result) -> Result:
+    """Everything that takes no more room than the key: still a result document, by its schema."""
+    short = result.copy()
+    if "failure" in result:
+        short["failure"] = result["failure"] | {"evidence": {}}
+    else:
+        short["container"] = result["container"] | {"chapters": []}
+        short["audio"] = []
+        short["warnings"] = [SHORTENED]
+    return short
 
 
 def attributes(result: Result, environment: str) -> dict[str, dict[str, str]]:

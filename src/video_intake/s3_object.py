@@ -23,8 +23,8 @@ from typing import Any
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
 from video_intake import uploads
+from video_intake.decoding_job import Fetch
 from video_intake.media import verdicts
-from video_intake.media.range_reader import Fetch
 from video_intake.media.verdicts import Gone
 from video_intake.uploads import NO_VERSION, Upload, Version
 
@@ -75,9 +75,7 @@ def fetcher(client: Any, upload: Upload) -> Fetch:
                 raise IncompleteReadError(actual_bytes=len(body), expected_bytes=end - start)
             except ClientError as error:
                 raise consequence(error, upload.version_id) from error
-            except (HTTPClientError, IncompleteReadError) as error:
-                if isinstance(error.kwargs.get("error"), MemoryError):  # the file's fault: see memory.ceiling
-                    raise MemoryError from error
+            except (HTTPClientError, IncompleteReadError):
                 if attempt == BODY_ATTEMPTS:
                     raise
         raise AssertionError("not reached: the last attempt returns or raises")

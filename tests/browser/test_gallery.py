@@ -1,13 +1,15 @@
 """The page of results in a real browser: what it shows, what it filters, and that it asks nobody for anything."""
 
 import re
+from contextlib import closing
 
 import pytest
 
 from scripts import page, saved
 from tools.videos import video
+from video_intake.decoder import Decoder
 from video_intake.inspection import judge
-from video_intake.media.inspector import Limits
+from video_intake.media.limits import Limits
 from video_intake.uploads import NO_VERSION, Upload
 
 playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
@@ -30,7 +32,8 @@ def gallery(tmp_path_factory):
     for key, content in contents.items():
         upload = Upload("videos", key, NO_VERSION, len(content), "e", "", "2026-07-01T10:00:00.000Z")
         read = lambda start, end, content=content: content[start:end]  # noqa: E731
-        result, pictures = judge(upload, read, Limits(storyboard=True), 30)
+        with closing(Decoder()) as decoder:
+            result, pictures = judge(decoder, upload, read, Limits(storyboard=True), 30)
         cards.append((result, saved.write(result, pictures, folder)))
     letter = page.Letter(f"Video rejected: {HOSTILE}", "<script>alert(1)</script>")
     shown = page.Page("Videos", alarms=[("Errors", "OK")], metrics=[("VideosProcessed", "sum", "4")], letters=[letter])

@@ -2,6 +2,7 @@
 
 import io
 import unicodedata
+from contextlib import closing
 from pathlib import Path
 
 from hypothesis import given
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 
 from scripts import readable, saved, terminal
 from tools.videos import video
+from video_intake.decoder import Decoder
 from video_intake.inspection import judge
-from video_intake.media.inspector import Limits
+from video_intake.media.limits import Limits
 from video_intake.uploads import NO_VERSION, Upload
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400) | st.sampled_from(
@@ -29,7 +31,8 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40
 
 def judged(key: str, content: bytes):
     upload = Upload("videos", key, NO_VERSION, len(content), "e", "", "2026-07-01T10:00:00.000Z")
-    return judge(upload, lambda start, end: content[start:end], Limits(), 30)
+    with closing(Decoder()) as decoder:
+        return judge(decoder, upload, lambda start, end: content[start:end], Limits(), 30)
 
 
 @given(KEYS)

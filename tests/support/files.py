@@ -2,7 +2,8 @@
 
 import pytest
 
-from video_intake.media.inspector import Limits, inspect
+from video_intake.media.inspector import inspect
+from video_intake.media.limits import Limits
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Rejected
 
@@ -20,7 +21,9 @@ class File:
         return self.content[start:end]
 
     def reader(self, max_bytes: int = 256 << 20, **options) -> RangeReader:
-        return RangeReader(self.fetch, len(self.content), max_bytes, **options)
+        return RangeReader(
+            lambda ranges: [self.fetch(*each) for each in ranges], len(self.content), max_bytes, **options
+        )
 
 
 def verdict(content: bytes, limits: Limits | None = None) -> Rejected:

@@ -1,32 +1,29 @@
-"""The inspector in a child process that is watched: what would kill a Lambda is told here with its cause.
+"""The decoder, watched from outside: what would cost the function its worker fails the test that brought it about.
 
-The child is `python -m tests.support.watched`: it is told of files, one after another, and answers each with a line of
-JSON. It reads them by ranges, as the Lambda does, so that their size does not count as its memory.
+It is the one that the function has: a process with its own limits. It reads files by ranges, so that their size does
+not count as its memory.
 """
 
 import json
 import os
-import resource
-import selectors
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from cfn_flip import to_json
 
+from video_intake.decoder import Decoder
+from video_intake.inspection import judge
+from video_intake.media.limits import Limits
+from video_intake.uploads import Upload
+from video_intake.worker_process import COMMAND
+
 PROJECT = Path(__file__).parents[2]
-MAX_SECONDS = 30  # no file takes more
 MAX_MB = 700  # of the 1024 that the Lambda has
 DEADLINE = 20  # seconds, as the handler gives one: what the reader enforces by itself
-LOOK = 0.02  # seconds between two looks at the child's memory
 
 
 @dataclass(frozen=True)
@@ -50,84 +47,49 @@ class Fell(AssertionError):
 
 
 class Watched:
-    """A child that inspects files. After it fell, the next file gets a new one."""
+    """A decoder that inspects files. After it fell, the next file gets a new one, as in the function."""
 
     def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
-        self._folder = tempfile.TemporaryDirectory()
-        self._file = Path(self._folder.name, "file")
+        self._faults: list[str] = []
+        self._decoder = Decoder(_command(), self._faults.append)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
-        self._folder.cleanup()
+        self._decoder.close()
 
     def inspect(self, content: bytes, key: str = "video.mp4", storyboard: bool = False) -> Answer:
         """Raises Fell."""
-        self._file.write_bytes(content)
-        child = self._child = self._child or self._start()
-        assert child.stdin
-        try:
-            asked = {"path": str(self._file), "key": key, "storyboard": storyboard}
-            child.stdin.write(json.dumps(asked).encode() + b"\n")
-            child.stdin.flush()
-            line = self._line(child)
-        except Fell:
-            self._end()
-            raise
-        answer = json.loads(line)
-        if "fault" in answer:
-            raise Fell(f"raised what is no verdict:\n{answer['fault']}")
-        return Answer(**answer)
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        paths = os.pathsep.join([str(PROJECT / "src"), str(PROJECT)])
-        command = [sys.executable, "-m", "tests.support.watched"]
-        scratch = Path(self._folder.name, "tmp")
-        scratch.mkdir(exist_ok=True)
-        environment = {**os.environ, **_allocator(), "PYTHONPATH": paths, "TMPDIR": str(scratch)}
-        return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def _line(self, child: subprocess.Popen[bytes]) -> bytes:
-        assert child.stdout
-        deadline, line = time.monotonic() + MAX_SECONDS, b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(child.stdout, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
-                if selector.select(LOOK):
-                    part = os.read(child.stdout.fileno(), 1 << 20)
-                    if not part:
-                        raise Fell(f"the interpreter died: {_ending(child.wait())}")
-                    line += part
-                if time.monotonic() > deadline:
-                    raise Fell(f"no answer within {MAX_SECONDS} s")
-                if (now := _memory(child.pid, "VmRSS")) > MAX_MB:
-                    raise Fell(f"took {now:.0f} MB")
-        return line
-
-    def _end(self) -> None:
-        if self._child:
-            self._child.kill()
-            self._child.communicate()
-            self._child = None
+        upload = Upload("bucket", key, "version", len(content), "etag", "0", "2026-01-01T00:00:00Z")
+        limits = Limits(storyboard=storyboard)
+        self._faults.clear()
+        self._decoder.start()
+        _forget_peak(self._decoder.process_id)
+        started = time.monotonic()
+        result, pictures = judge(self._decoder, upload, lambda start, end: content[start:end], limits, DEADLINE)
+        seconds = time.monotonic() - started
+        if self._faults:
+            raise Fell("\n".join(self._faults))
+        worker = self._decoder.process_id
+        assert worker
+        if (peak := _memory(worker, "VmHWM")) > MAX_MB:
+            raise Fell(f"took {peak:.0f} MB")
+        sizes = {key: len(picture) for key, picture in pictures.items()}
+        return Answer(dict(result), seconds, peak, sizes, _left(worker))
 
 
 @cache
-def _allocator() -> dict[str, str]:
-    """What the template tells the C library of the function."""
+def _command() -> Sequence[str]:
+    """The worker with what the template tells the C library of the function."""
     function = json.loads(to_json((PROJECT / "template.yaml").read_text()))["Resources"]["ProcessorFunction"]
     variables = function["Properties"]["Environment"]["Variables"]
-    return {name: value for name, value in variables.items() if name.startswith("MALLOC_")}
+    allocator = (f"{name}={value}" for name, value in variables.items() if name.startswith("MALLOC_"))
+    return ("env", *allocator, *COMMAND)
 
 
-def _ending(status: int) -> str:
-    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
-
-
-def _memory(process: int | str, field: str) -> float:
-    """MB, of a process; 0 where there is no /proc (macOS), or no longer a process."""
+def _memory(process: int, field: str) -> float:
+    """MB, of a process; 0 where there is no /proc (macOS)."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -135,52 +97,17 @@ def _memory(process: int | str, field: str) -> float:
     return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(field)), 0)
 
 
-def _forget_peak() -> None:
-    if os.path.exists("/proc/self/clear_refs"):
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
+def _forget_peak(process: int | None) -> None:
+    if os.path.exists(f"/proc/{process}/clear_refs"):
+        Path(f"/proc/{process}/clear_refs").write_text("5")  # proc(5): resets VmHWM
 
 
-def _peak() -> float:
-    # Not getrusage where it can be helped: its peak is inherited from the process before exec.
-    return _memory("self", "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
-
-
-def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    for line in requests:
-        asked = json.loads(line)
-        try:
-            with Path(asked["path"]).open("rb", buffering=0) as file:
-                answer = _inspected(file, asked)
-        except Exception:  # noqa: BLE001 - told to the parent, which fails the case
-            answer = {"fault": traceback.format_exc()}
-        answers.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
-        answers.flush()
-
-
-def _inspected(file: FileIO, asked: dict[str, Any]) -> dict[str, Any]:
-    from video_intake.inspection import judge
-    from video_intake.media.inspector import Limits
-    from video_intake.uploads import Upload
-
-    size = os.fstat(file.fileno()).st_size
-    upload = Upload("bucket", asked["key"], "version", size, "etag", "0", "2026-01-01T00:00:00Z")
-    limits = Limits(storyboard=asked["storyboard"])
-    _forget_peak()
-    started = time.monotonic()
-    result, pictures = judge(upload, lambda start, end: os.pread(file.fileno(), end - start, start), limits, DEADLINE)
-    seconds, sizes = time.monotonic() - started, {key: len(picture) for key, picture in pictures.items()}
-    return {"result": result, "seconds": seconds, "peak": _peak(), "pictures": sizes, "left": _left()}
-
-
-def _left() -> dict[str, int]:
-    """What accumulates where something is not given back."""
+def _left(process: int) -> dict[str, int]:
+    """What accumulates where something is not given back; nothing where there is no /proc."""
+    if not os.path.exists(f"/proc/{process}"):
+        return {"threads": 0, "descriptors": 0, "MB": 0}
     return {
-        "threads": len(os.listdir("/proc/self/task")),
-        "descriptors": len(os.listdir("/proc/self/fd")),
-        "temporary files": len(os.listdir(tempfile.gettempdir())),
-        "MB": round(_memory("self", "VmRSS")),
+        "threads": len(os.listdir(f"/proc/{process}/task")),
+        "descriptors": len(os.listdir(f"/proc/{process}/fd")),
+        "MB": round(_memory(process, "VmRSS")),
     }
-
-
-if __name__ == "__main__":
-    _serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -109,6 +109,6 @@ def test_few_boxes_are_looked_at_however_many_there_are():
             return super().peek(start, length)
 
     content = struct.pack(">I4s", 8 + 8 * 10_000, b"moov") + struct.pack(">I4s", 8, b"free") * 10_000
-    reader = Counting(File(content).fetch, len(content), 1 << 30)
+    reader = Counting(File(content).reader()._fetch, len(content), 1 << 30)
     assert large_index.sound_tables(reader, Box(b"moov", 0, 8, len(content))) == ()
     assert reader.peeks < 100

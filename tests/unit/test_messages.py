@@ -1,11 +1,23 @@
 import json
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests.support.boxes import track
+from tests.support.files import File
+from tests.support.hostile import metadata, still
 from tests.support.outcomes import COST, REJECTIONS, UPLOAD
+from tools.videos import video
 from video_intake import messages, results
-from video_intake.media import verdicts
+from video_intake.media import answer, verdicts
+from video_intake.media.facts import Audio, Chapter, Container, Inspection, Video
+from video_intake.media.inspector import inspect
+from video_intake.media.limits import Limits
+
+SNS = 256 << 10  # bytes that a message may have (SNS API reference, Publish)
 
 TRUNCATED = verdicts.truncated(50, lastSampleEnd=99)
 
@@ -70,3 +82,106 @@ def test_subscribers_can_filter(success, failure):
 def test_lengths_read_well(success, seconds, text):
     success["container"]["duration"] = seconds
     assert f"Length   {text}\n" in messages.email(success)
+
+
+# How long a message may be: strings in facts have at most so many characters, and lists at most so many entries
+
+WIDEST = "\U0001f3ac"  # four bytes, and twelve characters where JSON escapes it
+TEXTS = st.one_of(st.just(WIDEST * 64), st.text(max_size=64))
+TITLES = st.one_of(st.just(WIDEST * 100), st.text(max_size=100))
+KEYS = st.one_of(st.just("\1" * 1020 + ".mp4"), st.just(WIDEST * 255 + ".mp4"), st.text(min_size=1, max_size=250))
+st.register_type_strategy(str, TEXTS)
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
+LISTS = {
+    "audio": st.lists(st.builds(Audio), max_size=32).map(tuple),
+    "warnings": st.lists(st.one_of(st.just(WIDEST * 300), st.text(max_size=300)), max_size=20).map(tuple),
+}
+CHAPTERS = st.lists(st.builds(Chapter, title=TITLES), max_size=100).map(tuple)
+FOUND = st.builds(
+    Inspection,
+    container=st.builds(Container, chapters=CHAPTERS, format=st.sampled_from(["mp4", "mov", "avi"])),
+    video=st.builds(Video, frame_rate=st.just("30/1")),
+    poster=st.none(),
+    storyboard=st.none(),
+    **LISTS,
+)
+
+
+def sent(result) -> str:
+    """What a program receives; SNS has to accept the message."""
+    text = messages.message(result)
+    assert len(text.encode()) + len(messages.subject(result)) < SNS
+    voices = json.loads(text)
+    assert result["resultKey"] in voices["email"]
+    return voices["default"]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None, max_examples=60)
+@given(found=FOUND, key=KEYS)
+def test_whatever_a_file_says_the_message_is_accepted(found, key):
+    result = results.result(replace(UPLOAD, key=key), found, COST)
+    received = json.loads(sent(result))
+    assert received["resultKey"] == result["resultKey"]
+    assert received == result or received["warnings"] == [messages.SHORTENED]
+
+
+@given(key=KEYS, evidence=st.dictionaries(st.sampled_from("abcdefghijkl"), st.text() | st.just("\1" * 100_000)))
+def test_whatever_is_evidence_the_message_is_accepted(key, evidence):
+    assert sent(results.result(replace(UPLOAD, key=key), verdicts.no_frames(**evidence), COST))
+
+
+def test_what_is_left_out_is_said_and_all_else_is_there(inspection, valid):
+    many = tuple(Chapter(0.0, 1.0, WIDEST * 100) for _ in range(100))
+    warned = tuple(f"{number} {WIDEST * 290}" for number in range(20))
+    found = replace(inspection, container=replace(inspection.container, chapters=many), warnings=warned)
+    result = results.result(UPLOAD, found, COST)
+    received = json.loads(sent(result))
+    valid(received)
+    assert received != result
+    assert received["warnings"] == [messages.SHORTENED]
+    assert received["video"] == result["video"]
+    assert received["poster"] == result["poster"]
+
+
+def chapter(number: int) -> dict:
+    place = {"id": number, "start": number, "end": number + 1, "time_base": Fraction(1, 1000)}
+    return place | {"metadata": {"title": WIDEST * 200}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda: still(in_moov=metadata({b"creation_time": b"9" * 300_000, b"make": WIDEST.encode() * 100_000})),
+        lambda: still(ftyp=b"\xff\xfe\xfd\xfc\0\0\2\0" + b"\xff\xff\xff\xff" * 75_000),
+        lambda: still(in_moov=b"".join(track([], number, b"soun") for number in range(2, 990))),
+        lambda: video(seconds=0.2, chapters=[chapter(number) for number in range(150)]),
+        lambda: still(in_moov=metadata({b"name%d" % number: b"\xff\0\n" * 1000 for number in range(300)})),
+    ],
+    ids=["a time of 300,000 digits", "brands", "988 tracks of sound", "chapters", "values that are not text"],
+)
+def test_real_files_that_say_much_get_a_valid_result_and_a_message(content, valid):
+    film = File(content())
+    found = inspect(film.reader(), Limits())
+    facts, pictures = answer.of_inspection(found)
+    assert answer.read(json.loads(json.dumps(facts)), pictures) == found, "it comes through to the function"
+    result = results.result(UPLOAD, found, COST)
+    valid(result)
+    sent(result)
+
+
+def test_every_text_and_list_of_a_result_that_a_file_fills_is_bounded(project):
+    schema = json.loads((project / "docs/result.schema.json").read_text())["properties"]
+
+    def unbounded(part, path):
+        kinds = part.get("type", [])
+        if "string" in ([kinds] if isinstance(kinds, str) else kinds) and "maxLength" not in part:
+            yield path
+        if "array" in ([kinds] if isinstance(kinds, str) else kinds):
+            if "maxItems" not in part:
+                yield path
+            yield from unbounded(part["items"], f"{path}[]")
+        for name, inner in part.get("properties", {}).items():
+            yield from unbounded(inner, f"{path}.{name}")
+
+    for name in ("container", "video", "audio", "warnings", "failure"):
+        assert list(unbounded(schema[name], name)) == []

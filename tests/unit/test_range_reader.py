@@ -13,6 +13,16 @@ from video_intake.media.verdicts import Rejected
 MB = 1 << 20
 
 
+def zeros(asked):
+    """A far file of zeros, which notes how many bytes were asked for at a time."""
+
+    def fetch(ranges):
+        asked.extend(end - start for start, end in ranges)
+        return [bytes(end - start) for start, end in ranges]
+
+    return fetch
+
+
 @pytest.fixture
 def file():
     return File(random.Random(1).randbytes(6 * MB))
@@ -36,9 +46,9 @@ def test_the_ends_of_a_large_file_are_two_requests_and_one_wait(file):
 
 def test_the_ends_grow_with_the_file_up_to_a_bound():
     asked = []
-    reader = RangeReader(lambda start, end: asked.append(end - start) or bytes(end - start), 400 * MB, 1 << 40)
+    reader = RangeReader(zeros(asked), 400 * MB, 1 << 40)
     reader.load_ends()
-    reader = RangeReader(lambda start, end: asked.append(end - start) or bytes(end - start), 5000 * MB, 1 << 40)
+    reader = RangeReader(zeros(asked), 5000 * MB, 1 << 40)
     reader.load_ends()
     assert asked == [400 * MB // 900] * 2 + [MB] * 2
 
@@ -55,6 +65,14 @@ def test_reading_has_a_budget(file):
     with pytest.raises(Rejected, match="too-large-to-decode"):
         reader.load([(0, 2 * MB)])
     assert file.ranges == []
+
+
+def test_requests_have_one_too():
+    asked = []
+    reader = RangeReader(zeros(asked), 100 * MB, 1 << 40)
+    with pytest.raises(Rejected, match="too-large-to-decode"):
+        reader.load((at, at + 1) for at in range(0, 100 * MB, 5000))
+    assert asked == []
 
 
 def test_what_lies_outside_of_the_file_is_not_asked_for(file):
@@ -74,7 +92,7 @@ def test_it_lets_go_of_what_it_read(file):
 
 def test_a_range_is_divided_evenly_and_among_few_connections():
     asked = []
-    reader = RangeReader(lambda start, end: asked.append(end - start) or bytes(end - start), 400 * MB, 1 << 40)
+    reader = RangeReader(zeros(asked), 400 * MB, 1 << 40)
     reader.load([(0, MB + 10)])
     assert asked == [MB // 2 + 5] * 2
     asked.clear()
@@ -87,9 +105,9 @@ def test_several_threads_may_load_overlapping_ranges():
     content = random.Random(3).randbytes(4 * MB)
     meeting = threading.Barrier(2)
 
-    def fetch(start, end):
+    def fetch(ranges):
         meeting.wait(timeout=10)
-        return content[start:end]
+        return [content[start:end] for start, end in ranges]
 
     reader = RangeReader(fetch, 4 * MB, 1 << 30)
     with ThreadPoolExecutor(2) as pool:

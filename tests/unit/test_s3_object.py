@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, IncompleteReadError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
@@ -53,17 +53,6 @@ def test_a_body_that_keeps_breaking_off_is_a_fault_of_the_world(stubbed):
     with pytest.raises(IncompleteReadError):
         fetch(10, 30)
     stubber.assert_no_pending_responses()
-
-
-def test_memory_that_runs_out_while_reading_is_no_fault_of_the_world():
-    """The SDK takes any error of a request for one of the network; this one is the file's."""
-
-    class Exhausted:
-        def get_object(self, **_):
-            raise HTTPClientError(error=MemoryError())
-
-    with pytest.raises(MemoryError):
-        s3_object.fetcher(Exhausted(), UPLOAD)(10, 30)
 
 
 # Of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html what a read may meet, and some that it may not.

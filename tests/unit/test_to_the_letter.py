@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +12,10 @@ from tests.support.files import File
 from tests.support.outcomes import COST, UPLOAD
 from tools.videos import video
 from video_intake import batch, messages, results, uploads
+from video_intake.decoder import Decoder
 from video_intake.inspection import judge
 from video_intake.media import signatures, verdicts
-from video_intake.media.inspector import Limits
+from video_intake.media.limits import Limits
 from video_intake.media.storyboard import Storyboard
 from video_intake.uploads import Upload, folder
 
@@ -290,13 +292,26 @@ def test_what_has_no_signature(head, name):
 # One video from its ranges to its result
 
 
-def judged(content: bytes, **limits) -> SimpleNamespace:
+@pytest.fixture(scope="module")
+def decoder():
+    made = Decoder()
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def judged(decoder):
+    return partial(judged_by, decoder)
+
+
+def judged_by(decoder, content: bytes, **limits) -> SimpleNamespace:
     file = File(content)
-    result, pictures = judge(replace(UPLOAD, size=len(content)), file.fetch, Limits(**limits), seconds=20)
+    result, pictures = judge(decoder, replace(UPLOAD, size=len(content)), file.fetch, Limits(**limits), seconds=20)
     return SimpleNamespace(result=result, pictures=pictures, ranges=file.ranges)
 
 
-def test_a_playable_video_is_judged_with_what_that_took():
+def test_a_playable_video_is_judged_with_what_that_took(judged):
     began = time.monotonic()
     good = judged(video(seconds=0.2))
     took = (time.monotonic() - began) * 1000
@@ -309,18 +324,18 @@ def test_a_playable_video_is_judged_with_what_that_took():
     assert 0 < inspection["durationMs"] <= took
 
 
-def test_a_rejected_video_is_judged_too():
+def test_a_rejected_video_is_judged_too(judged):
     bad = judged(b"no video, whatever its name says")
     assert (bad.result["status"], bad.result["failure"]["reason"]) == ("failure", "not-a-video")
     assert bad.pictures == {}
 
 
-def test_the_limits_are_those_that_are_given():
+def test_the_limits_are_those_that_are_given(judged):
     assert judged(video(seconds=0.2), max_bytes=64).result["failure"]["reason"] == "too-large-to-decode"
     assert judged(video(seconds=0.2), max_pixels=64).result["failure"]["reason"] == "too-large-to-decode"
 
 
-def test_there_is_no_time_beyond_what_is_given():
+def test_there_is_no_time_beyond_what_is_given(decoder):
     content = video(seconds=0.2)
-    result, _ = judge(replace(UPLOAD, size=len(content)), File(content).fetch, Limits(), seconds=-1)
+    result, _ = judge(decoder, replace(UPLOAD, size=len(content)), File(content).fetch, Limits(), seconds=-1)
     assert result["failure"]["reason"] == "too-slow"

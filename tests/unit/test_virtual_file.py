@@ -112,7 +112,7 @@ def test_time_runs_out_among_cached_bytes_too(file):
 
 
 def test_the_first_failure_is_kept():
-    def broken(start, end):
+    def broken(_ranges):
         raise ConnectionError("reset")
 
     shown = VirtualFile(RangeReader(broken, 5 * MB, 1 << 30))

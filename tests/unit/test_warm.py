@@ -71,7 +71,7 @@ def test_every_outcome_is_right_from_the_first_to_the_last(answers):
             assert bool(answer.result["storyboard"]) == KINDS[name][1]
 
 
-@pytest.mark.parametrize("what", ["threads", "descriptors", "temporary files"])
+@pytest.mark.parametrize("what", ["threads", "descriptors"])
 def test_nothing_accumulates(answers, what):
     assert answers[-1][1].left[what] == answers[29][1].left[what]
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 BUCKET: Final = "videos"
 POSTER_EDGE: Final = 1280
+SECONDS: Final = 80.0  # less than a run may take
 SCALE: Final = f"scale='min({POSTER_EDGE},iw)':-2"
 
 type Job = Callable[["Target"], int | None]
@@ -38,25 +39,20 @@ class Target:
 
 
 def ours(endpoint: str) -> Job:
-    """The inspector of src/, as the function calls it."""
+    """The inspector of src/, as the function calls it: in a process of its own, which is there already."""
     client = _client(endpoint)
-    uploads, inspector, range_reader, s3_object = map(
+    uploads, decoders, limits, s3_object = map(
         importlib.import_module,
-        (
-            "video_intake.uploads",
-            "video_intake.media.inspector",
-            "video_intake.media.range_reader",
-            "video_intake.s3_object",
-        ),
+        ("video_intake.uploads", "video_intake.decoder", "video_intake.media.limits", "video_intake.s3_object"),
     )
-    limits = inspector.Limits()
+    decoder = decoders.Decoder()
 
     def job(target: Target) -> int:
         entity = {"key": target.key, "size": target.size, "eTag": target.etag, "versionId": target.version}
         record = {"eventName": "ObjectCreated:Put", "eventTime": "2026-11-01T00:00:00.000Z"}
         (upload,) = uploads.parse({"Records": [record | {"s3": {"bucket": {"name": BUCKET}, "object": entity}}]})
-        reader = range_reader.RangeReader(s3_object.fetcher(client, upload), target.size, limits.max_bytes)
-        return len(inspector.inspect(reader, limits).poster.jpeg)
+        found, _ = decoder.inspect(s3_object.fetcher(client, upload), target.size, limits.Limits(), SECONDS)
+        return len(found.poster.jpeg)
 
     return job
 
@@ -188,15 +184,27 @@ def _by_pyav(av: Any, file: Any) -> int:
 
 def _cpu() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    ours = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    spent = (file.read_text().split()[0] for child in _children() for file in child.glob("task/*/schedstat"))
+    return ours + sum(map(int, spent)) / 1e9  # nanoseconds, of a process that has not ended: our decoder's
+
+
+def _children() -> list[Path]:
+    """Processes that were started and are there; none where there is no /proc."""
+    found = (file.read_text().split() for file in Path("/proc/self/task").glob("*/children"))
+    return [Path("/proc", child) for children in found for child in children]
 
 
 def _peak() -> float:
-    """MB of the larger of this process and the programs it started."""
-    status = Path("/proc/self/status")
+    """MB of this process, with our decoder's, or of the programs it started if one was larger."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if status.exists():  # of this program alone: ru_maxrss begins at the parent's
-        own = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    if Path("/proc/self/status").exists():  # of this program alone: ru_maxrss begins at the parent's
+        lines = (
+            line
+            for process in (Path("/proc/self"), *_children())
+            for line in (process / "status").read_text().splitlines()
+        )
+        own = sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1024 / 1e6
 
 

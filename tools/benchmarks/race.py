@@ -45,7 +45,7 @@ def serving(folder: Path, shared: float | None = None) -> Iterator[str]:
     command = [
         sys.executable,
         "-m",
-        "benchmarks.shaped_s3",
+        "tools.benchmarks.shaped_s3",
         str(folder),
         *(["--shared", str(shared)] if shared else []),
     ]

@@ -147,7 +147,8 @@ CPU on objects that are in memory already, fastest of seven.
 - Every run is a process of its own, and a warm Lambda: modules are imported and a first, small video was inspected when
   the clock starts. `ffprobe` and `ffmpeg` are programs, and starting them counts.
 - **requests** and **MB** are counted by the server: what left it, also when the reader hung up. **CPU** is user and
-  system time with that of started programs. **Peak memory** is that of the largest single process, imports and all.
+  system time with that of started programs. **Peak memory** is that of the largest process, imports
+  and all; of ours, of function and decoder together.
 - **{NAMES["ours"]}**: `video_intake.media` over boto3, as the function calls it: all facts, and a poster of a key frame
   near 10 %.
 - **{NAMES["P1"]}**: boto3's `download_file` as it is (8 MB parts, ten at a time), `ffprobe` to JSON, and

@@ -1,7 +1,7 @@
 """FFmpeg's filters, applied to single pictures.
 
-PyAV's graph and its filters refer to each other, so a graph outlives its picture until garbage is collected;
-`inspector.inspect` collects after each video. One thread is enough for one picture, and leaves no stack behind.
+PyAV's graph and its filters refer to each other, so a graph outlives its picture until garbage is collected; `worker`
+collects after each video. One thread is enough for one picture, and leaves no stack behind.
 """
 
 from collections.abc import Sequence

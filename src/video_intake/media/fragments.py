@@ -7,6 +7,7 @@ costs nothing because the file was fetched as a whole.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from video_intake.media import moof, random_access, verdicts
@@ -20,6 +21,7 @@ from video_intake.media.walk import LOOK, Fragment, Walk
 FEW: Final = 8  # so many fragments are visited one by one: each costs a round trip
 FIRST: Final = 128  # places that are looked at for the first fragment: 8 MB
 MAX_WINDOW: Final = 8 << 20  # looked through for the beginning of a fragment
+CANDIDATES: Final = 1000  # of them in a window: a quarter more than one fragment holds few
 MAX_MOOF: Final = 32  # MB: a million samples
 SECONDS: Final = 6.0  # that visiting all may take, but no more than a third of what is left
 
@@ -36,7 +38,7 @@ class Fragments:
         self._video = {track.id for track in layout.movie.tracks if track.handler == b"vide"}
         self._runs: dict[int, list[Run]] = {}
         self._room = moof.MAX_SAMPLES
-        self.first = next((each for each in self.walk.on(FIRST) if self._has_video(each)), None)
+        self.first = next((each for each in islice(self.walk.on(FIRST), CANDIDATES) if self._has_video(each)), None)
         if self.first is None and self.walk.fragments:
             self.first = self.walk.fragments[0]
         self.walk.all()
@@ -140,7 +142,9 @@ class Fragments:
         for spot in spots:
             content = self._reader.peek(spot, window)
             at = content.rfind(b"moof")
-            while at >= 0:
+            for _ in range(CANDIDATES):
+                if at < 0:
+                    break
                 self._reader.check_time()
                 fragment = self._at(spot + at - 4, strict=True) if at >= 4 else None
                 if fragment and self._has_video(fragment):
@@ -172,7 +176,9 @@ class Fragments:
         begin = self._reader.size - len(tail)
         passed: set[int] = set()
         at = tail.find(b"moof", 4)
-        while at >= 0 and not self.last:
+        for _ in range(CANDIDATES):
+            if at < 0 or self.last:
+                break
             self._reader.check_time()
             start = begin + at - 4
             if start not in passed and tail[at + 8 : at + 12] == b"mfhd":

@@ -1,9 +1,7 @@
 """What a file is and what it looks like: technical facts and a poster, or the reason why there is none."""
 
-import gc
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final
 
 from video_intake.media import (
@@ -13,7 +11,6 @@ from video_intake.media import (
     extent,
     fragmented,
     isobmff,
-    memory,
     report,
     signatures,
     storyboard,
@@ -26,21 +23,17 @@ from video_intake.media.fragmented import Film
 from video_intake.media.fragments import Fragments
 from video_intake.media.isobmff import Layout
 from video_intake.media.key_frames import Frames, Shot
+from video_intake.media.limits import Limits
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Rejected
 
 POSTER_AT: Final = (0.10, 0.25, 0.40, 0.02)  # of the duration; the next is tried where a frame is blank
-MAX_MEMORY: Final = 580 << 20  # of data; with libraries and the next read less than 700 of 1,024. 8K takes 330
+MAX_MEMORY: Final = 580 << 20  # of data; with the function beside it less than 800 of 1,024. 8K takes 330
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one inspection may take."""
-
-    max_pixels: int = 8192 * 4352  # of a frame: 8K, in both film and television sizes
-    max_bytes: int = 256 << 20  # read of one file: its index (96 MB at most) and a few key frames
-    poster_edge: int = 1280  # pixels
-    storyboard: bool = False  # whether to make one
+# Started before there is a ceiling on memory: a thread that finds no memory to begin with leaves others waiting for it.
+VISITOR: Final = ThreadPoolExecutor(1)
+VISITOR.submit(int).result()
 
 
 def inspect(reader: RangeReader, limits: Limits) -> Inspection:
@@ -49,13 +42,11 @@ def inspect(reader: RangeReader, limits: Limits) -> Inspection:
     Raises Rejected where it is not a playable video, and whatever reading raises.
     """
     try:
-        with memory.ceiling(MAX_MEMORY):
-            return _inspect(reader, limits)
+        return _inspect(reader, limits)
     except MemoryError:
         pass  # and let go of the error, whose traceback holds what took the memory
     finally:
         reader.forget()
-        gc.collect()  # filter graphs refer to themselves (see filters.py), and stay until garbage is collected
     raise verdicts.too_large_to_decode(f"{MAX_MEMORY >> 20} MB of memory")
 
 
@@ -130,10 +121,11 @@ def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limit
 
 def _visit(reader: RangeReader, layout: Layout, fragments: Fragments, limits: Limits) -> Shot | None:
     """Visits a few fragments, and meanwhile decodes a picture for the poster: of the first one."""
-    with ThreadPoolExecutor(1) as pool:
-        with memory.lifted():  # while the thread is started
-            visit = pool.submit(fragments.visit_all)
+    visit = VISITOR.submit(fragments.visit_all)
+    try:
         shot = _early_shot(reader, layout, fragments, limits)
+    finally:
+        wait([visit])  # it reads, and nobody may go on to another file before it is done
     if visit.exception():  # decoding may have left too little memory for it, or taken the blame for it
         fragments.visit_all()
     return shot

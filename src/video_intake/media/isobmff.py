@@ -16,6 +16,7 @@ from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Rejected
 
 MAX_INDEX_BYTES: Final = 96 << 20  # a film has 1 KB of `moov` a second: this is a day, and fits in memory
+CANDIDATES: Final = 1000  # for an index at the end: a signature that was found there by chance, or on purpose
 PARTS_OF_STREAMS: Final = frozenset({b"styp", b"moof", b"sidx", b"prft", b"emsg"})
 STILL: Final = frozenset({"avif", "avis", "mif1", "msf1", "heic", "heix", "hevc", "hevx", "crx"})  # brands of pictures
 
@@ -93,7 +94,9 @@ def _index_at_end(reader: RangeReader) -> Box | None:
     """
     tail = reader.fetched_end()
     at = tail.rfind(b"moov")
-    while at >= 4:
+    for _ in range(CANDIDATES):
+        if at < 4:
+            break
         reader.check_time()
         start = reader.size - len(tail) + at - 4
         box = box_at(reader, start)
@@ -107,6 +110,7 @@ def _is_whole(reader: RangeReader, moov: Box) -> bool:
     at = moov.body
     kinds: set[bytes] = set()
     while at < moov.end and len(kinds) < movie.MAX_BOXES and (box := box_at(reader, at)) and box.end <= moov.end:
+        reader.check_time()
         kinds.add(box.type)
         at = box.end
     return at == moov.end and b"mvhd" in kinds

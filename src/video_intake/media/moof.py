@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from video_intake.media import verdicts
@@ -10,6 +11,7 @@ from video_intake.media.boxes import Box, boxes, table, unpack
 from video_intake.media.track import Defaults
 
 MAX_SAMPLES: Final = 2_000_000  # of all fragments that are looked at, some 50 bytes each: a day of film at 23 a second
+MAX_BOXES: Final = 50_000  # in a track's part of a fragment: one for each chunk of it
 DEPENDS, NON_SYNC = 0x01000000, 0x00010000  # sample_depends_on = 1, sample_is_non_sync_sample
 
 # tfhd
@@ -51,10 +53,10 @@ def runs(
     """
     implicit = moof.start  # where the data of a track begin that does not say it: after those of the track before
     for traf in boxes(content, 0, len(content)):
+        check()
         if traf.type != b"traf":
             continue
-        check()
-        children = list(boxes(content, traf.body, traf.end))
+        children = list(islice(boxes(content, traf.body, traf.end), MAX_BOXES))
         tfhd = next((content[box.body : box.end] for box in children if box.type == b"tfhd"), None)
         if tfhd is None:
             continue

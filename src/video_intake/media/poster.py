@@ -20,7 +20,7 @@ BLANK_SPREAD: Final = 6.0  # standard deviation of 8-bit luma: noise in a dark r
 def spread(frame: VideoFrame) -> float:
     """How much there is to see: the standard deviation of 8-bit luma. Next to nothing is below BLANK_SPREAD."""
     if _has_alpha(frame):
-        frame = _composed(frame.reformat(*THUMB, "gbrap", interpolation="AREA"))
+        frame = _composed(frame.reformat(*THUMB, "gbrap", interpolation="AREA", threads=1))
     return _spread(frame)
 
 
@@ -51,7 +51,7 @@ def upright(frame: VideoFrame, shown: Display, longest: int) -> VideoFrame:
         small = _scaled(picture, size, "rgb48le", matrix, colors)
         steps = (*turn, ("haldclut", "interp=tetrahedral:clut=first"))
         small = filters.picture([small], steps, hdr.table(shown.hdr, primaries))
-        return small.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
+        return small.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG", threads=1)
     small = _scaled(picture, size, "yuvj420p", matrix, colors, to_jpeg=True)
     return filters.picture([small], turn) if turn else small
 
@@ -68,6 +68,7 @@ def _scaled(
         src_color_range=None if frame.format.is_rgb else colors,
         dst_colorspace="ITU601" if to_jpeg else None,
         dst_color_range="JPEG" if to_jpeg else None,
+        threads=1,
     )
 
 
@@ -83,7 +84,7 @@ def jpeg(frame: VideoFrame) -> bytes:
 
 
 def _spread(frame: VideoFrame) -> float:
-    gray = frame.reformat(*THUMB, "gray", interpolation="AREA")
+    gray = frame.reformat(*THUMB, "gray", interpolation="AREA", threads=1)
     line, luma = gray.planes[0].line_size, bytes(gray.planes[0])
     values = [value for row in range(32) for value in luma[row * line : row * line + 32]]
     mean = sum(values) / len(values)
@@ -115,5 +116,5 @@ def _composed(frame: VideoFrame) -> VideoFrame:
     One that is transparent everywhere is shown as if it were not: some programs leave that channel empty.
     """
     opaque = frame.format.name.replace("gbrap", "gbrp")
-    seen = filters.picture([frame], [("premultiply", "inplace=1")]).reformat(format=opaque)
-    return seen if _spread(seen) >= BLANK_SPREAD else frame.reformat(format=opaque)
+    seen = filters.picture([frame], [("premultiply", "inplace=1")]).reformat(format=opaque, threads=1)
+    return seen if _spread(seen) >= BLANK_SPREAD else frame.reformat(format=opaque, threads=1)

@@ -1,24 +1,25 @@
 """Ranges of something far away, cached, with a count of what they cost.
 
-Knows nothing of S3: it is given a function that fetches one range, so that the same inspection runs
+Knows nothing of S3: it is given a function that fetches ranges, so that the same inspection runs
 on an object, on a local file and in a test.
 """
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 
-from video_intake.media import memory, verdicts
+from video_intake.media import verdicts
 
-type Fetch = Callable[[int, int], bytes]  # (start, end) -> the bytes of [start, end), never fewer
+type Range = tuple[int, int]  # bytes from start to before end
+type Fetch = Callable[[Sequence[Range]], Sequence[bytes]]  # ranges -> the bytes of each, never fewer, in one round trip
 
 SMALL_FILE = 2 * 1024 * 1024  # up to here one request for everything beats two for its ends
 LEAST_END = 128 * 1024  # of head and tail of a larger one
 READ_AHEAD = 256 * 1024  # on a miss: 3 ms of transfer, where a second request costs 20 ms or more
 PART = 1024 * 1024  # larger ranges are fetched in parallel parts: one connection gives 80 MB/s
 CONNECTIONS = 8  # beyond this a Lambda of 1 GB gains nothing: its network, not S3, is the bound
+MAX_REQUESTS = 20_000  # for one file: at 2 ms each, more than there is time for
 
 
 def _pieces(start: int, end: int, part: int) -> Iterator[tuple[int, int]]:
@@ -83,13 +84,7 @@ class RangeReader:
         if not missing:
             return
         self._spend(sum(end - start for start, end in missing), len(missing))
-        if len(missing) == 1:
-            chunks = [self._fetch(*missing[0])]
-        else:
-            with ThreadPoolExecutor(min(len(missing), CONNECTIONS)) as pool:
-                with memory.lifted():  # while the threads are started
-                    fetched = pool.map(lambda part: self._fetch(*part), missing)
-                chunks = list(fetched)
+        chunks = self._fetch(missing)
         with self._lock:
             for (start, _), chunk in zip(missing, chunks, strict=True):
                 self._keep(start, chunk)
@@ -165,6 +160,10 @@ class RangeReader:
             if self.bytes_read + length > self._max_bytes:
                 limit = f"{self._max_bytes >> 20} MB may be read of one video"
                 raise verdicts.too_large_to_decode(limit, bytesRead=self.bytes_read, bytesWanted=length)
+            if self.requests + requests > MAX_REQUESTS:
+                raise verdicts.too_large_to_decode(
+                    f"at most {MAX_REQUESTS:,} ranges of one video", requests=self.requests
+                )
             self.bytes_read += length
             self.requests += requests
             self.round_trips += 1

@@ -23,6 +23,7 @@ ENTRIES: Final = re.compile(
     rb"[0-9]{2}(?:d[cb]|wb)[\0-\x7F]\0{2}.{9}", re.DOTALL
 )  # of an idx1: name, flags, offset, size
 INDEX: Final = 16 << 20  # of an idx1: a million entries
+CANDIDATES: Final = 1000  # for an index at the end
 MAX_STREAMS: Final = 100  # as many as a chunk can name
 
 
@@ -161,11 +162,13 @@ def index_at_end(reader: RangeReader, movi: Chunk) -> Chunk | None:
 def _named_index(reader: RangeReader, tail: bytes, movi: Chunk) -> Chunk | None:
     begin = reader.size - len(tail)
     at = tail.rfind(b"idx1")
-    while at >= 0:
+    for _ in range(CANDIDATES):
+        if at < 0:
+            break
         reader.check_time()
         chunk = chunk_at(reader, begin + at)
         if chunk and movi.start < chunk.start and chunk.end <= reader.size and chunk.size >= 16:
-            entries = tail[at + 8 :][: min(chunk.size // 16, 100) * 16]
+            entries = tail[at + 8 : at + 8 + min(chunk.size // 16, 100) * 16]
             if len(ENTRIES.findall(entries)) * 32 > len(entries):
                 return chunk
         at = tail.rfind(b"idx1", 0, at)

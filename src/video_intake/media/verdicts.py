@@ -8,7 +8,9 @@ There is a function for each sentence, so that a misspelled reason or missing ev
 true for every file that gets it.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import wraps
 from typing import Any, Final
 
 MAX_EVIDENCE: Final = 200  # characters of a string in it: names of boxes and codecs are the file's own
@@ -38,6 +40,9 @@ class Rejected(Exception):
     `evidence` holds JSON values that let a person check the verdict (offsets and sizes in bytes).
     """
 
+    sentence = ""  # the name of the function below that made it,
+    arguments: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed - and what it was given
+
     def __init__(self, reason: Reason, message: str, advice: str, evidence: dict[str, Any]) -> None:
         self.reason, self.message, self.advice = reason, message, advice
         self.evidence = {name: _bounded(value) for name, value in evidence.items()}
@@ -48,6 +53,25 @@ class Gone(Exception):
     """The version was deleted or replaced before its turn came: nobody is waiting for a verdict."""
 
 
+SENTENCES: Final[dict[str, Callable[..., Rejected]]] = {}
+
+
+def _sentence[**P](function: Callable[P, Rejected]) -> Callable[P, Rejected]:
+    """Lets another process say which sentence is meant, and of what."""
+
+    @wraps(function)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Rejected:
+        rejected = function(*args, **kwargs)
+        rejected.sentence = function.__name__
+        given = dict(zip(function.__code__.co_varnames, args, strict=False)) | kwargs
+        rejected.arguments = {name: _bounded(value) for name, value in given.items()}
+        return rejected
+
+    SENTENCES[function.__name__] = made
+    return made
+
+
+@_sentence
 def empty() -> Rejected:
     """There is not a single byte."""
     return Rejected(
@@ -58,6 +82,7 @@ def empty() -> Rejected:
     )
 
 
+@_sentence
 def not_a_video(found: str, **evidence: Any) -> Rejected:
     """The file is something else: `found` says what, with its article ("a PNG picture"); "" where nobody knows."""
     likeness = f"it looks like {found}" if found else "its format was not recognized"
@@ -69,6 +94,7 @@ def not_a_video(found: str, **evidence: Any) -> Rejected:
     )
 
 
+@_sentence
 def zeros(everywhere: bool) -> Rejected:
     """There are zeros only: `everywhere`, or at the beginning and the end, where it was read."""
     return Rejected(
@@ -79,6 +105,7 @@ def zeros(everywhere: bool) -> Rejected:
     )
 
 
+@_sentence
 def form_upload() -> Rejected:
     """The body of an HTML form was stored, with the file somewhere in it."""
     return Rejected(
@@ -89,6 +116,7 @@ def form_upload() -> Rejected:
     )
 
 
+@_sentence
 def base64_text() -> Rejected:
     """A video, or something else, in letters."""
     return Rejected(
@@ -99,6 +127,7 @@ def base64_text() -> Rejected:
     )
 
 
+@_sentence
 def audio_only() -> Rejected:
     """There is sound, and no track of moving pictures."""
     return Rejected(
@@ -109,6 +138,7 @@ def audio_only() -> Rejected:
     )
 
 
+@_sentence
 def no_video_track(kinds: str) -> Rejected:
     """There is neither a track for pictures nor one for sound; `kinds` names those that are there ("subt")."""
     return Rejected(
@@ -119,6 +149,7 @@ def no_video_track(kinds: str) -> Rejected:
     )
 
 
+@_sentence
 def no_frames(**evidence: Any) -> Rejected:
     """There is a track for pictures, and none in it."""
     return Rejected(
@@ -129,6 +160,7 @@ def no_frames(**evidence: Any) -> Rejected:
     )
 
 
+@_sentence
 def initialization() -> Rejected:
     """The first segment of a stream, which describes the video, and none of those that hold it."""
     return Rejected(
@@ -139,6 +171,7 @@ def initialization() -> Rejected:
     )
 
 
+@_sentence
 def elsewhere() -> Rejected:
     """The pictures are in another file, which is named here (a reference movie)."""
     return Rejected(
@@ -149,6 +182,7 @@ def elsewhere() -> Rejected:
     )
 
 
+@_sentence
 def segment(box: str) -> Rejected:
     """A part of a stream without the one that precedes all others and describes them; it begins with `box`."""
     return Rejected(
@@ -159,6 +193,7 @@ def segment(box: str) -> Rejected:
     )
 
 
+@_sentence
 def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> Rejected:
     """Media data or index reach beyond `file_end`, the size of the file; `seconds` of the film are complete."""
     there = f" The first {clock(seconds)} of it are complete." if seconds else ""
@@ -170,6 +205,7 @@ def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> R
     )
 
 
+@_sentence
 def encrypted(codec: str) -> Rejected:
     """The first video track is, or becomes, an encrypted one; `codec` is its four-character code."""
     return Rejected(
@@ -180,6 +216,7 @@ def encrypted(codec: str) -> Rejected:
     )
 
 
+@_sentence
 def unsupported_codec(codec: str) -> Rejected:
     """There is no decoder for the pictures."""
     return Rejected(
@@ -190,6 +227,7 @@ def unsupported_codec(codec: str) -> Rejected:
     )
 
 
+@_sentence
 def undecodable(detail: str) -> Rejected:
     """Decoding was tried, and not a single picture came out; `detail` is what FFmpeg reports."""
     return Rejected(
@@ -200,6 +238,7 @@ def undecodable(detail: str) -> Rejected:
     )
 
 
+@_sentence
 def too_large_to_decode(limit: str, **evidence: Any) -> Rejected:
     """Something is larger than an inspection has room for; `limit` says what, and how much there may be."""
     return Rejected(
@@ -210,6 +249,7 @@ def too_large_to_decode(limit: str, **evidence: Any) -> Rejected:
     )
 
 
+@_sentence
 def too_slow(**evidence: Any) -> Rejected:
     """The time of an inspection was used up."""
     return Rejected(
@@ -220,6 +260,7 @@ def too_slow(**evidence: Any) -> Rejected:
     )
 
 
+@_sentence
 def archived(storage_class: str) -> Rejected:
     """S3 gives no bytes of the object until somebody restores it."""
     return Rejected(
@@ -227,6 +268,17 @@ def archived(storage_class: str) -> Rejected:
         f"The object is in an archive storage class ({storage_class}) and cannot be read.",
         "Restore the object, or upload it to a storage class that can be read immediately.",
         {"storageClass": storage_class},
+    )
+
+
+@_sentence
+def decoder_crashed(detail: str) -> Rejected:
+    """The process that decodes was lost over this file, twice; `detail` says how."""
+    return Rejected(
+        Reason.UNDECODABLE,
+        "Decoding this file crashed the decoder.",
+        "Convert it to H.264 in MP4 with another program and upload that.",
+        {"detail": detail},
     )
 
 

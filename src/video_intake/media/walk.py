@@ -6,14 +6,17 @@ fragments any box may be: `styp`, `sidx`, `prft`, `emsg`, `free`, `uuid`, a seco
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
+from video_intake.media import verdicts
 from video_intake.media.boxes import Box, box_at
 from video_intake.media.range_reader import RangeReader
 
 LOOK: Final = 64 << 10  # at the beginning of a fragment: its `moof`, of some 16 bytes a frame
 SEARCHED: Final = 8 << 20  # for the next fragment, where what follows is no box
 ENDLESS: Final = float("inf")
+CANDIDATES: Final = 10_000  # for the next fragment, and fragments without media data: real files have a few
 
 # Boxes that are known to be outermost ones (https://mp4ra.org): one of these that ends after the file was cut off,
 # anything else is not a box at all.
@@ -48,6 +51,7 @@ class Walk:
         self.movies = 0
         self._reader = reader
         self._moof: Box | None = None
+        self._bare = 0  # fragments without media data
 
     def on(self, hops: float = 0) -> Iterator[Fragment]:
         """Goes on through what was fetched, and to `hops` places that were not; yields the fragments on the way."""
@@ -97,6 +101,8 @@ class Walk:
     def _whole(self) -> None:
         """The last `moof` has no media data after it: they may be elsewhere."""
         if self._moof and not self.cut:
+            self._bare += 1
+            verdicts.bound("fragments without media data", self._bare, CANDIDATES)
             self.fragments.append(Fragment(self._moof, self._moof.end, self.movies))
         self._moof = None
 
@@ -115,8 +121,11 @@ class Walk:
         end = min(self.at + SEARCHED, self._reader.size)
         seen = self._reader.peek(self.at, end - self.at)
         at = seen.find(b"moof", 4)
-        while at >= 0:
+        for number in count(1):
+            if at < 0:
+                break
             self._reader.check_time()
+            verdicts.bound("places that could be a fragment", number, CANDIDATES)
             box = box_at(self._reader, self.at + at - 4)
             if box and box.end <= self._reader.size and seen[at + 8 : at + 12] == b"mfhd":
                 self.junk.append((self.at, box.start))

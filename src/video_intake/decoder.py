@@ -1,0 +1,207 @@
+"""The inspector in a process separate from the function: whatever a file does to it, there is an outcome.
+
+One process is started with the function's environment and reused. It is given byte ranges and returns facts and
+pictures. When it exceeds its time, crashes or answers nonsense, it is ended and replaced, and the file gets a verdict.
+"""
+
+import contextlib
+import selectors
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from video_intake import worker_process
+from video_intake.decoding_job import Fetch, Job, Spent
+from video_intake.media import answer, verdicts, wire
+from video_intake.media.facts import Inspection
+from video_intake.media.limits import Limits
+from video_intake.media.verdicts import Reason, Rejected
+from video_intake.worker_process import Died, WorkerProcess
+
+CONNECTIONS: Final = 8  # beyond this a Lambda of 1 GB gains nothing: its network, not S3, is the bound
+GRACE_SECONDS: Final = 0.5  # the worker watches its time too, and answers with what it knows
+MAX_PICTURES: Final = 16 << 20  # bytes
+MAX_FAULT: Final = 4000  # characters
+
+
+class Unavailable(Exception):
+    """No worker could be started, or no bytes came in time: an infrastructure failure."""
+
+
+class _Overdue(Exception):
+    """The job took longer than it may."""
+
+    def __str__(self) -> str:
+        return "it did not answer in time"
+
+
+class _Abandoned(Exception):
+    """The worker was told that there are no bytes, and waits for its next job."""
+
+
+@dataclass
+class Decoder:
+    """A worker, and another whenever that one is lost. Does one job at a time."""
+
+    command: Sequence[str] = worker_process.COMMAND
+    on_fault: Callable[[str], None] = lambda _text: None  # is given what a verdict does not say: how a worker was lost
+    _worker: WorkerProcess | None = field(default=None, init=False)
+    _why: str = field(default="", init=False)  # there is none
+    _pool: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(CONNECTIONS + worker_process.LANES), init=False, repr=False
+    )
+
+    def start(self) -> None:
+        """Starts a worker where there is none, and does not wait for it."""
+        if self._worker is None:
+            try:
+                self._worker = WorkerProcess(self.command)
+            except OSError as error:  # no process or socket to be had now: tried again when there is a job
+                self._why = f"it could not be started: {error}"
+
+    def inspect(self, fetch: Fetch, size: int, limits: Limits, seconds: float) -> tuple[Inspection | Rejected, Spent]:
+        """The outcome for a file of `size` bytes, and what that took: at most `seconds` with a worker.
+
+        Raises whatever `fetch` raises, other than Rejected, which is an outcome; and Unavailable.
+        """
+        if seconds <= 0:
+            return verdicts.too_slow(requests=0, bytesRead=0), Spent()
+        job, how = Job(fetch, size, limits.max_bytes, time.monotonic() + seconds), ""
+        for _ in range(2):  # a worker may have died of something before: not every crash is this file's fault
+            began = time.monotonic()
+            worker = self._started()
+            job.deadline += time.monotonic() - began  # its start is not the file's time
+            try:
+                return self._work(worker, job, limits), job.spent
+            except (_Abandoned, _Overdue, Died) as end:
+                if not isinstance(end, _Abandoned):
+                    how = f"{end}; {self._lose(worker)}"
+                if isinstance(job.failure, Rejected):  # in an archive, for one
+                    return job.failure.with_traceback(None), job.spent
+                if job.failure:
+                    raise job.failure from None
+                if isinstance(end, _Overdue):
+                    if job.starved:
+                        raise Unavailable("the file could not be read in time") from None
+                    self.on_fault(f"The decoder was lost: {how}")
+                    return verdicts.too_slow(requests=job.requests, bytesRead=job.bytes_read), job.spent
+        self.on_fault(f"The decoder was lost twice: {how}")
+        return verdicts.decoder_crashed(how), job.spent
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the worker, where there is one."""
+        return self._worker.process.pid if self._worker else None
+
+    def footprint(self) -> dict[str, Any]:
+        """Threads of this process and of the worker, and the most memory that each has taken, together, in MB."""
+        both = [worker_process.figures(each) for each in ("self", self.process_id) if each]
+        return {
+            "threads": sum(each.get("Threads", 0) for each in both),
+            "peakMemoryMB": sum(each.get("VmHWM", 0) for each in both) >> 10,
+        }
+
+    def close(self) -> None:
+        """Ends the worker."""
+        if self._worker:
+            self._worker.end()
+            self._worker = None
+        self._pool.shutdown()
+
+    def _started(self) -> WorkerProcess:
+        """A worker that is ready. Raises Unavailable."""
+        if self._worker and not self._worker.usable:
+            self._lose(self._worker)
+        for _ in range(2):
+            self.start()
+            if worker := self._worker:
+                try:
+                    worker.wait_until_ready()
+                except Died as died:
+                    self._why = f"{died}; {self._lose(worker)}"
+                else:
+                    return worker
+        raise Unavailable(self._why)
+
+    def _lose(self, worker: WorkerProcess) -> str:
+        """Ends a worker and starts the next one; returns how the first one ended."""
+        how = worker.end()
+        self._worker = None
+        self.start()
+        return how
+
+    def _work(self, worker: WorkerProcess, job: Job, limits: Limits) -> Inspection | Rejected:
+        """One job on one worker. Raises Died, _Overdue or _Abandoned."""
+        patience = job.deadline + GRACE_SECONDS
+        with selectors.DefaultSelector() as selector:
+            for each in (worker.control, *worker.lanes):
+                each.settimeout(max(patience - time.monotonic(), GRACE_SECONDS))
+                selector.register(each, selectors.EVENT_READ)
+            try:
+                seconds = job.deadline - time.monotonic()
+                wire.send(worker.control, {"size": job.size, "seconds": seconds, "limits": asdict(limits)})
+                while True:
+                    left = patience - time.monotonic()
+                    ready = {key.fileobj for key, _ in selector.select(left)} if left > 0 else ()
+                    if not ready:
+                        raise _Overdue
+                    if worker.control in ready:
+                        return self._outcome(worker.control, job, patience)
+                    for lane in worker.lanes:
+                        if lane in ready:
+                            self._ask(lane, job, patience)
+            except wire.Broken as broken:
+                raise Died(str(broken)) from broken
+            except TimeoutError as error:
+                raise _Overdue from error
+
+    def _ask(self, lane: socket.socket, job: Job, patience: float) -> None:
+        """Has the bytes fetched that the worker asks for."""
+        message, _ = wire.receive(lane, 0, patience)
+        ranges = job.take(message.get("ranges"))
+        if lane in job.asked:
+            raise Died("it did not wait for its bytes")
+        job.asked[lane] = time.monotonic()
+        self._pool.submit(self._give, lane, job, ranges)
+
+    def _give(self, lane: socket.socket, job: Job, ranges: list[tuple[int, int]]) -> None:
+        """Sends the bytes that the worker asked for, or word that there are none."""
+        chunks: list[bytes] = []
+        try:
+            if job.failure is None and len(ranges) == 1:
+                chunks = [job.fetch(*ranges[0])]
+            elif job.failure is None:
+                chunks = list(self._pool.map(lambda each: job.fetch(*each), ranges))
+            if chunks and [len(chunk) for chunk in chunks] != [end - start for start, end in ranges]:
+                raise Unavailable("fewer bytes came than were asked for")
+        except BaseException as error:  # noqa: BLE001 - raised again where the bytes were wanted
+            job.failure = job.failure or error
+        if job.failure:
+            chunks = []
+        job.waited += time.monotonic() - job.asked.pop(lane)
+        with contextlib.suppress(wire.Broken, OSError):  # it is gone, and whoever waits for its answer sees that
+            wire.send(lane, {} if chunks else {"failed": True}, chunks)
+
+    def _outcome(self, control: socket.socket, job: Job, patience: float) -> Inspection | Rejected:
+        message, follow = wire.receive(control, MAX_PICTURES, patience)
+        lengths = message.get("lengths")
+        if not isinstance(lengths, list) or not all(type(each) is int and each >= 0 for each in lengths):
+            raise Died("its answer made no sense")
+        if sum(lengths) != follow or job.asked:
+            raise Died("its answer made no sense")
+        pictures = wire.pieces(control, lengths, patience)
+        if job.failure:
+            raise _Abandoned
+        if "fault" in message:
+            self.on_fault(str(message["fault"])[:MAX_FAULT])
+            return verdicts.decoder_crashed("an error in the inspector")
+        try:
+            outcome = answer.read(message, pictures)
+        except answer.Malformed as malformed:
+            raise Died(f"its answer made no sense: {malformed}") from malformed
+        if isinstance(outcome, Rejected) and outcome.reason == Reason.TOO_SLOW and job.starved:
+            raise Unavailable("the file could not be read in time")
+        return outcome

@@ -1,0 +1,73 @@
+"""One file, as far as the decoder may see it: which bytes it asks for, how many, and how long they took to come."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from video_intake.media.range_reader import MAX_REQUESTS
+from video_intake.media.wire import MAX_AT_ONCE
+from video_intake.worker_process import Died
+
+type Fetch = Callable[[int, int], bytes]  # (start, end) -> the bytes of [start, end), never fewer
+
+# What S3 may take and still be the file's fault, which asked for so much: beyond it, S3 is to blame. Real figures are
+# a fiftieth of the one and a tenth of the other, so that no file can bring about that it is S3.
+SLOW_ROUND_TRIP: Final = 1.0  # seconds
+SLOW_SECOND: Final = 8 << 20  # bytes in one
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a job took."""
+
+    requests: int = 0
+    round_trips: int = 0
+    bytes_read: int = 0
+
+
+@dataclass
+class Job:
+    """The bytes of one file, and what was asked for so far. `deadline` is one of time.monotonic."""
+
+    fetch: Fetch
+    size: int
+    max_bytes: int
+    deadline: float
+    requests: int = 0
+    round_trips: int = 0
+    bytes_read: int = 0
+    waited: float = 0.0  # seconds, for bytes that came
+    asked: dict[Any, float] = field(default_factory=dict)  # lanes that wait for bytes, and since when
+    failure: BaseException | None = None  # what kept the bytes from the worker
+
+    def take(self, ranges: Any) -> list[tuple[int, int]]:
+        """The ranges that the worker asks for, counted. Raises Died where it may not have them."""
+        if not isinstance(ranges, list) or not 0 < len(ranges) <= MAX_REQUESTS - self.requests:
+            raise Died("it asked for too many ranges")
+        if not all(self._inside(each) for each in ranges):
+            raise Died("it asked for bytes that are not there")
+        length = sum(end - start for start, end in ranges)
+        if length > self.max_bytes - self.bytes_read or (len(ranges) > 1 and length > MAX_AT_ONCE):
+            raise Died("it asked for more bytes than it may")
+        self.bytes_read += length
+        self.requests += len(ranges)
+        self.round_trips += 1
+        return [(start, end) for start, end in ranges]
+
+    def _inside(self, asked: Any) -> bool:
+        if not (isinstance(asked, list) and len(asked) == 2 and all(type(edge) is int for edge in asked)):
+            return False
+        start, end = asked
+        return bool(0 <= start < end <= self.size)
+
+    @property
+    def spent(self) -> Spent:
+        """What it took so far."""
+        return Spent(self.requests, self.round_trips, self.bytes_read)
+
+    @property
+    def starved(self) -> bool:
+        """Whether the time went into waiting for S3, and not into a file that asks for too much."""
+        waiting = sum(time.monotonic() - since for since in tuple(self.asked.values()))
+        return self.waited + waiting > SLOW_ROUND_TRIP * max(self.round_trips, 1) + self.bytes_read / SLOW_SECOND

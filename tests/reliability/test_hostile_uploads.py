@@ -1,0 +1,31 @@
+"""Files that would keep a decoder busy for minutes, or take all its memory: each gets a verdict."""
+
+import pytest
+
+from tests.support.hostile import HOSTILE
+from tools.videos import video
+
+LONGEST = 45_000  # milliseconds of an inspection, with the end of one decoder and the start of the next
+
+
+@pytest.mark.timeout(900)
+def test_no_file_keeps_its_uploader_from_a_verdict(world, report):
+    names = {f"hostile-{number}.mp4": name for number, name in enumerate(HOSTILE)}
+    versions = {key: world.upload(key, HOSTILE[name]()) for key, name in names.items()}
+    world.settle(600)
+    assert world.letters() == [], "no event was given up"
+    heard = world.heard_of()
+    took = {}
+    for key, version in versions.items():
+        result = world.intake.result(version)
+        took[names[key]] = result["inspection"]["durationMs"]
+        assert took[names[key]] < LONGEST, names[key]
+        assert heard[version.folder + "result.json"] == 1, names[key]
+        invocations = {call["event"] for call in world.calls() if key in str(call)}
+        assert len(invocations) <= 1, f"{names[key]}: it was tried again"
+    slowest = max(took, key=took.__getitem__)
+    report(f"Slowest of {len(took)} hostile files: {slowest}, {took[slowest]:,} ms")
+
+    after = [world.upload(f"after-{number}.mp4", video(seconds=0.2)) for number in range(10)]
+    world.settle()
+    assert {world.intake.result(each)["status"] for each in after} == {"success"}
