@@ -3,7 +3,7 @@
 import av
 from av.audio.stream import AudioStream
 
-from video_intake.media import display, notes, poster, probe, sheet
+from video_intake.media import display, notes, poster, probe, storyboard
 from video_intake.media.choices import Choice
 from video_intake.media.extent import Extent
 from video_intake.media.facts import Inspection
@@ -18,9 +18,9 @@ def of(
     layout: Layout | None,
     extent: Extent,
     edge: int,
-    storyboard: bool,
+    tiled: bool,
 ) -> Inspection:
-    """The facts of the file, with the poster that was chosen and, if asked for, a storyboard."""
+    """The facts of the file, with the poster that was chosen and, if `tiled`, a storyboard."""
     video, shot = frames.video, choice.shot
     stream, warnings = video.stream, [choice.warning]
     shown = display.of(stream, shot.frame)
@@ -34,9 +34,9 @@ def of(
         picture = poster.make(shot.frame, shown, edge, shot.time)
     except (av.FFmpegError, ValueError) as error:
         warnings.append(notes.no_poster(str(error)))
-    if storyboard:
+    if tiled:
         try:
-            tiles = sheet.of(frames, shown, whole.duration or 0)
+            tiles = storyboard.of(frames, shown, whole.duration or 0)
         except (av.FFmpegError, ValueError, Rejected) as error:
             warnings.append(notes.no_storyboard(str(error)))
     return Inspection(
