@@ -107,8 +107,9 @@ def extent(opened: Opened, avi: Avi, indexed: bool) -> Extent:
     seconds = float(steps / mean)
     if not indexed:
         warnings.append(notes.no_index())
-    elif stream.length and differ(stream.length / float(mean), seconds):
-        warnings.append(notes.durations_differ(stream.length / float(mean), seconds))
+    for stated, where in ((stream.length, "header"), (0 if len(stream.parts) > 1 else avi.frames, "main header")):
+        if indexed and stated and differ(stated / float(mean), seconds):
+            warnings.append(notes.durations_differ(stated / float(mean), seconds, where))
     size = sum(entries[number].size for number in range(len(entries))) if indexed else None
     longest = max(seconds, sound)
     rate = mean * frames / steps if steps > frames * (1 + APART) else mean

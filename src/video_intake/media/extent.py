@@ -53,9 +53,15 @@ def of_movie(movie: Movie, track: int) -> Extent:
         for each in movie.tracks
         if each.bytes and each.lasting and each.scale
     }
-    if own.claimed and differ(own.claimed / own.scale, own.lasting / own.scale):
-        warnings.append(notes.durations_differ(own.claimed / own.scale, own.lasting / own.scale, "video track"))
-    return Extent(seconds or None, own.samples, None, own.bytes, own.lasting / own.scale, sound, warnings)
+    own_seconds = own.lasting / own.scale
+    claims = [own.claimed / own.scale, own.presented or 0.0]
+    if odd := next((claim for claim in claims if claim and _contradicts(claim, own_seconds, own.seconds)), None):
+        warnings.append(notes.durations_differ(odd, own_seconds, "video track"))
+    return Extent(seconds or None, own.samples, None, own.bytes, own_seconds, sound, warnings)
+
+
+def _contradicts(claim: float, *found: float) -> bool:
+    return all(differ(claim, each) for each in found)
 
 
 def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
@@ -65,8 +71,10 @@ def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
     if seconds is None:
         seconds = film.stated or movie.duration
         warnings.append(notes.duration_unchecked(seconds))
-    elif movie.duration and differ(movie.duration, seconds):
-        warnings.append(notes.durations_differ(movie.duration, seconds))
+    else:
+        for stated, where in ((movie.duration, "header"), (film.stated, "segment index")):
+            if stated and differ(stated, seconds):
+                warnings.append(notes.durations_differ(stated, seconds, where))
     if any(line.again for line in lines):
         warnings.append(notes.joined())
     if film.whole and seconds and (gaps := _gaps(line.gaps for line in lines)) > max(APART * seconds, ROUNDING):

@@ -3,6 +3,8 @@
 from bisect import bisect_left as bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 from video_intake.media import container, splice, timeline, verdicts
 from video_intake.media.boxes import Box
@@ -12,6 +14,9 @@ from video_intake.media.range_reader import RangeReader
 from video_intake.media.timeline import Timeline
 from video_intake.media.virtual_file import VirtualFile
 from video_intake.media.walk import Fragment
+
+LOOKS: Final = 8  # between fragments, whether there is another recording
+DOUBTFUL: Final = 1.5  # times the bytes that the time between two fragments explains
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,13 @@ def chosen(reader: RangeReader, layout: Layout, fragments: Fragments, places: Se
     parts = fragments.choose(places)
     _check_end(reader, layout, fragments, parts)
     film = _film(layout, fragments, parts)
+    for _ in range(LOOKS):
+        between = None if film.whole or film.seconds is None else _doubtful(layout, fragments, parts)
+        extra = fragments.between(*between) if between else None
+        if extra is None:
+            break
+        parts = sorted([*parts, extra], key=lambda part: part.moof.start)
+        film = _film(layout, fragments, parts)
     if film.seconds is None and not film.whole:
         fragments.visit_all()
         if fragments.whole:
@@ -87,6 +99,35 @@ def _ends(lines: dict[int, Timeline], layout: Layout, fragments: Fragments) -> l
     }
     video = {track.id for track in layout.movie.tracks if track.handler == b"vide"} & lines.keys()
     return list(known.values()) if video <= known.keys() else []
+
+
+def _doubtful(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> tuple[Fragment, Fragment] | None:
+    """Two of the fragments between which there are more bytes than the time between them explains.
+
+    Recordings that were joined have clocks that start again, and may look like one: first, last and those near the
+    wanted places can be in order. The bytes that a second takes in the fragments tell what else could be there.
+    """
+    rates: dict[int, float] = {}
+    begins: dict[int, list[tuple[Fragment, int]]] = {}
+    for part in parts:
+        runs = fragments.runs(part)
+        every = sum(sum(run.sizes) for run in runs)
+        for number in {run.track for run in runs}:
+            own = [run for run in runs if run.track == number]
+            lasting, size = sum(run.lasting for run in own), sum(sum(run.sizes) for run in own)
+            if lasting and every:
+                rates[number] = max(rates.get(number, 0), (part.end - part.moof.start) * size / every / lasting)
+            if own[0].begin is not None:
+                begins.setdefault(number, []).append((part, own[0].begin))
+    scales = {track.id: track.scale for track in layout.movie.tracks}
+    usual = sum(rate * scales[number] for number, rate in rates.items())
+    most, found = DOUBTFUL, None
+    for number, dated in begins.items():
+        for (one, begin), (other, end) in pairwise(dated):
+            explained = usual * max(end - begin, 0) / scales[number] + (one.end - one.moof.start)
+            if explained and (other.moof.start - one.moof.start) / explained > most:
+                most, found = (other.moof.start - one.moof.start) / explained, (one, other)
+    return found
 
 
 def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> None:

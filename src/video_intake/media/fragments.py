@@ -96,6 +96,16 @@ class Fragments:
         chosen = {each.moof.start: each for each in (*self.walk.fragments, *found, self.first, *ending)}
         return [chosen[start] for start in sorted(chosen)]
 
+    def between(self, one: Fragment, other: Fragment) -> Fragment | None:
+        """One with pictures about in the middle between two, or else elsewhere between; None where none was found."""
+        window = min(max((one.end - one.moof.start) * 5 // 4, READ_AHEAD), MAX_WINDOW)
+        for place in (1 / 2, 1 / 4, 3 / 4):
+            spot = one.end + int(max(other.moof.start - one.end - window, 0) * place)
+            found = self._last_in(spot, min(spot + window, other.moof.start))
+            if found and found.moof.start not in (one.moof.start, other.moof.start):
+                return found
+        return None
+
     def begins_at(self, start: int) -> int | None:
         """Where the `moof` of the fragment or segment at `start` begins."""
         self._reader.load([(start, start + LOOK)])
@@ -136,19 +146,21 @@ class Fragments:
             {max(end - window, begin) for end in (*ends, *([] if self._from_end() else [self._reader.size]))}
         )
         self._reader.load((spot, spot + window) for spot in spots)
-        found = []
-        for spot in spots:
-            content = self._reader.peek(spot, window)
-            at = content.rfind(b"moof")
-            while at >= 0:
-                self._reader.check_time()
-                fragment = self._at(spot + at - 4, strict=True) if at >= 4 else None
-                if fragment and self._has_video(fragment):
-                    found.append(fragment)
-                    break
-                at = content.rfind(b"moof", 0, at)
+        found = [self._last_in(spot, spot + window) for spot in spots]
         self._from_end()
-        return found
+        return [each for each in found if each]
+
+    def _last_in(self, start: int, end: int) -> Fragment | None:
+        """The last fragment with pictures that begins there."""
+        content = self._reader.peek(start, end - start)
+        at = content.rfind(b"moof")
+        while at >= 4:
+            self._reader.check_time()
+            fragment = self._at(start + at - 4, strict=True)
+            if fragment and self._has_video(fragment):
+                return fragment
+            at = content.rfind(b"moof", 0, at)
+        return None
 
     def _visit_the_rest(self, found: Iterable[Fragment]) -> None:
         """From the last that is known to the end, if that is not far; then all of them, as long as there is time."""

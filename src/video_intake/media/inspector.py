@@ -67,8 +67,15 @@ def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
     demuxer = signatures.container(head)
     if demuxer is None:
         raise signatures.rejection(reader, head)
-    if demuxer == signatures.AVI:
-        return _avi(reader, limits)
+    try:
+        return _avi(reader, limits) if demuxer == signatures.AVI else _isobmff(reader, limits)
+    except Rejected:
+        if conversion := signatures.converted(head):
+            raise verdicts.converted(conversion) from None
+        raise
+
+
+def _isobmff(reader: RangeReader, limits: Limits) -> Inspection:
     layout = isobmff.scan(reader)
     if fourcc := layout.movie.encrypted():
         raise verdicts.encrypted(fourcc.decode("latin-1"))
@@ -91,7 +98,7 @@ def _avi(reader: RangeReader, limits: Limits) -> Inspection:
         amount = avi.extent(video, scanned, indexed)
         frames = Frames(video)
         choice = choices.any_picture(frames, POSTER_AT)
-        return report.of(frames, choice, None, amount, limits.poster_edge, limits.storyboard)
+        return report.of(frames, choice, None, amount, scanned.size(video.stream.index), limits.poster_edge, limits.storyboard)
 
 
 def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
@@ -101,7 +108,7 @@ def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
         frames = Frames(video)
         choice = choices.any_picture(frames, POSTER_AT)
         amount = extent.of_movie(layout.movie, video.stream.id)
-        return report.of(frames, choice, layout, amount, limits.poster_edge, limits.storyboard)
+        return report.of(frames, choice, layout, amount, layout.movie.size(video.stream.id), limits.poster_edge, limits.storyboard)
 
 
 def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limits: Limits) -> Inspection:
@@ -118,7 +125,7 @@ def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limit
             if choice is None:
                 return None
             amount = extent.of_fragments(layout.movie, film, video.stream.id, reader.size)
-            return report.of(frames, choice, layout, amount, limits.poster_edge, limits.storyboard)
+            return report.of(frames, choice, layout, amount, layout.movie.size(video.stream.id), limits.poster_edge, limits.storyboard)
 
     found = look(POSTER_AT[:1], choices.marked)
     if found is None and not fragments.whole and not (found := look(POSTER_AT, choices.clear)):

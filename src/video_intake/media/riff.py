@@ -64,6 +64,7 @@ class Avi:
 
     streams: tuple[Stream, ...]
     frame_microseconds: int  # of a frame, by the main header
+    frames: int  # by the main header; in a file of several RIFFs those of the first
     headers: tuple[Chunk, ...]  # lists that precede the media data
     movi: Chunk  # the list of media data
     irregular: bool  # whether chunks did not lead to it
@@ -73,6 +74,10 @@ class Avi:
     def data(self) -> int:
         """Where the first chunk of media data begins."""
         return self.movi.start + 12
+
+    def size(self, number: int) -> tuple[int, int] | None:
+        """The size of the pictures that the stream of this number describes."""
+        return (self.streams[number].width, self.streams[number].height) if number < len(self.streams) else None
 
     @property
     def codec(self) -> str:
@@ -95,13 +100,14 @@ def scan(reader: RangeReader) -> Avi:
             if offset + size > reader.size:
                 raise verdicts.truncated(reader.size, box="ix", boxEnd=offset + size)
     avih = content.find(b"avih")
-    (microseconds,) = struct.unpack("<I", content[avih + 8 : avih + 12].ljust(4, b"\0")) if avih >= 0 else (0,)
+    main = content[avih + 8 :][:20] if avih >= 0 else b""
+    microseconds, frames = struct.unpack("<I12xI", main.ljust(20, b"\0"))
     index = None
     if movi.end > reader.size or movi.size in UNKNOWN:
         index = index_at_end(reader, movi)
         if index is None and movi.size not in UNKNOWN:
             raise verdicts.truncated(reader.size, box="movi", boxEnd=movi.end)
-    return Avi(streams, microseconds, tuple(headers), movi, irregular, index)
+    return Avi(streams, microseconds, frames, tuple(headers), movi, irregular, index)
 
 
 def check_end(reader: RangeReader, avi: Avi) -> None:

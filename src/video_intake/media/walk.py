@@ -9,18 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from video_intake.media.boxes import Box, box_at
+from video_intake.media.isobmff import OUTERMOST
 from video_intake.media.range_reader import RangeReader
 
 LOOK: Final = 64 << 10  # at the beginning of a fragment: its `moof`, of some 16 bytes a frame
 SEARCHED: Final = 8 << 20  # for the next fragment, where what follows is no box
 ENDLESS: Final = float("inf")
-
-# Boxes that are known to be outermost ones (https://mp4ra.org): one of these that ends after the file was cut off,
-# anything else is not a box at all.
-OUTERMOST: Final = frozenset(
-    b"ftyp styp moov moof mdat mfra sidx ssix prft emsg free skip uuid meta wide pdin imda udta pnot".split()
-)
-
 
 @dataclass(frozen=True)
 class Fragment:
