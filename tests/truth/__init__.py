@@ -1,4 +1,4 @@
-"""Films whose truth is known, as many writers would write them and with lies told afterwards, held against the inspector.
+"""Films whose truth is known, by many writers and with lies told afterwards, and what the inspector answers.
 
     make soak                                         # tens of thousands of cases
     PYTHONPATH=src python -m tests.truth "/no tfdt/"  # those whose name contains this; --keep FOLDER writes their files

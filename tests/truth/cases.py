@@ -124,7 +124,9 @@ def _poster(film: Film, poster: Poster | None, about: float, copies: int) -> lis
         return ["nothing to be read in the poster"]
     if not film.dark <= number < film.count:
         return [f"picture {number} in the poster"]
-    if poster.time is None or not any(_fits(film, number, poster.time - film.seconds * at, about) for at in range(copies)):
+    if poster.time is None or not any(
+        _fits(film, number, poster.time - film.seconds * at, about) for at in range(copies)
+    ):
         return [f"poster.time {poster.time}, but picture {number} of {float(film.times[number]):.3f}"]
     return []
 

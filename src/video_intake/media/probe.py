@@ -122,7 +122,9 @@ def _field_order(stated: int, frame: VideoFrame) -> str:
         return "progressive"
     if stated in FIELDS:
         return FIELDS[stated]
-    return next((name for kind, name in FIRST.items() if filters.passes(frame, f"eq(interlace_type,{kind})")), "interlaced")
+    return next(
+        (name for kind, name in FIRST.items() if filters.passes(frame, f"eq(interlace_type,{kind})")), "interlaced"
+    )
 
 
 def _name(names: type[IntEnum], number: int) -> str | None:

@@ -74,7 +74,9 @@ def rejection(reader: RangeReader, head: bytes) -> Rejected:
     """Why a file that begins with `head` (at least 512 bytes, where it has them) is not one of our containers."""
     if not head.strip(b"\0"):
         tail = reader.fetched_end()
-        return verdicts.zeros(at_end=not tail.strip(b"\0"), everywhere=not tail.strip(b"\0") and len(tail) == reader.size)
+        return verdicts.zeros(
+            at_end=not tail.strip(b"\0"), everywhere=not tail.strip(b"\0") and len(tail) == reader.size
+        )
     if part := MULTIPART.match(head):
         return verdicts.form_upload("multipart/form-data" if b"form-data" in part[1] else "multipart")
     if _is_base64(head):

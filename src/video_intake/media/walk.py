@@ -16,6 +16,7 @@ LOOK: Final = 64 << 10  # at the beginning of a fragment: its `moof`, of some 16
 SEARCHED: Final = 8 << 20  # for the next fragment, where what follows is no box
 ENDLESS: Final = float("inf")
 
+
 @dataclass(frozen=True)
 class Fragment:
     """A `moof`, and where the media data that follow it end."""
