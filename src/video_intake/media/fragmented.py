@@ -16,6 +16,7 @@ from video_intake.media.virtual_file import VirtualFile
 from video_intake.media.walk import Fragment
 
 LOOKS: Final = 8  # between fragments, whether there is another recording
+NEAR: Final = 512  # bytes between two fragments that follow one another, for boxes of other kinds
 DOUBTFUL: Final = 1.5  # times the bytes that the time between two fragments explains
 
 
@@ -109,25 +110,38 @@ def _doubtful(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -
     """
     rates: dict[int, float] = {}
     begins: dict[int, list[tuple[Fragment, int]]] = {}
-    for part in parts:
-        runs = fragments.runs(part)
-        every = sum(sum(run.sizes) for run in runs)
+    for group in _adjacent(parts):
+        runs = [run for part in group for run in fragments.runs(part)]
+        whole, every = group[-1].end - group[0].moof.start, sum(sum(run.sizes) for run in runs)
         for number in {run.track for run in runs}:
-            own = [run for run in runs if run.track == number]
-            lasting, size = sum(run.lasting for run in own), sum(sum(run.sizes) for run in own)
+            lasting = sum(run.lasting for run in runs if run.track == number)
+            size = sum(sum(run.sizes) for run in runs if run.track == number)
             if lasting and every:
-                rates[number] = max(rates.get(number, 0), (part.end - part.moof.start) * size / every / lasting)
-            if own[0].begin is not None:
-                begins.setdefault(number, []).append((part, own[0].begin))
+                rates[number] = max(rates.get(number, 0), whole * size / every / lasting)
+    for part in parts:
+        for run in {run.track: run for run in reversed(fragments.runs(part))}.values():
+            if run.begin is not None:
+                begins.setdefault(run.track, []).append((part, run.begin))
     scales = {track.id: track.scale for track in layout.movie.tracks}
     usual = sum(rate * scales[number] for number, rate in rates.items())
     most, found = DOUBTFUL, None
     for number, dated in begins.items():
         for (one, begin), (other, end) in pairwise(dated):
-            explained = usual * max(end - begin, 0) / scales[number] + (one.end - one.moof.start)
-            if explained and (other.moof.start - one.moof.start) / explained > most:
+            explained = max(usual * (end - begin) / scales[number], one.end - one.moof.start)
+            if (other.moof.start - one.moof.start) / explained > most:
                 most, found = (other.moof.start - one.moof.start) / explained, (one, other)
     return found
+
+
+def _adjacent(parts: Sequence[Fragment]) -> list[list[Fragment]]:
+    """The fragments, those together that follow one another."""
+    groups: list[list[Fragment]] = []
+    for part in parts:
+        if groups and part.moof.start - groups[-1][-1].end < NEAR:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups
 
 
 def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> None:

@@ -98,9 +98,12 @@ class Fragments:
 
     def between(self, one: Fragment, other: Fragment) -> Fragment | None:
         """One with pictures about in the middle between two, or else elsewhere between; None where none was found."""
-        window = min(max((one.end - one.moof.start) * 5 // 4, READ_AHEAD), MAX_WINDOW)
+        assert self.first
+        largest = max(each.end - each.moof.start for each in (one, other, self.first))
+        window = min(max(largest * 5 // 4, READ_AHEAD), MAX_WINDOW)
         for place in (1 / 2, 1 / 4, 3 / 4):
             spot = one.end + int(max(other.moof.start - one.end - window, 0) * place)
+            self._reader.load([(spot, spot + window + LOOK)])
             found = self._last_in(spot, min(spot + window, other.moof.start))
             if found and found.moof.start not in (one.moof.start, other.moof.start):
                 return found
