@@ -191,7 +191,7 @@ HOSTILE: list[tuple[str, Callable[[], bytes], set[str]]] = [
     ),
     (
         "many runs of samples",
-        lambda: fragment(*[full(b"trun", numbers(0xABCDEF))] * 2000, media=bytes(300 * MB)),
+        lambda: fragment(*[full(b"trun", numbers(0xFFFF))] * 2000, media=bytes(300 * MB)),
         TOO_LARGE,
     ),
     # Boxes where they have no place: FFmpeg looks for them nearly everywhere

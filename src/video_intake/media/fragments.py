@@ -9,7 +9,7 @@ costs nothing because the file was fetched as a whole.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from video_intake.media import moof, random_access, verdicts
+from video_intake.media import moof, random_access, verdicts, walk
 from video_intake.media.boxes import box_at
 from video_intake.media.isobmff import Layout
 from video_intake.media.moof import Run
@@ -174,29 +174,11 @@ class Fragments:
             self.visit_all()
 
     def _finish(self, start: int) -> None:
-        walk = Walk(self._reader, start)
-        walk.all(2 * FEW)
-        if walk.ended and walk.fragments and (start, walk.fragments[0].moof.start) not in walk.junk:
-            self.last = walk
+        self.last = self.last or walk.to_end(self._reader, start, 2 * FEW)
 
     def _from_end(self) -> bool:
-        """Looks for the last fragments in what was fetched of the end, proven by boxes that lead to the end."""
-        if self.last:
-            return True
-        tail = self._reader.fetched_end()
-        begin = self._reader.size - len(tail)
-        passed: set[int] = set()
-        at = tail.find(b"moof", 4)
-        while at >= 0 and not self.last:
-            self._reader.check_time()
-            start = begin + at - 4
-            if start not in passed and tail[at + 8 : at + 12] == b"mfhd":
-                walk = Walk(self._reader, start)
-                walk.all()
-                passed.update(each.moof.start for each in walk.fragments)
-                if walk.ended and any(self._has_video(each) for each in walk.fragments):
-                    self.last = walk
-            at = tail.find(b"moof", at + 1)
+        """Looks for the last fragments in what was fetched of the end."""
+        self.last = self.last or walk.from_end(self._reader, self._has_video)
         return self.last is not None
 
     def _at(self, start: int, *, strict: bool = False) -> Fragment | None:
@@ -204,9 +186,9 @@ class Fragments:
         box = box_at(self._reader, start)
         if box is None or (strict and box.type != b"moof"):
             return None
-        walk = Walk(self._reader, start)
-        found = next(walk.on(), None)
-        return None if walk.junk else found
+        way = Walk(self._reader, start)
+        found = next(way.on(), None)
+        return None if way.junk else found
 
     def _has_video(self, fragment: Fragment) -> bool:
         return any(run.track in self._video for run in self.runs(fragment))

@@ -4,7 +4,7 @@ Whether a film was cut off is asked here, of the place where its boxes really en
 fragments any box may be: `styp`, `sidx`, `prft`, `emsg`, `free`, `uuid`, a second `moov`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,6 @@ class Fragment:
 
     moof: Box
     end: int
-    movie: int = 0  # how many further `moov` precede it
 
 
 class Walk:
@@ -40,7 +39,6 @@ class Walk:
         self.junk: list[tuple[int, int]] = []
         self.fragments: list[Fragment] = []
         self.indexes: list[Box] = []  # sidx
-        self.movies = 0
         self._reader = reader
         self._moof: Box | None = None
 
@@ -78,7 +76,7 @@ class Walk:
 
     def _box(self, box: Box) -> None:
         if box.type == b"mdat" and self._moof:
-            self.fragments.append(Fragment(self._moof, box.end, self.movies))
+            self.fragments.append(Fragment(self._moof, box.end))
             self._moof = None
         elif box.type == b"moof":
             self._whole()
@@ -87,12 +85,11 @@ class Walk:
             self.indexes.append(box)
         elif box.type == b"moov":
             self._whole()
-            self.movies += 1
 
     def _whole(self) -> None:
         """The last `moof` has no media data after it: they may be elsewhere."""
         if self._moof and not self.cut:
-            self.fragments.append(Fragment(self._moof, self._moof.end, self.movies))
+            self.fragments.append(Fragment(self._moof, self._moof.end))
         self._moof = None
 
     def _end(self, rest: int) -> None:
@@ -121,6 +118,36 @@ class Walk:
         self.junk.append((self.at, self._reader.size))
         self._whole()
         self.ended = True
+
+
+def to_end(reader: RangeReader, start: int, hops: int) -> Walk | None:
+    """The walk from a fragment at `start` to the end of the file; None where that is too far, or there is none."""
+    walk = Walk(reader, start)
+    walk.all(hops)
+    there = walk.ended and walk.fragments and (start, walk.fragments[0].moof.start) not in walk.junk
+    return walk if there else None
+
+
+def from_end(reader: RangeReader, wanted: Callable[[Fragment], bool]) -> Walk | None:
+    """A walk of the last fragments, one of them wanted, in what was fetched of the end.
+
+    It begins at a signature, proven by boxes that lead from there to the end of the file.
+    """
+    tail = reader.fetched_end()
+    begin = reader.size - len(tail)
+    passed: set[int] = set()
+    at = tail.find(b"moof", 4)
+    while at >= 0:
+        reader.check_time()
+        start = begin + at - 4
+        if start not in passed and tail[at + 8 : at + 12] == b"mfhd":
+            walk = Walk(reader, start)
+            walk.all()
+            passed.update(each.moof.start for each in walk.fragments)
+            if walk.ended and any(wanted(each) for each in walk.fragments):
+                return walk
+        at = tail.find(b"moof", at + 1)
+    return None
 
 
 def _is_name(kind: bytes) -> bool:
