@@ -41,7 +41,8 @@ def chosen(reader: RangeReader, layout: Layout, fragments: Fragments, places: Se
     _check_end(reader, layout, fragments, parts)
     film = _film(layout, fragments, parts)
     for _ in range(LOOKS):
-        between = None if film.whole or film.seconds is None else _doubtful(layout, fragments, parts)
+        sure = film.whole or film.seconds is None or fragments.led_to_the_end
+        between = None if sure else _doubtful(layout, fragments, parts)
         extra = fragments.between(*between) if between else None
         if extra is None:
             break

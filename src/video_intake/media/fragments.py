@@ -65,6 +65,13 @@ class Fragments:
         """The walk that reached the end of the file."""
         return self.walk if self.walk.ended else self.last
 
+    @property
+    def led_to_the_end(self) -> bool:
+        """Whether the last place that an index of the file's own names is one of the last fragments."""
+        if not self.claim or not self.ending or not self.ending.fragments:
+            return False
+        return self.claim.starts[-1] >= self.ending.fragments[0].moof.start
+
     def visit_all(self) -> None:
         """Goes from fragment to fragment, a round trip for each, as long as there is time."""
         least = max(self._reader.remaining - SECONDS, self._reader.remaining * 2 / 3)
