@@ -70,6 +70,14 @@ def stream_length(content: bytes, chance: Random) -> Told:
     return Told(content[:at] + struct.pack("<I", length) + content[at + 4 :])
 
 
+def stream_rate(content: bytes, chance: Random) -> Told:
+    """A strh whose frame rate is absurd, or was never filled in."""
+    at = content.index(b"vids") + 20
+    return Told(
+        content[:at] + struct.pack("<II", *chance.choice(((0, 0), (0, 25), (1, 12_000_000)))) + content[at + 8 :]
+    )
+
+
 def frames_of_all(content: bytes, chance: Random) -> Told:
     """An avih that claims another number of frames."""
     return Told(_patched(content, b"avih", 4 + 16, chance.choice((0, 7, 3_661_000))))
@@ -145,6 +153,7 @@ AVI_LIES: Final[dict[str, Lie]] = {
     "damaged idx1": damaged_index,
     "absolute idx1": absolute_index,
     "strh length": stream_length,
+    "strh rate": stream_rate,
     "avih frames": frames_of_all,
     "movi too long": list_too_long,
     "movi of no size": list_of_no_size,

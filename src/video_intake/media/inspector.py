@@ -95,8 +95,8 @@ def _isobmff(reader: RangeReader, limits: Limits) -> Inspection:
 def _avi(reader: RangeReader, limits: Limits) -> Inspection:
     scanned = avi.scan(reader, limits.max_pixels)
     with avi.video(reader, scanned, limits.max_pixels) as (video, indexed):
-        amount, size = avi.extent(video, scanned, indexed), scanned.size(video.stream.index)
-        frames = Frames(video)
+        timed, amount = avi.extent(video, scanned, indexed)
+        frames, size = Frames(timed), scanned.size(video.stream.index)
         choice = choices.any_picture(frames, POSTER_AT)
         return report.of(frames, choice, None, amount, size, limits.poster_edge, limits.storyboard)
 
