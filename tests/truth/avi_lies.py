@@ -70,12 +70,14 @@ def stream_length(content: bytes, chance: Random) -> Told:
     return Told(content[:at] + struct.pack("<I", length) + content[at + 4 :])
 
 
-def stream_rate(content: bytes, chance: Random) -> Told:
+def stream_rate(content: bytes, chance: Random) -> Told | None:
     """A strh whose frame rate is absurd, or was never filled in."""
+    (microseconds,) = struct.unpack_from("<I", content, content.index(b"avih") + 8)
+    if microseconds < 1000:  # of a film whose frames are very different, and then nothing says more
+        return None
     at = content.index(b"vids") + 20
-    return Told(
-        content[:at] + struct.pack("<II", *chance.choice(((0, 0), (0, 25), (1, 12_000_000)))) + content[at + 8 :]
-    )
+    rate = struct.pack("<II", *chance.choice(((0, 0), (0, 25), (1, 12_000_000))))
+    return Told(content[:at] + rate + content[at + 8 :])
 
 
 def frames_of_all(content: bytes, chance: Random) -> Told:
