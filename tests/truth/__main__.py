@@ -24,6 +24,8 @@ def main() -> int:
     with ProcessPoolExecutor(arguments.processes) as pool:
         for case, found in pool.map(answer, cases, chunksize=40):
             done += found is not None
+            if done % 2000 == 0 and found is not None:
+                print(f"{done} files, {wrong} answered wrong", flush=True)
             if found:
                 wrong += 1
                 kinds[f"{case.family}/{case.lie}"] += 1
