@@ -4,7 +4,7 @@ The duration is the one that the film's header states, which players show, where
 agree; else theirs, with a warning.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
@@ -77,9 +77,12 @@ def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
                 warnings.append(notes.durations_differ(stated, seconds, where))
     if any(line.again for line in lines):
         warnings.append(notes.joined())
-    if film.whole and seconds and (gaps := _gaps(line.gaps for line in lines)) > max(APART * seconds, ROUNDING):
+    gaps = min((line.gaps for line in lines), default=0.0)
+    if film.whole and seconds and gaps > max(APART * seconds, ROUNDING):
         warnings.append(notes.gaps(gaps))
-    warnings += [notes.junk(end - start, at_end=end == size) for start, end in film.junk]
+    for at_end in (False, True):
+        if junk := sum(end - start for start, end in film.junk if (end == size) is at_end):
+            warnings.append(notes.junk(junk, at_end=at_end))
     own = film.timelines.get(track)
     if own is None:
         return Extent(seconds, warnings=warnings)
@@ -87,7 +90,3 @@ def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
         return Extent(seconds, rate=own.rate, warnings=warnings)
     sound = {number: int(line.bytes * 8 / line.seconds) for number, line in film.timelines.items() if line.seconds}
     return Extent(seconds, own.samples, own.rate, own.bytes, own.seconds, sound, warnings)
-
-
-def _gaps(of_tracks: Iterable[float]) -> float:
-    return min(of_tracks, default=0.0)
