@@ -88,8 +88,15 @@ def test_bytes_that_were_converted_as_text(plain, avi, fragments, converted):
 
 def test_lines_that_were_converted_as_text():
     """What FTP makes of a file in its mode for text."""
-    content = b"\n".join(bytes([number]) * 30 for number in range(100, 130))
-    assert "converted" in verdict(box(b"ftyp", b"isom\r\n\r\n") + content.replace(b"\n", b"\r\n")).message
+    content = b"\n".join(bytes([number]) * 30 for number in range(200, 230))
+    assert "converted" in verdict(box(b"ftyp", b"isom", bytes(4)) + content.replace(b"\n", b"\r\n")).message
+
+
+@pytest.mark.parametrize("text", ["Ein schöner Film über Ärzte\r\n" * 100, "日本の夏\n" * 300])
+def test_text_in_front_of_a_damaged_video_is_not_a_conversion(plain, text):
+    front = plain.index(b"moov") - 4
+    content = plain[:front] + box(b"uuid", bytes(16), text.encode()) + plain[front:-500]
+    assert verdict(content).reason != "not-a-video"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ MULTIPART: Final = re.compile(
 DATA_URL: Final = re.compile(rb'^"?(?:data:[^,\0]{0,200};base64,)?')  # RFC 2397; in JSON, in quotes
 BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 URL_SAFE: Final = bytes.maketrans(b"-_ ", b"+/+")  # RFC 4648, 5; and what a form makes of "+"
-ENOUGH: Final = 8  # converted characters that are no accident
+NO_TEXT: Final = re.compile("[\x80-\x9f\ufffd]")  # what conversion makes of bytes, and no text holds
+NO_LINES: Final = re.compile(rb"[^\t\x20-\x7E]\r\n")
+ENOUGH: Final = 6  # of converted characters or lines: no accident
 
 # (offset, bytes, name); the first that fits names the file. Names follow file(1) and people's own words.
 OTHERS: Final[tuple[tuple[int, bytes, str], ...]] = (
@@ -96,10 +98,10 @@ def converted(head: bytes) -> str:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         text = ""
-    if sum(character > "\x7f" for character in text) >= ENOUGH:
+    if NO_TEXT.search(text) and sum(not character.isascii() for character in text) >= ENOUGH:
         return "UTF-8 text"
-    lines = head.count(b"\n")
-    return "lines of text" if lines >= ENOUGH and lines == head.count(b"\r\n") else ""
+    bare = head.count(b"\n") - head.count(b"\r\n")
+    return "lines of text" if not bare and len(NO_LINES.findall(head)) >= ENOUGH else ""
 
 
 def describe(head: bytes) -> str:
