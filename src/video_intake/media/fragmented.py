@@ -15,7 +15,7 @@ from video_intake.media.timeline import Timeline
 from video_intake.media.virtual_file import VirtualFile
 from video_intake.media.walk import Fragment
 
-LOOKS: Final = 8  # between fragments, whether there is another recording
+LOOKS: Final = 4  # between fragments, whether there is another recording
 NEAR: Final = 512  # bytes between two fragments that follow one another, for boxes of other kinds
 DOUBTFUL: Final = 1.5  # times the bytes that the time between two fragments explains
 

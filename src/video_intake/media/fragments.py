@@ -107,7 +107,7 @@ class Fragments:
         """One with pictures about in the middle between two, or else elsewhere between; None where none was found."""
         assert self.first
         largest = max(each.end - each.moof.start for each in (one, other, self.first))
-        window = min(max(largest * 5 // 4, READ_AHEAD), MAX_WINDOW)
+        window = min(max(largest * 5 // 4, READ_AHEAD), MAX_WINDOW // 2)
         for place in (1 / 2, 1 / 4, 3 / 4):
             spot = one.end + int(max(other.moof.start - one.end - window, 0) * place)
             self._reader.load([(spot, spot + window + LOOK)])
