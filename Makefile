@@ -118,7 +118,8 @@ bench: $(BENCH_READY) ## Measure it beside what people use instead; some of it: 
 	@python -m tools.benchmarks $(if $(RUNS),--runs $(RUNS)) $(FILES)
 
 .PHONY: soak
-soak: $(READY) ## Break thousands of videos and see what the inspector says: CASES=5000 (default), FIRST=0
+soak: $(READY) ## Tens of thousands of lying and broken videos for the inspector, then bursts: SEEDS=2, CASES=5000, FIRST=0
+	@PYTHONPATH=src python -m tests.truth $(if $(SEEDS),--seeds $(SEEDS))
 	@PYTHONPATH=src python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(FIRST),--first $(FIRST))
 	@python -m pytest -q tests/reliability --soak
 

@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import random
@@ -40,6 +41,12 @@ def pytest_collection_modifyitems(config, items):
     names = dict.fromkeys(groups.group(item.nodeid) for item in items)
     places = {name: place for place, name in enumerate(sorted(names, key=groups.rank))}
     items.sort(key=lambda item: (places[groups.group(item.nodeid)], order.get(item.path, 0), order.get(item, 0)))
+
+
+def pytest_collection_finish():
+    """Each inspection ends with a collection of garbage, which need not look at pytest and botocore every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

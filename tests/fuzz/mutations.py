@@ -45,6 +45,14 @@ CODECS: Final = _codes(
 )
 
 
+# (type, size of a row): indexes of samples, fragments and chunks
+ROWS: Final = (
+    {b"idx1": 16, b"indx": 16, b"ix00": 8, b"sidx": 12, b"tfra": 11, b"trun": 12, b"stsc": 12}
+    | dict.fromkeys((b"stts", b"ctts", b"co64"), 8)
+    | dict.fromkeys((b"stsz", b"stco", b"stss"), 4)
+)
+
+
 @dataclass
 class Node:
     """A box or a chunk; a list of them where `children` is not None, with `lead` in front."""
@@ -233,6 +241,36 @@ def _samples(file: File, chance: Random, _: Callable[[], File]) -> None:
     node.lead = bytes(broken)
 
 
+def _index(file: File, chance: Random, _: Callable[[], File]) -> None:
+    """Rows of an index: exchanged, repeated, left out, or noise."""
+    nodes = [node for node in file.nodes() if node.type in ROWS and len(node.lead) > 2 * ROWS[node.type]]
+    if not nodes:
+        return
+    node = chance.choice(nodes)
+    size = ROWS[node.type]
+    begin = len(node.lead) % size  # of what precedes the rows, at least a part
+    rows = [node.lead[at : at + size] for at in range(begin, len(node.lead), size)]
+    one, other = chance.randrange(len(rows)), chance.randrange(len(rows))
+    match chance.randrange(4):
+        case 0:
+            rows[one], rows[other] = rows[other], rows[one]
+        case 1:
+            rows[one:one] = rows[one : one + 1] * chance.choice((1, 20))
+        case 2:
+            del rows[min(one, other) : max(one, other)]
+        case _:
+            rows[one] = chance.randbytes(size)
+    node.lead = node.lead[:begin] + b"".join(rows)
+
+
+def _joined(file: File, chance: Random, other: Callable[[], File]) -> None:
+    """What follows the first box once more, or boxes of another video: recordings joined, in part."""
+    more = [node.copy() for node in (file if chance.random() < 0.5 else other()).children]
+    begin = chance.randrange(len(more) + 1)
+    if sum(len(_write(node, file.riff)) for node in more) < MOST_BYTES:
+        file.children += more[begin : begin + chance.choice((1, 2, 100))]
+
+
 MUTATIONS: Final = (
     *[_number] * 10,
     *[_size] * 3,
@@ -241,6 +279,8 @@ MUTATIONS: Final = (
     *[_samples] * 3,
     *[_duplicate] * 2,
     *[_insert] * 2,
+    *[_index] * 2,
+    _joined,
     _type, _delete, _swap, _shuffle, _cut_box, _grow, _nest,
 )  # fmt: skip
 

@@ -6,6 +6,8 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, Final
 
+from tests.fuzz.mutations import File
+from tests.support.riff import opendml
 from tools.videos import video
 
 os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder tells its life on the way; errors alone, please
@@ -28,6 +30,20 @@ def _mp4(flags: str = "", **more: Any) -> Callable[[], bytes]:
     return lambda: video(**SMALL, codec_options=GROUPS, options={"movflags": flags} if flags else None, **more)
 
 
+def _joined() -> bytes:
+    """Segments as HLS and DASH have them, with a sidx before each, joined as `cat` does it."""
+    film = video(**SMALL, codec_options=GROUPS, options={"movflags": "frag_keyframe+empty_moov+dash+skip_trailer"})
+    parts = File.parse(film)
+    index = next(node for node in parts.children if node.type == b"sidx")
+    parts.children = [each for node in parts.children for each in ([index, node] if node.type == b"moof" else [node])]
+    return parts.write() * 2  # and the clock starts again
+
+
+def _opendml() -> bytes:
+    """An AVI of several RIFFs, with an index of indexes."""
+    return opendml(video("avi", "mpeg4", **SMALL, audio="mp3"))
+
+
 def _other(container: str, codec: str, pixel_format: str, **more: Any) -> Callable[[], bytes]:
     return lambda: video(
         container, codec, **({**SMALL, "seconds": 0.2, "pixel_format": pixel_format, "codec_options": {}} | more)
@@ -40,6 +56,8 @@ SEEDS: Final[dict[str, Callable[[], bytes]]] = {
     "mfra": _mp4("frag_keyframe+empty_moov"),
     "sidx": _mp4("frag_keyframe+empty_moov+dash+global_sidx+skip_trailer"),
     "fragments": _mp4("frag_every_frame+empty_moov+skip_trailer", audio=None),
+    "joined segments": _joined,
+    "hybrid": _mp4("frag_keyframe+skip_trailer"),  # samples in moov, then fragments
     "chapters": _mp4("faststart", chapters=CHAPTERS),
     "rotated": lambda: video("mov", **SMALL, rotation=-90, codec_options=GROUPS),
     "hevc": lambda: video(codec="libx265", **SMALL),
@@ -59,6 +77,7 @@ SEEDS: Final[dict[str, Callable[[], bytes]]] = {
     "mjpeg": _other("mov", "mjpeg", "yuvj422p", audio="pcm_s16le"),
     "jpeg2000": _other("mov", "jpeg2000", "yuv444p"),
     "avi": _other("avi", "mpeg4", "yuv420p", audio="mp3", seconds=0.6),
+    "avi opendml": _opendml,
     "avi mjpeg": _other("avi", "mjpeg", "yuvj422p", audio="pcm_s16le"),
     "avi huffyuv": _other("avi", "huffyuv", "yuv422p", audio=None),
     "avi ffv1": _other("avi", "ffv1", "gbrp10le", audio=None),

@@ -53,5 +53,23 @@ def read(frame: VideoFrame) -> int | None:
 
 def in_jpeg(jpeg: bytes) -> int | None:
     """The number in a JPEG."""
+    return read(_decoded(jpeg))
+
+
+def in_tiles(jpeg: bytes, size: tuple[int, int], columns: int, count: int) -> list[int | None]:
+    """The numbers in the first `count` tiles of that size in a JPEG, row by row."""
+    gray = _decoded(jpeg).reformat(format="gray")
+    line, luma = gray.planes[0].line_size, bytes(gray.planes[0])
+    numbers = []
+    for place in range(count):
+        left, top = place % columns * size[0], place // columns * size[1]
+        tile = VideoFrame(*size, "gray")
+        rows = (luma[(top + row) * line + left :][: size[0]] for row in range(size[1]))
+        tile.planes[0].update(b"".join(row.ljust(tile.planes[0].line_size, b"\0") for row in rows))
+        numbers.append(read(tile))
+    return numbers
+
+
+def _decoded(jpeg: bytes) -> VideoFrame:
     decoder = av.CodecContext.create("mjpeg", "r")
-    return read((decoder.decode(av.Packet(jpeg)) + decoder.decode(None))[0])
+    return (decoder.decode(av.Packet(jpeg)) + decoder.decode(None))[0]

@@ -1,7 +1,7 @@
-"""Films whose truth is known, as many writers would write them and with lies told afterwards, against the inspector.
+"""Films whose truth is known, by many writers and with lies told afterwards, and what the inspector answers.
 
-    python -m tests.truth                      # tens of thousands of cases
-    python -m tests.truth "fragments/no tfdt"  # those whose name contains this; --keep FOLDER writes their files
+    make soak                                         # tens of thousands of cases
+    PYTHONPATH=src python -m tests.truth "/no tfdt/"  # those whose name contains this; --keep FOLDER writes their files
 
 Each picture carries its number (tests/support/numbered.py), so duration, frame count, rate and the frame that the
 poster shows are known, not taken from another reader.

@@ -5,20 +5,8 @@ from collections.abc import Iterable
 from random import Random
 from typing import Final
 
-from tests.fuzz.mutations import File, Node
+from tests.support.riff import KEY, Entry, opendml, parts, sized
 from tests.truth.lies import Lie, Told, cut, garbage, padded, plain
-
-type Entry = tuple[bytes, int, int, int]  # chunk, flags, offset from "movi", size
-
-KEY: Final = 0x10
-
-
-def _parts(content: bytes) -> tuple[int, int, int, list[Entry]]:
-    """Where the list `movi` and the chunk `idx1` begin and the latter ends, and what it says."""
-    movi = content.index(b"movi") - 8
-    idx1 = content.index(b"idx1", movi + 8 + struct.unpack_from("<I", content, movi + 4)[0])
-    (size,) = struct.unpack_from("<I", content, idx1 + 4)
-    return movi, idx1, idx1 + 8 + size, list(struct.iter_unpack("<4sIII", content[idx1 + 8 :][:size]))
 
 
 def _index(entries: Iterable[Entry]) -> bytes:
@@ -26,42 +14,37 @@ def _index(entries: Iterable[Entry]) -> bytes:
     return struct.pack("<4sI", b"idx1", len(table)) + table
 
 
-def _sized(content: bytes) -> bytes:
-    """With the right size of all."""
-    return content[:4] + struct.pack("<I", len(content) - 8) + content[8:]
-
-
 def _reindexed(content: bytes, entries: Iterable[Entry]) -> bytes:
-    _, start, end, _ = _parts(content)
-    return _sized(content[:start] + _index(entries) + content[end:])
+    _, start, end, _ = parts(content)
+    return sized(content[:start] + _index(entries) + content[end:])
 
 
 def all_key(content: bytes, _: Random) -> Told:
     """An index that calls every frame a key frame."""
-    return Told(_reindexed(content, [(kind, flags | KEY, *rest) for kind, flags, *rest in _parts(content)[3]]))
+    return Told(_reindexed(content, [(kind, flags | KEY, *rest) for kind, flags, *rest in parts(content)[3]]))
 
 
 def none_key(content: bytes, _: Random) -> Told:
     """An index that calls no frame a key frame."""
-    return Told(_reindexed(content, [(kind, flags & ~KEY, *rest) for kind, flags, *rest in _parts(content)[3]]))
+    return Told(_reindexed(content, [(kind, flags & ~KEY, *rest) for kind, flags, *rest in parts(content)[3]]))
 
 
 def without_index(content: bytes, _: Random) -> Told:
     """No idx1: a program that crashed before it wrote it, but repaired the sizes."""
-    _, start, end, _ = _parts(content)
-    return Told(_sized(content[:start] + content[end:]))
+    _, start, end, _ = parts(content)
+    return Told(sized(content[:start] + content[end:]))
 
 
 def interrupted(content: bytes, _: Random) -> Told:
     """Nothing was completed: no idx1, and sizes of 0."""
-    movi, start, _, _ = _parts(content)
+    movi, start, _, _ = parts(content)
     content = content[:4] + bytes(4) + content[8 : movi + 4] + bytes(4) + content[movi + 8 : start]
     return Told(content)
 
 
 def damaged_index(content: bytes, chance: Random) -> Told:
     """An idx1 of which a part is noise."""
-    _, start, end, entries = _parts(content)
+    _, start, end, entries = parts(content)
     first = chance.randrange(len(entries))
     last = min(first + chance.choice((1, 5, len(entries))), len(entries))
     noise = chance.randbytes(16 * (last - first))
@@ -71,7 +54,7 @@ def damaged_index(content: bytes, chance: Random) -> Told:
 
 def absolute_index(content: bytes, _: Random) -> Told:
     """Offsets from the beginning of the file, as some programs write them."""
-    movi, *_, entries = _parts(content)
+    movi, *_, entries = parts(content)
     return Told(_reindexed(content, [(kind, flags, at + movi + 8, size) for kind, flags, at, size in entries]))
 
 
@@ -87,6 +70,16 @@ def stream_length(content: bytes, chance: Random) -> Told:
     return Told(content[:at] + struct.pack("<I", length) + content[at + 4 :])
 
 
+def stream_rate(content: bytes, chance: Random) -> Told | None:
+    """A strh whose frame rate is absurd, or was never filled in."""
+    (microseconds,) = struct.unpack_from("<I", content, content.index(b"avih") + 8)
+    if microseconds < 1000:  # of a film whose frames are very different, and then nothing says more
+        return None
+    at = content.index(b"vids") + 20
+    rate = struct.pack("<II", *chance.choice(((0, 0), (0, 25), (1, 12_000_000))))
+    return Told(content[:at] + rate + content[at + 8 :])
+
+
 def frames_of_all(content: bytes, chance: Random) -> Told:
     """An avih that claims another number of frames."""
     return Told(_patched(content, b"avih", 4 + 16, chance.choice((0, 7, 3_661_000))))
@@ -94,7 +87,7 @@ def frames_of_all(content: bytes, chance: Random) -> Told:
 
 def list_too_long(content: bytes, chance: Random) -> Told:
     """A movi that claims more than there is, before an index that is right."""
-    movi, *_ = _parts(content)
+    movi, *_ = parts(content)
     (now,) = struct.unpack_from("<I", content, movi + 4)
     size = now + chance.choice((2, 16, 1000, 1 << 20, 1 << 30))
     return Told(content[: movi + 4] + struct.pack("<I", size) + content[movi + 8 :])
@@ -102,19 +95,19 @@ def list_too_long(content: bytes, chance: Random) -> Told:
 
 def list_of_no_size(content: bytes, chance: Random) -> Told:
     """A movi whose size was never filled in, before an index that is right."""
-    movi, *_ = _parts(content)
+    movi, *_ = parts(content)
     return Told(content[: movi + 4] + chance.choice((bytes(4), b"\xff" * 4)) + content[movi + 8 :])
 
 
 def zeros_before(content: bytes, chance: Random) -> Told:
     """Zeros before the list of media data."""
-    movi, *_ = _parts(content)
-    return Told(_sized(content[:movi] + bytes(chance.choice((2, 4, 8, 100, 3000))) + content[movi:]))
+    movi, *_ = parts(content)
+    return Told(sized(content[:movi] + bytes(chance.choice((2, 4, 8, 100, 3000))) + content[movi:]))
 
 
 def _spread(content: bytes, chance: Random, filling: bytes, odd: bool) -> bytes:
     """With `filling` after some chunks of media data (those of odd size alone, in place of their padding)."""
-    movi, start, end, entries = _parts(content)
+    movi, start, end, entries = parts(content)
     pieces, made, shift, at = [], [], 0, 4
     for kind, flags, offset, size in entries:
         pieces.append(content[movi + 8 + at : movi + 8 + offset])
@@ -133,7 +126,7 @@ def _spread(content: bytes, chance: Random, filling: bytes, odd: bool) -> bytes:
     media = b"movi" + b"".join(pieces)
     media += bytes(len(media) % 2)
     front = content[:movi] + struct.pack("<4sI", b"LIST", len(media)) + media
-    return _sized(front + _index(made) + content[end:])
+    return sized(front + _index(made) + content[end:])
 
 
 def zeros_between(content: bytes, chance: Random) -> Told:
@@ -148,53 +141,9 @@ def without_padding(content: bytes, chance: Random) -> Told:
 
 def headers_junk(content: bytes, chance: Random) -> Told:
     """Many chunks before the media data."""
-    movi, *_ = _parts(content)
+    movi, *_ = parts(content)
     junk = b"".join(struct.pack("<4sI", b"JUNK", 20) + bytes(20) for _ in range(chance.choice((20, 500))))
-    return Told(_sized(content[:movi] + junk + content[movi:]))
-
-
-def opendml(content: bytes, parts: int = 3) -> bytes:
-    """The same film as OpenDML has it: several RIFFs, an index in each, and an index of these (AVI 2.0)."""
-    movi, _, _, entries = _parts(content)
-    streams = sorted({kind[:2] for kind, *_ in entries})
-    groups = [entries[len(entries) * part // parts : len(entries) * (part + 1) // parts] for part in range(parts)]
-    file = File.parse(_sized(content[:movi]))
-    headers = next(node for node in file.nodes() if node.lead == b"hdrl")
-    lists = [node for node in headers.children or [] if node.lead == b"strl"]
-    for stream in lists:
-        stream.children = [node for node in stream.children or [] if node.type not in (b"JUNK", b"indx")]
-        stream.children.append(Node(b"indx", bytes(24 + 16 * parts)))
-    front = file.write()
-    supers: dict[bytes, list[bytes]] = {name: [] for name in streams}
-    body = b""
-    for part, group in enumerate(groups):
-        riff = len(front) + len(body) if part else 0
-        head = (12 if part else len(front)) + 12  # RIFF and LIST movi
-        base = (riff if part else 0) + head
-        media, tables = b"", dict.fromkeys(streams, b"")
-        for kind, flags, offset, size in group:
-            chunk = content[movi + 8 + offset :][: 8 + size + size % 2]
-            mark = size | (0 if flags & KEY else 1 << 31)
-            tables[kind[:2]] += struct.pack("<II", len(media) + 8, mark)
-            media += chunk
-        for name in streams:
-            kind = next(kind for kind, *_ in entries if kind[:2] == name)
-            count = len(tables[name]) // 8
-            index = struct.pack("<HBBI4sQI", 2, 0, 1, count, kind, base, 0) + tables[name]
-            supers[name].append(struct.pack("<QII", base + len(media), len(index) + 8, count))
-            media += struct.pack("<4sI", b"ix" + name, len(index)) + index
-        listed = struct.pack("<4sI", b"LIST", len(media) + 4) + b"movi" + media
-        if part:
-            body += struct.pack("<4sI", b"RIFF", len(listed) + 4) + b"AVIX" + listed
-        else:
-            body += listed
-            first = len(front) + len(listed) - 8
-    for number, stream in enumerate(lists):
-        kind = next(kind for kind, *_ in entries if kind[:2] == streams[number])
-        head = struct.pack("<HBBI4s12x", 4, 0, 0, parts, kind)
-        (stream.children or [])[-1].lead = head + b"".join(supers[streams[number]])
-    front = file.write()
-    return front[:4] + struct.pack("<I", first) + front[8:] + body
+    return Told(sized(content[:movi] + junk + content[movi:]))
 
 
 AVI_LIES: Final[dict[str, Lie]] = {
@@ -206,6 +155,7 @@ AVI_LIES: Final[dict[str, Lie]] = {
     "damaged idx1": damaged_index,
     "absolute idx1": absolute_index,
     "strh length": stream_length,
+    "strh rate": stream_rate,
     "avih frames": frames_of_all,
     "movi too long": list_too_long,
     "movi of no size": list_of_no_size,

@@ -1,5 +1,6 @@
 """Every film by every writer with every lie, and what must be true of the answer."""
 
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from tests.truth.far import far
 from tests.truth.films import FILMS, Film
 from tests.truth.lies import FRAGMENT_LIES, MP4_LIES, Lie, Told
 from tests.truth.writers import Writer
-from video_intake.media.facts import Poster
+from video_intake.media.facts import Poster, Storyboard
 from video_intake.media.inspector import Limits, inspect
 from video_intake.media.verdicts import Rejected
 
@@ -24,6 +25,7 @@ FAMILIES: Final[dict[str, tuple[dict[str, Writer], dict[str, Lie]]]] = {
     "fragmented": (writers.FRAGMENTED, FRAGMENT_LIES),
     "avi": (writers.AVI, AVI_LIES),
 }
+WITH_STORYBOARD: Final = ("no lie", "no tfdt", "twice described", "index of indexes", "zeros")
 
 
 @dataclass(frozen=True)
@@ -69,39 +71,54 @@ def every(seeds: range) -> Iterator[Case]:
                         yield Case(family, film, writer, lie, seed, far=True)
 
 
+def chosen() -> Iterator[Case]:
+    """One case for each lie to each writer, near and far in turn, with one film after another: some hundreds."""
+    number = 0
+    for family, (ways, lies) in FAMILIES.items():
+        for writer in ways:
+            for lie in lies:
+                yield Case(family, FILMS[number % len(FILMS)], writer, lie, 0, far=bool(number // len(FILMS) % 2))
+                number += 1
+
+
 def faults(case: Case, told: Told) -> list[str]:
     """What is wrong with the answer."""
     try:
         with far() if case.far else nullcontext():
-            found = inspect(File(told.content).reader(), Limits())
+            found = inspect(File(told.content).reader(), Limits(storyboard=case.lie in WITH_STORYBOARD))
     except Rejected as rejected:
-        return (
-            [] if rejected.reason in told.verdicts else [f"{rejected.reason}: {rejected.message} {rejected.evidence}"]
-        )
+        if rejected.reason in told.verdicts:
+            return []
+        return [f"{rejected.reason}: {rejected.message} {rejected.evidence}"]
     if "success" not in told.verdicts:
         return ["playable"]
     if len(told.verdicts) > 1:  # nobody can know how much is missing
         return []
     film, wrong = case.film, []
+    seconds, count = film.seconds * told.copies, film.count * told.copies
     duration = found.container.duration
-    allowed = max(0.03 * film.seconds, 1.1 / film.rate)
-    if duration is None or abs(duration - film.seconds) > allowed + (0.15 if film.sound else 0):
-        wrong.append(f"duration {duration} instead of {film.seconds:.2f}")
+    about = 0 if told.noticed_afar or not case.far else 0.06 * count
+    allowed = max(0.03 * seconds, 1.1 / film.rate, about / film.rate)
+    if duration is None or abs(duration - seconds) > allowed + (0.15 * told.copies if film.sound else 0):
+        wrong.append(f"duration {duration} instead of {seconds:.2f}")
     rate = found.video.frame_rate
     numerator, denominator = map(int, rate.split("/")) if rate else (0, 1)
     guessed = case.far and film.uneven  # of the few frames that were seen
+    if guessed and told.copies > 1:  # bytes do not tell how long the rest is
+        return []
     if not guessed and abs(numerator / denominator - film.frame_rate) > 0.03 * film.frame_rate:
         wrong.append(f"rate {rate} instead of {film.frame_rate:.2f}")
-    about = 0 if told.noticed_afar or not case.far else 0.06 * film.count
-    if not guessed and found.video.frames is not None and abs(found.video.frames - film.count) > about:
-        wrong.append(f"{found.video.frames} frames instead of {film.count}")
-    wrong += _poster(film, found.poster, about)
+    if not guessed and found.video.frames is not None and abs(found.video.frames - count) > about:
+        wrong.append(f"{found.video.frames} frames instead of {count}")
+    wrong += _poster(film, found.poster, about, told.copies)
+    if found.storyboard:
+        wrong += _storyboard(film, found.storyboard, seconds, about)
     if told.warned is not None and bool(found.warnings) != told.warned:
         wrong.append(f"warnings: {found.warnings}")
     return wrong
 
 
-def _poster(film: Film, poster: Poster | None, about: float) -> list[str]:
+def _poster(film: Film, poster: Poster | None, about: float, copies: int) -> list[str]:
     if poster is None:
         return ["no poster"]
     number = numbered.in_jpeg(poster.jpeg)
@@ -109,9 +126,38 @@ def _poster(film: Film, poster: Poster | None, about: float) -> list[str]:
         return ["nothing to be read in the poster"]
     if not film.dark <= number < film.count:
         return [f"picture {number} in the poster"]
-    # Without an edit list the first picture is shown when as many were decoded as the encoder reorders
-    late = 2.1 if "bframes=0" not in str(film.options) else 0.6
-    apart = (poster.time or 0.0) * film.rate - float(film.times[number]) * film.rate
-    if poster.time is None or not -0.6 - film.early - about <= apart <= late + about:
+    if poster.time is None or not any(
+        _fits(film, number, poster.time - film.seconds * at, about) for at in range(copies)
+    ):
         return [f"poster.time {poster.time}, but picture {number} of {float(film.times[number]):.3f}"]
     return []
+
+
+def _fits(film: Film, number: int, time: float, about: float) -> bool:
+    """Whether the picture of that number may be dated so."""
+    # Without an edit list the first picture is shown when as many were decoded as the encoder reorders
+    late = 2.1 if "bframes=0" not in str(film.options) else 0.6
+    return -0.6 - film.early - about <= (time - float(film.times[number])) * film.rate <= late + about
+
+
+def _storyboard(film: Film, sheet: Storyboard, seconds: float, about: float) -> list[str]:
+    """Its pictures are those of the times in its cues, in order and as far as the film goes."""
+    size = sheet.tile_width, sheet.tile_height
+    numbers = numbered.in_tiles(sheet.jpeg, size, sheet.columns, sheet.frames)
+    times = [_seconds(start) for start in re.findall(r"([\d:.]+) -->", sheet.vtt)]
+    ends = [_seconds(end) for end in re.findall(r"--> ([\d:.]+)", sheet.vtt)]
+    wrong = []
+    if film.dark or film.refreshed:  # a number need not be there
+        return wrong
+    if None in numbers or numbers != sorted(set(numbers)):
+        wrong.append(f"storyboard of {numbers}")
+    elif not all(_fits(film, number, time, about) for number, time in list(zip(numbers, times, strict=True))[1:]):
+        wrong.append(f"storyboard of {numbers} at {times}")
+    if abs(ends[-1] - seconds) > max(0.05 * seconds, 1.1 / film.rate):
+        wrong.append(f"storyboard until {ends[-1]} of {seconds:.2f}")
+    return wrong
+
+
+def _seconds(clock: str) -> float:
+    hours, minutes, seconds = clock.split(":")
+    return 3600 * int(hours) + 60 * int(minutes) + float(seconds)

@@ -20,6 +20,7 @@ class Told:
     verdicts: frozenset[str] = frozenset({"success"})
     warned: bool | None = None  # whether there must, or must not, be a warning
     noticed_afar: bool = True  # whether it can be noticed without looking at all of the file
+    copies: int = 1  # how often the film is in it, one after another
 
 
 type Lie = Callable[[bytes, Random], Told | None]
@@ -165,13 +166,26 @@ def movie_duration(content: bytes, chance: Random) -> Told | None:
 def media_duration(content: bytes, chance: Random) -> Told | None:
     """Other durations in mdhd."""
     made = _scaled(content, b"mdhd", chance, 16, 24)
-    return Told(made) if made else None
+    return Told(made, warned=True) if made else None
 
 
 def track_duration(content: bytes, chance: Random) -> Told | None:
     """Other durations in tkhd."""
     made = _scaled(content, b"tkhd", chance, 20, 28)
-    return Told(made) if made else None
+    return Told(made, warned=True) if made else None
+
+
+def picture_size(content: bytes, chance: Random) -> Told | None:
+    """Another size in the description of the pictures than they have."""
+
+    def edit(file: File) -> bool:
+        for entry in _boxes(file, b"avc1"):  # of other codecs decoders may believe it
+            size = struct.pack(">HH", *chance.choice(((640, 480), (64, 96), (128, 120))))
+            entry.lead = entry.lead[:24] + size + entry.lead[28:]
+        return bool(_boxes(file, b"avc1"))
+
+    made = _edited(content, edit)
+    return Told(made, warned=True) if made else None
 
 
 def fragment_duration(content: bytes, chance: Random) -> Told | None:
@@ -337,6 +351,60 @@ def twice_described(content: bytes, _: Random) -> Told | None:
     return Told(file.write())
 
 
+def joined(content: bytes, chance: Random) -> Told | None:
+    """The same recording several times in one file, each with an index of its own, as `cat` joins them."""
+    if any(_u32(box.lead, 8) for box in _boxes(File.parse(content), b"stsz")):
+        return None
+    copies = chance.choice((2, 3))
+    return Told(content * copies, copies=copies)
+
+
+def few_key_fragments(content: bytes, chance: Random) -> Told | None:
+    """A mfra that lists some of the fragments, as those of GStreamer list the ones with a key frame."""
+    file = File.parse(content)
+    tables, mfro = _boxes(file, b"tfra"), _boxes(file, b"mfro")
+    for table in tables:
+        count = _u32(table.lead, 12)
+        size = (len(table.lead) - 16) // max(count, 1)
+        rows = [table.lead[16 + size * number :][:size] for number in range(count)]
+        kept = rows[:: chance.choice((2, 5, 100))]
+        table.lead = _put(table.lead[:16], 12, len(kept)) + b"".join(kept)
+    if not tables or not mfro:
+        return None
+    mfra = next(node for node in file.children if node.type == b"mfra")
+    mfro[0].lead = _put(mfro[0].lead, 4, _size(mfra))
+    return Told(file.write())
+
+
+def index_of_indexes(content: bytes, chance: Random) -> Told | None:
+    """A sidx before all, which names a sidx before each few fragments (ISO/IEC 14496-12, 8.16.3)."""
+    file = File.parse(content)
+    if any(_u32(box.lead, 8) for box in _boxes(file, b"stsz")):
+        return None
+    others = [node for node in file.children if node.type not in (b"sidx", b"mfra")]
+    first = next((number for number, node in enumerate(others) if node.type == b"moof"), len(others))
+    parts: list[list[Node]] = []
+    for node in others[first:]:
+        if node.type == b"moof" and (not parts or any(each.type == b"mdat" for each in parts[-1])):
+            parts.append([])
+        parts[-1].append(node)
+    if len(parts) < 3 or any(_u32(box.lead, 0) & 1 for box in _boxes(file, b"tfhd")):  # offsets would have to move
+        return None
+    several = chance.choice((1, 2, 3))
+    groups = [parts[at : at + several] for at in range(0, len(parts), several)]
+    inner = [_sidx([(0, sum(map(_size, part))) for part in group]) for group in groups]
+    segments = [[own, *(node for part in group for node in part)] for own, group in zip(inner, groups, strict=True)]
+    outer = _sidx([(1 << 31, sum(map(_size, segment))) for segment in segments])
+    file.children = [*others[:first], outer, *(node for segment in segments for node in segment)]
+    return Told(file.write())
+
+
+def _sidx(parts: list[tuple[int, int]]) -> Node:
+    """Of a kind and a size for each part; what it says of their durations is wrong."""
+    rows = b"".join(struct.pack(">III", kind | size, 1, 0x90000000) for kind, size in parts)
+    return Node(b"sidx", struct.pack(">5I2H", 0, 1, 1000, 0, 0, 0, len(parts)) + rows)
+
+
 # The end of the file
 
 
@@ -376,6 +444,7 @@ MP4_LIES: Final[dict[str, Lie]] = {
     "mvhd": movie_duration,
     "mdhd": media_duration,
     "tkhd": track_duration,
+    "picture size": picture_size,
     "boxes before": boxes_before,
     "cut": cut,
     "cut again": cut,
@@ -387,6 +456,7 @@ FRAGMENT_LIES: Final[dict[str, Lie]] = {
     "all sync": all_sync,
     "none sync": none_sync,
     "mehd": fragment_duration,
+    "picture size": picture_size,
     "boxes between": boxes_between,
     "no mfra": _without(b"mfra"),
     "no sidx": _without(b"sidx"),
@@ -395,6 +465,9 @@ FRAGMENT_LIES: Final[dict[str, Lie]] = {
     "late tfdt": later_decode_times,
     "damaged index": damaged_index,
     "twice described": twice_described,
+    "joined": joined,
+    "few key fragments": few_key_fragments,
+    "index of indexes": index_of_indexes,
     "cut": cut,
     "cut again": cut,
     "zeros": padded,

@@ -193,7 +193,7 @@ def test_a_cover_alone_is_a_song():
 
 @pytest.mark.parametrize(
     ("version", "header"),
-    [(0, numbers(0, 0, 600, 1836)), (1, bytes(16) + numbers(600, 0, 1836))],
+    [(0, numbers(0, 0, 1000, 3060)), (1, bytes(16) + numbers(1000, 0, 3060))],
     ids=["32 bit", "64 bit"],
 )
 def test_a_film_is_as_long_as_it_says(version, header):

@@ -71,10 +71,10 @@ def repeated() -> bytes:
         b"stsz": full(b"stsz", numbers(len(png(64, 48)), frames)),
         b"stts": full(b"stts", numbers(1, frames, 1000)),
         b"stsc": full(b"stsc", numbers(1, 1, 1, 1)),
-        b"stco": full(b"stco", numbers(frames), numbers(0xFFFF) * frames),
+        b"stco": full(b"stco", numbers(frames), numbers(0xABCDEF) * frames),
     }
     content = still(changed=one_place, edits=full(b"elst", numbers(10_000), edits))
-    return content.replace(numbers(0xFFFF), numbers(content.index(b"mdat") + 4))
+    return content.replace(numbers(0xABCDEF), numbers(content.index(b"mdat") + 4))
 
 
 def sound_in_chunks() -> bytes:
@@ -155,7 +155,7 @@ HOSTILE: list[tuple[str, Callable[[], bytes], set[str]]] = [
     ("as many samples as are allowed", lambda: still(changed=many(9_999_999)), BROKEN),
     (
         "edits without end",
-        lambda: still(edits=full(b"elst", numbers(3_000_000), numbers(10, 0, 1 << 16) * 3_000_000)),
+        lambda: still(edits=full(b"elst", numbers(500_000), numbers(10, 0, 1 << 16) * 500_000)),
         OK,
     ),
     (
@@ -257,11 +257,11 @@ HOSTILE: list[tuple[str, Callable[[], bytes], set[str]]] = [
         BROKEN | TOO_LARGE,
     ),
     (
-        "AVI of four million empty chunks",
-        lambda: avi()[: avi().index(b"movi") - 8] + chunk(b"LIST", b"movi", chunk(b"01wb") * 4_000_000),
+        "AVI of two million empty chunks",
+        lambda: avi()[: avi().index(b"movi") - 8] + chunk(b"LIST", b"movi", chunk(b"01wb") * 2_000_000),
         BROKEN,
     ),
-    ("AVI of zeros", lambda: avi()[: avi().index(b"movi") + 4] + bytes(50 * MB), BROKEN),
+    ("AVI of zeros", lambda: avi()[: avi().index(b"movi") + 4] + bytes(10 * MB), BROKEN),
     ("AVI with an index of indexes that names itself", lambda: with_super_index(100_000), OK | BROKEN),
     (
         "AVI of thousands of streams",

@@ -50,7 +50,7 @@ KINDS: dict[str, tuple[Callable[[], bytes], bool, str]] = {
 
 @pytest.fixture(scope="module")
 def answers() -> Iterator[list[tuple[str, Answer]]]:
-    """Of 300 videos, every kind in turn; the hostile one only now and then, for it takes half a second."""
+    """Of 200 videos, every kind in turn; the hostile one only now and then, for it takes half a second."""
     made = {name: (make(), storyboard) for name, (make, storyboard, _) in KINDS.items()}
 
     def turns() -> Iterator[str]:
@@ -60,7 +60,7 @@ def answers() -> Iterator[list[tuple[str, Answer]]]:
             rounds += 1
 
     with Watched() as child:
-        yield [(name, child.inspect(made[name][0], storyboard=made[name][1])) for name in islice(turns(), 300)]
+        yield [(name, child.inspect(made[name][0], storyboard=made[name][1])) for name in islice(turns(), 200)]
 
 
 def test_every_outcome_is_right_from_the_first_to_the_last(answers):

@@ -11,6 +11,7 @@ from av.stream import Stream as Track
 
 from video_intake.media import avi_index, notes, riff, signatures, verdicts
 from video_intake.media.avi_index import Media
+from video_intake.media.avi_streams import Stream
 from video_intake.media.container import Opened, opened
 from video_intake.media.extent import APART, Extent, differ
 from video_intake.media.range_reader import RangeReader
@@ -82,37 +83,51 @@ def _mended(reader: RangeReader, avi: Avi, media: Media | None) -> VirtualFile |
     return avi_index.rebuilt(reader, avi, media)
 
 
-def extent(opened: Opened, avi: Avi, indexed: bool) -> Extent:
-    """Of the film. The rate is what its stream states, unless main header and sound agree on another.
+def extent(opened: Opened, avi: Avi, indexed: bool) -> tuple[Opened, Extent]:
+    """How much film there is, and the file with times that fit the frame rate.
 
     `indexed` says whether its index can be believed.
     """
     stream = avi.streams[opened.stream.index] if opened.stream.index < len(avi.streams) else None
-    entries, warnings = opened.stream.index_entries, []
-    frames = len(entries) if indexed else opened.stream.frames
-    if not stream or not stream.rate or not stream.scale or not frames:
-        return Extent(None, frames or None)
+    entries = opened.stream.index_entries
+    frames = len(entries) if indexed else opened.stream.frames or (stream.length if stream else 0)
+    if not stream or not frames:
+        return opened, Extent(None, frames or None)
     steps = max(entries[-1].timestamp + 1, frames) if indexed else frames  # some repeat the picture before
-    mean = Fraction(stream.rate, stream.scale)
     sound = max((_seconds(track) for track in opened.container.streams.audio), default=0.0)
-    stated = (opened.container.duration or 0) / av.time_base
-    if (
-        PLAUSIBLE[0] < avi.frame_microseconds < PLAUSIBLE[1]
-        and abs(mean * avi.frame_microseconds / MICROSECONDS - 1) > APART
-    ):
-        other = Fraction(MICROSECONDS, avi.frame_microseconds)
-        warnings.append(notes.rates_differ(float(mean), float(other)))
-        if sound and differ(steps / float(mean), sound) and not differ(steps / float(other), sound):
-            mean = other.limit_denominator(1001)
+    mean, warnings = _rate(stream, avi, steps, sound)
+    if mean is None:
+        return opened, Extent(None, frames)
+    base = opened.stream.time_base
+    timed = replace(opened, pace=float(1 / (mean * base))) if base else opened
     seconds = float(steps / mean)
     if not indexed:
         warnings.append(notes.no_index())
-    elif stream.length and differ(stream.length / float(mean), seconds):
-        warnings.append(notes.durations_differ(stream.length / float(mean), seconds))
+    for claim, where in ((stream.length, "header"), (0 if len(stream.parts) > 1 else avi.frames, "main header")):
+        if indexed and claim and differ(claim / float(mean), seconds):
+            warnings.append(notes.durations_differ(claim / float(mean), seconds, where))
     size = sum(entries[number].size for number in range(len(entries))) if indexed else None
-    longest = max(seconds, sound)
+    longest, stated = max(seconds, sound), (opened.container.duration or 0) / av.time_base
     rate = mean * frames / steps if steps > frames * (1 + APART) else mean
-    return Extent(longest if differ(stated, longest) else stated, frames, rate, size, seconds, warnings=warnings)
+    return timed, Extent(longest if differ(stated, longest) else stated, frames, rate, size, seconds, warnings=warnings)
+
+
+def _rate(stream: Stream, avi: Avi, steps: int, sound: float) -> tuple[Fraction | None, list[str]]:
+    """Frames a second, and a warning where two rates are stated.
+
+    It is what the stream states, unless that makes no sense, or main header and sound agree on another.
+    """
+    of_stream = Fraction(stream.rate, stream.scale) if stream.rate and stream.scale else None
+    if not PLAUSIBLE[0] < avi.frame_microseconds < PLAUSIBLE[1]:
+        return of_stream, []
+    of_file = Fraction(MICROSECONDS, avi.frame_microseconds).limit_denominator(1001)
+    if of_stream is None:
+        return of_file, []
+    if abs(of_stream / of_file - 1) <= APART:
+        return of_stream, []
+    absurd = not PLAUSIBLE[0] < MICROSECONDS / of_stream < PLAUSIBLE[1]
+    fits = sound and differ(steps / float(of_stream), sound) and not differ(steps / float(of_file), sound)
+    return of_file if absurd or fits else of_stream, [notes.rates_differ(float(of_stream), float(of_file))]
 
 
 def _seconds(track: Track) -> float:

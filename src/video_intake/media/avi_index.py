@@ -13,8 +13,8 @@ from video_intake.media.range_reader import RangeReader
 from video_intake.media.riff import UNKNOWN, Avi, Chunk, chunk_at
 from video_intake.media.virtual_file import VirtualFile
 
-MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx)")
-FOUND: Final = re.compile(rb"(?:[0-9]{2}(?:d[cb]|wb|pc|tx)|ix[0-9]{2}|JUNK|LIST|idx1|RIFF)")
+MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx|__)")  # "__": DV with its sound, a type of AVI of its own
+FOUND: Final = re.compile(rb"(?:[0-9]{2}(?:d[cb]|wb|pc|tx|__)|ix[0-9]{2}|JUNK|LIST|idx1|RIFF)")
 KEY: Final = 0x10  # of an entry's flags
 COVERED: Final = 0.95  # of the media data, that a whole index lists; the rest fills up sectors
 MAX_OFFSET: Final = 0xFFFFFFFF

@@ -42,6 +42,7 @@ class Opened:
     reader: RangeReader
     file: VirtualFile
     offset: float = 0.0  # seconds, to be added to what FFmpeg takes for the time of a picture
+    pace: float = 1.0  # by which that is to be multiplied before
 
     @property
     def by_packets(self) -> bool:

@@ -4,7 +4,7 @@ The duration is the one that the film's header states, which players show, where
 agree; else theirs, with a warning.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
@@ -53,9 +53,15 @@ def of_movie(movie: Movie, track: int) -> Extent:
         for each in movie.tracks
         if each.bytes and each.lasting and each.scale
     }
-    if own.claimed and differ(own.claimed / own.scale, own.lasting / own.scale):
-        warnings.append(notes.durations_differ(own.claimed / own.scale, own.lasting / own.scale, "video track"))
-    return Extent(seconds or None, own.samples, None, own.bytes, own.lasting / own.scale, sound, warnings)
+    own_seconds = own.lasting / own.scale
+    claims = [own.claimed / own.scale, own.presented or 0.0]
+    if odd := next((claim for claim in claims if claim and _contradicts(claim, own_seconds, own.seconds)), None):
+        warnings.append(notes.durations_differ(odd, own_seconds, "video track"))
+    return Extent(seconds or None, own.samples, None, own.bytes, own_seconds, sound, warnings)
+
+
+def _contradicts(claim: float, *found: float) -> bool:
+    return all(differ(claim, each) for each in found)
 
 
 def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
@@ -65,13 +71,18 @@ def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
     if seconds is None:
         seconds = film.stated or movie.duration
         warnings.append(notes.duration_unchecked(seconds))
-    elif movie.duration and differ(movie.duration, seconds):
-        warnings.append(notes.durations_differ(movie.duration, seconds))
+    else:
+        for stated, where in ((movie.duration, "header"), (film.stated, "segment index")):
+            if stated and differ(stated, seconds):
+                warnings.append(notes.durations_differ(stated, seconds, where))
     if any(line.again for line in lines):
         warnings.append(notes.joined())
-    if film.whole and seconds and (gaps := _gaps(line.gaps for line in lines)) > max(APART * seconds, ROUNDING):
+    gaps = min((line.gaps for line in lines), default=0.0)
+    if film.whole and seconds and gaps > max(APART * seconds, ROUNDING):
         warnings.append(notes.gaps(gaps))
-    warnings += [notes.junk(end - start, at_end=end == size) for start, end in film.junk]
+    for at_end in (False, True):
+        if junk := sum(end - start for start, end in film.junk if (end == size) is at_end):
+            warnings.append(notes.junk(junk, at_end=at_end))
     own = film.timelines.get(track)
     if own is None:
         return Extent(seconds, warnings=warnings)
@@ -79,7 +90,3 @@ def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
         return Extent(seconds, rate=own.rate, warnings=warnings)
     sound = {number: int(line.bytes * 8 / line.seconds) for number, line in film.timelines.items() if line.seconds}
     return Extent(seconds, own.samples, own.rate, own.bytes, own.seconds, sound, warnings)
-
-
-def _gaps(of_tracks: Iterable[float]) -> float:
-    return min(of_tracks, default=0.0)

@@ -44,6 +44,15 @@ def picture(frames: Sequence[VideoFrame], steps: Sequence[Step], table: VideoFra
     return made
 
 
+def passes(frame: VideoFrame, expression: str) -> bool:
+    """Whether an expression of the filter `select` is true of a picture. Raises av.FFmpegError."""
+    try:
+        picture([frame], [("select", f"'{expression}'")])
+    except EOFError:
+        return False
+    return True
+
+
 def _source(graph: Graph, like: VideoFrame) -> FilterContext:
     return graph.add_buffer(width=like.width, height=like.height, format=like.format.name, time_base=TIME_BASE)
 

@@ -3,6 +3,8 @@
 from bisect import bisect_left as bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 from video_intake.media import container, splice, timeline, verdicts
 from video_intake.media.boxes import Box
@@ -12,6 +14,10 @@ from video_intake.media.range_reader import RangeReader
 from video_intake.media.timeline import Timeline
 from video_intake.media.virtual_file import VirtualFile
 from video_intake.media.walk import Fragment
+
+LOOKS: Final = 4  # between fragments, whether there is another recording
+NEAR: Final = 512  # bytes between two fragments that follow one another, for boxes of other kinds
+DOUBTFUL: Final = 1.5  # times the bytes that the time between two fragments explains
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,14 @@ def chosen(reader: RangeReader, layout: Layout, fragments: Fragments, places: Se
     parts = fragments.choose(places)
     _check_end(reader, layout, fragments, parts)
     film = _film(layout, fragments, parts)
+    for _ in range(LOOKS):
+        sure = film.whole or film.seconds is None or fragments.led_to_the_end
+        between = None if sure else _doubtful(layout, fragments, parts)
+        extra = fragments.between(*between) if between else None
+        if extra is None:
+            break
+        parts = sorted([*parts, extra], key=lambda part: part.moof.start)
+        film = _film(layout, fragments, parts)
     if film.seconds is None and not film.whole:
         fragments.visit_all()
         if fragments.whole:
@@ -87,6 +101,48 @@ def _ends(lines: dict[int, Timeline], layout: Layout, fragments: Fragments) -> l
     }
     video = {track.id for track in layout.movie.tracks if track.handler == b"vide"} & lines.keys()
     return list(known.values()) if video <= known.keys() else []
+
+
+def _doubtful(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> tuple[Fragment, Fragment] | None:
+    """Two of the fragments between which there are more bytes than the time between them explains.
+
+    Recordings that were joined have clocks that start again, and may look like one: first, last and those near the
+    wanted places can be in order. The bytes that a second takes in the fragments tell what else could be there.
+    """
+    rates: dict[int, float] = {}
+    begins: dict[int, list[tuple[Fragment, int]]] = {}
+    for group in _adjacent(parts):
+        runs = [run for part in group for run in fragments.runs(part)]
+        whole, every = group[-1].end - group[0].moof.start, sum(sum(run.sizes) for run in runs)
+        for number in {run.track for run in runs}:
+            lasting = sum(run.lasting for run in runs if run.track == number)
+            size = sum(sum(run.sizes) for run in runs if run.track == number)
+            if lasting and every:
+                rates[number] = max(rates.get(number, 0), whole * size / every / lasting)
+    for part in parts:
+        for run in {run.track: run for run in reversed(fragments.runs(part))}.values():
+            if run.begin is not None:
+                begins.setdefault(run.track, []).append((part, run.begin))
+    scales = {track.id: track.scale for track in layout.movie.tracks}
+    usual = sum(rate * scales[number] for number, rate in rates.items())
+    most, found = DOUBTFUL, None
+    for number, dated in begins.items():
+        for (one, begin), (other, end) in pairwise(dated):
+            explained = max(usual * (end - begin) / scales[number], one.end - one.moof.start)
+            if (other.moof.start - one.moof.start) / explained > most:
+                most, found = (other.moof.start - one.moof.start) / explained, (one, other)
+    return found
+
+
+def _adjacent(parts: Sequence[Fragment]) -> list[list[Fragment]]:
+    """The fragments, those together that follow one another."""
+    groups: list[list[Fragment]] = []
+    for part in parts:
+        if groups and part.moof.start - groups[-1][-1].end < NEAR:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups
 
 
 def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> None:

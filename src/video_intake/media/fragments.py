@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from video_intake.media import moof, random_access, verdicts
+from video_intake.media import moof, random_access, verdicts, walk
 from video_intake.media.boxes import box_at
 from video_intake.media.isobmff import Layout
 from video_intake.media.moof import Run
@@ -67,6 +67,13 @@ class Fragments:
         """The walk that reached the end of the file."""
         return self.walk if self.walk.ended else self.last
 
+    @property
+    def led_to_the_end(self) -> bool:
+        """Whether the last place that an index of the file's own names is one of the last fragments."""
+        if not self.claim or not self.ending or not self.ending.fragments:
+            return False
+        return self.claim.starts[-1] >= self.ending.fragments[0].moof.start
+
     def visit_all(self) -> None:
         """Goes from fragment to fragment, a round trip for each, as long as there is time."""
         least = max(self._reader.remaining - SECONDS, self._reader.remaining * 2 / 3)
@@ -97,6 +104,19 @@ class Fragments:
         ending = self.last.fragments if self.last else []
         chosen = {each.moof.start: each for each in (*self.walk.fragments, *found, self.first, *ending)}
         return [chosen[start] for start in sorted(chosen)]
+
+    def between(self, one: Fragment, other: Fragment) -> Fragment | None:
+        """One with pictures about in the middle between two, or else elsewhere between; None where none was found."""
+        assert self.first
+        largest = max(each.end - each.moof.start for each in (one, other, self.first))
+        window = min(max(largest * 5 // 4, READ_AHEAD), MAX_WINDOW // 2)
+        for place in (1 / 2, 1 / 4, 3 / 4):
+            spot = one.end + int(max(other.moof.start - one.end - window, 0) * place)
+            self._reader.load([(spot, spot + window + LOOK)])
+            found = self._last_in(spot, min(spot + window, other.moof.start))
+            if found and found.moof.start not in (one.moof.start, other.moof.start):
+                return found
+        return None
 
     def begins_at(self, start: int) -> int | None:
         """Where the `moof` of the fragment or segment at `start` begins."""
@@ -138,21 +158,23 @@ class Fragments:
             {max(end - window, begin) for end in (*ends, *([] if self._from_end() else [self._reader.size]))}
         )
         self._reader.load((spot, spot + window) for spot in spots)
-        found = []
-        for spot in spots:
-            content = self._reader.peek(spot, window)
-            at = content.rfind(b"moof")
-            for _ in range(CANDIDATES):
-                if at < 0:
-                    break
-                self._reader.check_time()
-                fragment = self._at(spot + at - 4, strict=True) if at >= 4 else None
-                if fragment and self._has_video(fragment):
-                    found.append(fragment)
-                    break
-                at = content.rfind(b"moof", 0, at)
+        found = [self._last_in(spot, spot + window) for spot in spots]
         self._from_end()
-        return found
+        return [each for each in found if each]
+
+    def _last_in(self, start: int, end: int) -> Fragment | None:
+        """The last fragment with pictures that begins there."""
+        content = self._reader.peek(start, end - start)
+        at = content.rfind(b"moof")
+        for _ in range(CANDIDATES):
+            if at < 4:
+                break
+            self._reader.check_time()
+            fragment = self._at(start + at - 4, strict=True)
+            if fragment and self._has_video(fragment):
+                return fragment
+            at = content.rfind(b"moof", 0, at)
+        return None
 
     def _visit_the_rest(self, found: Iterable[Fragment]) -> None:
         """From the last that is known to the end, if that is not far; then all of them, as long as there is time."""
@@ -163,31 +185,11 @@ class Fragments:
             self.visit_all()
 
     def _finish(self, start: int) -> None:
-        walk = Walk(self._reader, start)
-        walk.all(2 * FEW)
-        if walk.ended and walk.fragments and (start, walk.fragments[0].moof.start) not in walk.junk:
-            self.last = walk
+        self.last = self.last or walk.to_end(self._reader, start, 2 * FEW)
 
     def _from_end(self) -> bool:
-        """Looks for the last fragments in what was fetched of the end, proven by boxes that lead to the end."""
-        if self.last:
-            return True
-        tail = self._reader.fetched_end()
-        begin = self._reader.size - len(tail)
-        passed: set[int] = set()
-        at = tail.find(b"moof", 4)
-        for _ in range(CANDIDATES):
-            if at < 0 or self.last:
-                break
-            self._reader.check_time()
-            start = begin + at - 4
-            if start not in passed and tail[at + 8 : at + 12] == b"mfhd":
-                walk = Walk(self._reader, start)
-                walk.all()
-                passed.update(each.moof.start for each in walk.fragments)
-                if walk.ended and any(self._has_video(each) for each in walk.fragments):
-                    self.last = walk
-            at = tail.find(b"moof", at + 1)
+        """Looks for the last fragments in what was fetched of the end."""
+        self.last = self.last or walk.from_end(self._reader, self._has_video)
         return self.last is not None
 
     def _at(self, start: int, *, strict: bool = False) -> Fragment | None:
@@ -195,9 +197,9 @@ class Fragments:
         box = box_at(self._reader, start)
         if box is None or (strict and box.type != b"moof"):
             return None
-        walk = Walk(self._reader, start)
-        found = next(walk.on(), None)
-        return None if walk.junk else found
+        way = Walk(self._reader, start)
+        found = next(way.on(), None)
+        return None if way.junk else found
 
     def _has_video(self, fragment: Fragment) -> bool:
         return any(run.track in self._video for run in self.runs(fragment))

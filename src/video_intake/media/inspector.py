@@ -58,8 +58,15 @@ def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
     demuxer = signatures.container(head)
     if demuxer is None:
         raise signatures.rejection(reader, head)
-    if demuxer == signatures.AVI:
-        return _avi(reader, limits)
+    try:
+        return _avi(reader, limits) if demuxer == signatures.AVI else _isobmff(reader, limits)
+    except Rejected:
+        if conversion := signatures.converted(head):
+            raise verdicts.converted(conversion) from None
+        raise
+
+
+def _isobmff(reader: RangeReader, limits: Limits) -> Inspection:
     layout = isobmff.scan(reader)
     if fourcc := layout.movie.encrypted():
         raise verdicts.encrypted(fourcc.decode("latin-1"))
@@ -79,10 +86,10 @@ def _inspect(reader: RangeReader, limits: Limits) -> Inspection:
 def _avi(reader: RangeReader, limits: Limits) -> Inspection:
     scanned = avi.scan(reader, limits.max_pixels)
     with avi.video(reader, scanned, limits.max_pixels) as (video, indexed):
-        amount = avi.extent(video, scanned, indexed)
-        frames = Frames(video)
+        timed, amount = avi.extent(video, scanned, indexed)
+        frames, size = Frames(timed), scanned.size(video.stream.index)
         choice = choices.any_picture(frames, POSTER_AT)
-        return report.of(frames, choice, None, amount, limits.poster_edge, limits.storyboard)
+        return report.of(frames, choice, None, amount, size, limits.poster_edge, limits.storyboard)
 
 
 def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
@@ -91,8 +98,9 @@ def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
     with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels) as video:
         frames = Frames(video)
         choice = choices.any_picture(frames, POSTER_AT)
-        amount = extent.of_movie(layout.movie, video.stream.id)
-        return report.of(frames, choice, layout, amount, limits.poster_edge, limits.storyboard)
+        track = video.stream.id
+        amount, size = extent.of_movie(layout.movie, track), layout.movie.size(track)
+        return report.of(frames, choice, layout, amount, size, limits.poster_edge, limits.storyboard)
 
 
 def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limits: Limits) -> Inspection:
@@ -108,8 +116,9 @@ def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limit
             choice = Choice(early) if early else choose(frames, places)
             if choice is None:
                 return None
-            amount = extent.of_fragments(layout.movie, film, video.stream.id, reader.size)
-            return report.of(frames, choice, layout, amount, limits.poster_edge, limits.storyboard)
+            track = video.stream.id
+            amount, size = extent.of_fragments(layout.movie, film, track, reader.size), layout.movie.size(track)
+            return report.of(frames, choice, layout, amount, size, limits.poster_edge, limits.storyboard)
 
     found = look(POSTER_AT[:1], choices.marked)
     if found is None and not fragments.whole and not (found := look(POSTER_AT, choices.clear)):

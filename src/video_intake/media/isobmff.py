@@ -17,6 +17,11 @@ from video_intake.media.verdicts import Rejected
 
 MAX_INDEX_BYTES: Final = 96 << 20  # a film has 1 KB of `moov` a second: this is a day, and fits in memory
 CANDIDATES: Final = 1000  # for an index at the end: a signature that was found there by chance, or on purpose
+# Boxes that are known to be outermost ones (https://mp4ra.org): one of these that ends after the file was cut off,
+# anything else is not a box at all.
+OUTERMOST: Final = frozenset(
+    b"ftyp styp moov moof mdat mfra sidx ssix prft emsg free skip uuid meta wide pdin imda udta pnot".split()
+)
 PARTS_OF_STREAMS: Final = frozenset({b"styp", b"moof", b"sidx", b"prft", b"emsg"})
 STILL: Final = frozenset({"avif", "avis", "mif1", "msf1", "heic", "heix", "hevc", "hevx", "crx"})  # brands of pictures
 
@@ -140,6 +145,7 @@ def _without_index(reader: RangeReader, brand: str | None, before: list[Box], mo
         return verdicts.not_a_video(f"a still picture ({brand})")
     if before and (before[0].type in PARTS_OF_STREAMS or any(box.type == b"moof" for box in before)):
         return verdicts.segment(before[0].type.decode("latin-1"))
-    if last and last.end > reader.size:
+    if last and last.end > reader.size and last.type in OUTERMOST:
         return verdicts.truncated(reader.size, box=last.type.decode("latin-1"), boxEnd=last.end)
-    return verdicts.truncated(reader.size, detail="the index (moov) is missing")
+    understood = last.start if last and last.end > reader.size else last.end if last else 0
+    return verdicts.without_index(reader.size, understood)

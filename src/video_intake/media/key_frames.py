@@ -98,8 +98,8 @@ class Frames:
         """
         base, stamp = self.video.stream.time_base, frame.opaque if stamp is None else stamp
         if base and isinstance(stamp, int):
-            return float(stamp * base) + self.video.offset
-        return None if frame.time is None else frame.time + self.video.offset
+            return float(stamp * base) * self.video.pace + self.video.offset
+        return None if frame.time is None else frame.time * self.video.pace + self.video.offset
 
     def _all_marked(self) -> bool:
         entries = self.video.stream.index_entries

@@ -46,6 +46,11 @@ class Movie:
         counts = [each.samples for each in self.tracks if each.handler == b"vide"]
         return sum(counts) if counts else None
 
+    def size(self, number: int) -> tuple[int, int] | None:
+        """The size of the pictures that the track of this number describes, if it describes one kind."""
+        sizes = [(each.width, each.height) for each in self.tracks if each.id == number and len(each.codecs) == 1]
+        return sizes[0] if sizes else None
+
     def endless_edits(self) -> bool:
         """Whether the edit lists could repeat samples without bound: each edit may name all of them."""
         return sum(each.samples * each.edits for each in self.tracks) > MAX_SAMPLES

@@ -13,6 +13,11 @@ def durations_differ(stated: float, found: float, what: str = "header") -> str:
     return f"The file's {what} states a duration of {clock(stated)}, but its samples last {clock(found)}."
 
 
+def sizes_differ(stated: tuple[int, int], found: tuple[int, int]) -> str:
+    """The pictures have another size in pixels than the file states."""
+    return f"The file states a picture size of {stated[0]} x {stated[1]}, but its pictures are {found[0]} x {found[1]}."
+
+
 def rates_differ(of_stream: float, of_file: float) -> str:
     """An AVI states two frame rates."""
     return f"The file states two frame rates: {of_stream:.5g} in the video stream and {of_file:.5g} in the main header."

@@ -20,7 +20,7 @@ BLANK_SPREAD: Final = 6.0  # standard deviation of 8-bit luma: noise in a dark r
 def spread(frame: VideoFrame) -> float:
     """How much there is to see: the standard deviation of 8-bit luma. Next to nothing is below BLANK_SPREAD."""
     if _has_alpha(frame):
-        frame = _composed(frame.reformat(*THUMB, "gbrap", interpolation="AREA", threads=1))
+        frame = _composed(_thumb(frame, "gbrap"))
     return _spread(frame)
 
 
@@ -30,7 +30,7 @@ def make(frame: VideoFrame, shown: Display, longest: int, time: float | None) ->
     Raises ValueError or av.FFmpegError where there is none.
     """
     picture = upright(frame, shown, longest)
-    return Poster(jpeg(picture), picture.width, picture.height, time)
+    return Poster(jpeg(picture), picture.width, picture.height, None if time is None else round(time, 6))
 
 
 def upright(frame: VideoFrame, shown: Display, longest: int) -> VideoFrame:
@@ -84,11 +84,17 @@ def jpeg(frame: VideoFrame) -> bytes:
 
 
 def _spread(frame: VideoFrame) -> float:
-    gray = frame.reformat(*THUMB, "gray", interpolation="AREA", threads=1)
+    gray = _thumb(frame, "gray")
     line, luma = gray.planes[0].line_size, bytes(gray.planes[0])
     values = [value for row in range(32) for value in luma[row * line : row * line + 32]]
     mean = sum(values) / len(values)
     return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+
+
+def _thumb(frame: VideoFrame, pixel_format: str) -> VideoFrame:
+    """Small, and of any matrix: the scaler refuses those that it does not know, and here it does not matter."""
+    matrix = None if frame.format.is_rgb else "ITU709"
+    return frame.reformat(*THUMB, pixel_format, interpolation="AREA", src_colorspace=matrix, threads=1)
 
 
 def _whole(frame: VideoFrame, crop: tuple[int, int, int, int]) -> VideoFrame:

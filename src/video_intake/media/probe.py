@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorTrc
 from av.video.stream import VideoStream
 
-from video_intake.media import tags
+from video_intake.media import filters, tags
 from video_intake.media.display import Display
 from video_intake.media.extent import Extent
 from video_intake.media.facts import Audio, Container, Video
@@ -30,6 +30,7 @@ MATRICES: Final = {
 }  # fmt: skip
 RANGES: Final = {1: "tv", 2: "pc"}
 FIELDS: Final = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}
+FIRST: Final = {"TOPFIRST": "tt", "BOTTOMFIRST": "bb"}  # of the fields, as the filter `select` calls it
 STEREO: Final = (
     None, "side by side", "top and bottom", "frame alternate", "checkerboard",
     "side by side (quincunx subsampling)", "interleaved lines", "interleaved columns", "unspecified",
@@ -52,7 +53,7 @@ def of_container(
         duration=duration and round(duration, 6),
         bit_rate=int(size * 8 / duration) if duration else None,
         creation_time=tags.text(opened.metadata.get("creation_time")),
-        recorded_at=tags.recorded_at(opened.metadata),
+        recorded_at=tags.recorded_at(opened.metadata, avi=layout is None),
         device_make=tags.first(opened.metadata, tags.MAKE),
         device_model=tags.first(opened.metadata, tags.MODEL),
         fast_start=layout.fast_start if layout else None,
@@ -82,7 +83,7 @@ def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, extent: Ext
         frame_rate=f"{rate.numerator}/{rate.denominator}" if rate and rate.denominator else None,
         frames=extent.frames or None,
         bit_rate=int(extent.bytes * 8 / extent.lasting) if extent.bytes and extent.lasting else None,
-        field_order=FIELDS.get(context.field_order, "interlaced") if frame.interlaced_frame else "progressive",
+        field_order=_field_order(context.field_order, frame),
         pixel_format=frame.format.name,
         bit_depth=max(component.bits for component in frame.format.components),
         color_range=RANGES.get(frame.color_range),
@@ -112,6 +113,17 @@ def of_audio(stream: AudioStream, rates: Mapping[int, int]) -> Audio:
         sample_rate=context.sample_rate or None,
         bit_rate=counted or context.bit_rate or None,
         language=tags.language(stream.language),
+    )
+
+
+def _field_order(stated: int, frame: VideoFrame) -> str:
+    """By the container, or else by the picture itself, whose flags only filters can read."""
+    if not frame.interlaced_frame:
+        return "progressive"
+    if stated in FIELDS:
+        return FIELDS[stated]
+    return next(
+        (name for kind, name in FIRST.items() if filters.passes(frame, f"eq(interlace_type,{kind})")), "interlaced"
     )
 
 

@@ -3,9 +3,9 @@
 import av
 from av.audio.stream import AudioStream
 
-from video_intake.media import display, notes, poster, probe, sheet
+from video_intake.media import display, notes, poster, probe, storyboard
 from video_intake.media.choices import Choice
-from video_intake.media.extent import Extent
+from video_intake.media.extent import APART, Extent
 from video_intake.media.facts import Inspection
 from video_intake.media.isobmff import Layout
 from video_intake.media.key_frames import Frames
@@ -17,14 +17,19 @@ def of(
     choice: Choice,
     layout: Layout | None,
     extent: Extent,
+    stated: tuple[int, int] | None,
     edge: int,
-    storyboard: bool,
+    tiled: bool,
 ) -> Inspection:
-    """The facts of the file, with the poster that was chosen and, if asked for, a storyboard."""
+    """The facts of the file, with the poster that was chosen and, if `tiled`, a storyboard.
+
+    `stated` is the size of the pictures by the index, where it states one; `edge` the longest of the poster.
+    """
     video, shot = frames.video, choice.shot
     stream, warnings = video.stream, [choice.warning]
     shown = display.of(stream, shot.frame)
     warnings += extent.warnings
+    warnings += _sizes(stated, (shot.frame.width, shot.frame.height))
     if layout and any(track.external and track.handler == b"soun" for track in layout.movie.tracks):
         warnings.append(notes.sound_elsewhere())
     whole = probe.of_container(video.container, video.reader.size, layout, extent.seconds, video.tracks)
@@ -34,9 +39,9 @@ def of(
         picture = poster.make(shot.frame, shown, edge, shot.time)
     except (av.FFmpegError, ValueError) as error:
         warnings.append(notes.no_poster(str(error)))
-    if storyboard:
+    if tiled:
         try:
-            tiles = sheet.of(frames, shown, whole.duration or 0)
+            tiles = storyboard.of(frames, shown, whole.duration or 0)
         except (av.FFmpegError, ValueError, Rejected) as error:
             warnings.append(notes.no_storyboard(str(error)))
     return Inspection(
@@ -51,3 +56,10 @@ def of(
         storyboard=tiles,
         warnings=notes.bounded(warnings),
     )
+
+
+def _sizes(stated: tuple[int, int] | None, found: tuple[int, int]) -> list[str]:
+    """A warning if the file states another size than its pictures have."""
+    if not stated or not all(stated) or all(abs(a / b - 1) <= APART for a, b in zip(stated, found, strict=True)):
+        return []
+    return [notes.sizes_differ(stated, found)]

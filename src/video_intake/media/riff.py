@@ -7,11 +7,11 @@ RIFFs the OpenDML extensions (1996). All numbers are little-endian.
 
 import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from video_intake.media import verdicts
+from video_intake.media import avi_streams, verdicts
+from video_intake.media.avi_streams import Stream
 from video_intake.media.range_reader import RangeReader
 
 UNKNOWN: Final = (0, 0xFFFFFFFF)  # sizes of what was written to a pipe, or by a program that did not come to its end
@@ -24,7 +24,6 @@ ENTRIES: Final = re.compile(
 )  # of an idx1: name, flags, offset, size
 INDEX: Final = 16 << 20  # of an idx1: a million entries
 CANDIDATES: Final = 1000  # for an index at the end
-MAX_STREAMS: Final = 100  # as many as a chunk can name
 
 
 @dataclass(frozen=True)
@@ -45,26 +44,12 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Stream:
-    """What the headers of a stream state."""
-
-    kind: bytes  # b"vids", b"auds", ...
-    codec: bytes  # the four-character code of its format, or else of its handler
-    rate: int  # samples in `scale` seconds
-    scale: int
-    length: int  # samples
-    width: int  # pixels, as claimed; 0 for sound
-    height: int
-    header: int  # where its `strh` begins
-    parts: tuple[tuple[int, int], ...]  # offset and size of the indexes that an OpenDML index names
-
-
-@dataclass(frozen=True)
 class Avi:
     """Where things are in the file."""
 
     streams: tuple[Stream, ...]
     frame_microseconds: int  # of a frame, by the main header
+    frames: int  # by the main header; in a file of several RIFFs those of the first
     headers: tuple[Chunk, ...]  # lists that precede the media data
     movi: Chunk  # the list of media data
     irregular: bool  # whether chunks did not lead to it
@@ -74,6 +59,10 @@ class Avi:
     def data(self) -> int:
         """Where the first chunk of media data begins."""
         return self.movi.start + 12
+
+    def size(self, number: int) -> tuple[int, int] | None:
+        """The size of the pictures that the stream of this number describes."""
+        return (self.streams[number].width, self.streams[number].height) if number < len(self.streams) else None
 
     @property
     def codec(self) -> str:
@@ -90,19 +79,20 @@ def scan(reader: RangeReader) -> Avi:
     headers: list[Chunk] = []
     movi, irregular = _movi(reader, headers)
     content = reader.peek(12, min(movi.start - 12, HEADERS))
-    streams = tuple(_streams(content, 12))
+    streams = tuple(avi_streams.read(content, 12))
     for stream in streams:
         for offset, size in stream.parts:
             if offset + size > reader.size:
                 raise verdicts.truncated(reader.size, box="ix", boxEnd=offset + size)
     avih = content.find(b"avih")
-    (microseconds,) = struct.unpack("<I", content[avih + 8 : avih + 12].ljust(4, b"\0")) if avih >= 0 else (0,)
+    main = content[avih + 8 :][:20] if avih >= 0 else b""
+    microseconds, frames = struct.unpack("<I12xI", main.ljust(20, b"\0"))
     index = None
     if movi.end > reader.size or movi.size in UNKNOWN:
         index = index_at_end(reader, movi)
         if index is None and movi.size not in UNKNOWN:
             raise verdicts.truncated(reader.size, box="movi", boxEnd=movi.end)
-    return Avi(streams, microseconds, tuple(headers), movi, irregular, index)
+    return Avi(streams, microseconds, frames, tuple(headers), movi, irregular, index)
 
 
 def check_end(reader: RangeReader, avi: Avi) -> None:
@@ -173,42 +163,3 @@ def _named_index(reader: RangeReader, tail: bytes, movi: Chunk) -> Chunk | None:
                 return chunk
         at = tail.rfind(b"idx1", 0, at)
     return None
-
-
-def _streams(content: bytes, begin: int) -> Iterator[Stream]:
-    """The streams of a list of headers that begins at `begin` of the file."""
-    at = content.find(b"strh")
-    for _ in range(MAX_STREAMS):
-        following = content.find(b"strh", at + 4)
-        if at < 0 or at + 64 > len(content):
-            return
-        part = content[at : following if following >= 0 else len(content)]
-        kind, handler = part[8:12], part[12:16]
-        scale, rate, length = struct.unpack_from("<II4xI", part, 28)
-        strf = part.find(b"strf")
-        codec, width, height = handler, 0, 0
-        if kind == b"vids" and 0 <= strf <= len(part) - 28:
-            width, height, code = struct.unpack_from("<ii4x4s", part, strf + 12)
-            codec = code if NAME.fullmatch(code) else handler
-        yield Stream(
-            kind,
-            codec,
-            rate,
-            scale,
-            length,
-            abs(width),
-            abs(height),
-            begin + at,
-            tuple(_parts(part, part.find(b"indx"))),
-        )
-        at = following
-
-
-def _parts(part: bytes, indx: int) -> Iterator[tuple[int, int]]:
-    """The indexes that an index of indexes names (OpenDML, `indx`)."""
-    if not 0 <= indx <= len(part) - 32:
-        return
-    size, width, kind, count = struct.unpack_from("<IHxBI", part, indx + 4)
-    if width == 4 and kind == 0:
-        count = min(count, (min(indx + 8 + size, len(part)) - indx - 32) // 16)
-        yield from (struct.unpack_from("<QI", part, indx + 32 + 16 * number) for number in range(count))

@@ -14,9 +14,17 @@ ISOBMFF, AVI = "mov", "avi"  # FFmpeg's names of the two demuxers
 # The first box of an MP4 or MOV file: ISO/IEC 14496-12; QuickTime's own `wide`, `pnot`, `skip` and `free`.
 FIRST_BOXES: Final = frozenset(b"ftyp moov mdat free skip wide pnot uuid styp moof sidx emsg prft".split())
 
-FORM: Final = re.compile(rb"\s*--[^\r\n]{1,100}\r?\nContent-Disposition:\s*form-data", re.IGNORECASE)  # RFC 7578
-DATA_URL: Final = re.compile(rb"^data:[\w./+-]*;base64,")  # RFC 2397
+# RFC 2046, 5.1.1, with text before the first part or without; RFC 7578 is the kind that HTML forms send
+MULTIPART: Final = re.compile(
+    rb"(?:[^\0]{0,1000}\n)?--[^\r\n\0]{1,100}\r?\n(?:[\w-]+:[^\r\n]*\r?\n)*?(Content-(?:Disposition|Type):[^\r\n]*)",
+    re.IGNORECASE,
+)
+DATA_URL: Final = re.compile(rb'^"?(?:data:[^,\0]{0,200};base64,)?')  # RFC 2397; in JSON, in quotes
 BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
+URL_SAFE: Final = bytes.maketrans(b"-_ ", b"+/+")  # RFC 4648, 5; and what a form makes of "+"
+NO_TEXT: Final = re.compile("[\x80-\x9f\ufffd]")  # what conversion makes of bytes, and no text holds
+NO_LINES: Final = re.compile(rb"[^\t\x20-\x7E]\r\n")
+ENOUGH: Final = 6  # of converted characters or lines: no accident
 
 # (offset, bytes, name); the first that fits names the file. Names follow file(1) and people's own words.
 OTHERS: Final[tuple[tuple[int, bytes, str], ...]] = (
@@ -68,13 +76,32 @@ def rejection(reader: RangeReader, head: bytes) -> Rejected:
     """Why a file that begins with `head` (at least 512 bytes, where it has them) is not one of our containers."""
     if not head.strip(b"\0"):
         tail = reader.fetched_end()
-        if not tail.strip(b"\0"):
-            return verdicts.zeros(everywhere=len(tail) == reader.size)
-    if FORM.match(head):
-        return verdicts.form_upload()
+        return verdicts.zeros(
+            at_end=not tail.strip(b"\0"), everywhere=not tail.strip(b"\0") and len(tail) == reader.size
+        )
+    if part := MULTIPART.match(head):
+        return verdicts.form_upload("multipart/form-data" if b"form-data" in part[1] else "multipart")
     if _is_base64(head):
         return verdicts.base64_text()
-    return verdicts.not_a_video(describe(head), firstBytes=head[:16].hex(" "))
+    found = describe(head)
+    if not found and (conversion := converted(head)):
+        return verdicts.converted(conversion)
+    return verdicts.not_a_video(found, firstBytes=head[:16].hex(" "))
+
+
+def converted(head: bytes) -> str:
+    """How binary data that begin with `head` were changed as if they were text; "" where nothing looks like it.
+
+    Good for files that turned out to be damaged: a good one may look so by accident.
+    """
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        text = ""
+    if NO_TEXT.search(text) and sum(not character.isascii() for character in text) >= ENOUGH:
+        return "UTF-8 text"
+    bare = head.count(b"\n") - head.count(b"\r\n")
+    return "lines of text" if not bare and len(NO_LINES.findall(head)) >= ENOUGH else ""
 
 
 def describe(head: bytes) -> str:
@@ -95,7 +122,7 @@ def describe(head: bytes) -> str:
 
 def _is_base64(head: bytes) -> bool:
     """Whether it is Base64 of a file that can be told from others, with or without the head of a data URL."""
-    text = DATA_URL.sub(b"", head).translate(None, b"\r\n")
+    text = DATA_URL.sub(b"", head).translate(URL_SAFE, b'\r\n"')
     text = text[: len(text) // 4 * 4]
     if len(text) < 64 or not BASE64.fullmatch(text):
         return False

@@ -9,14 +9,31 @@ from typing import Final
 
 from av.video.frame import VideoFrame
 
-from video_intake.media import filters, poster
+from video_intake.media import filters, key_frames, poster
+from video_intake.media.display import Display
 from video_intake.media.facts import Storyboard
+from video_intake.media.key_frames import Frames
 
 FRAMES: Final = 25  # at most; five by five
 TILE_EDGE: Final = 240  # pixels, of a picture's longer edge
 PLACES: Final = tuple((number + 0.5) / FRAMES for number in range(FRAMES))
 MAX_BYTES: Final = 24 << 20  # read for all of them: 1 MB each, the key frames of 4K at 60 Mbit/s
 IMAGE: Final = "storyboard.jpg"
+
+
+def of(frames: Frames, shown: Display, duration: float) -> Storyboard | None:
+    """Of the key frames near its places in an opened film, fetched at once; None where there are none."""
+    video = frames.video
+    wanted = key_frames.ranges(video, PLACES)
+    while sum(end - start for _, start, end in wanted) > MAX_BYTES:
+        wanted = wanted[::2] if len(wanted) > 1 else []
+    video.reader.load((start, end) for _, start, end in wanted)  # one round trip
+    pictures = []
+    for shot in Frames(video).near([place for place, _, _ in wanted]) if wanted else ():
+        pictures.append((shot.time or 0.0, poster.upright(shot.frame, shown, TILE_EDGE)))
+        if video.reader.overdue:
+            break
+    return make(pictures, duration)
 
 
 def make(pictures: Iterable[tuple[float, VideoFrame]], duration: float) -> Storyboard | None:

@@ -19,7 +19,8 @@ MAX_TEXT: Final = 64  # characters of everything else
 # The first that is there counts: Apple's and Android's own keys precede those of QuickTime's user data
 MAKE: Final = ("com.apple.quicktime.make", "com.android.manufacturer", "make")
 MODEL: Final = ("com.apple.quicktime.model", "com.android.model", "model")
-RECORDED: Final = ("com.apple.quicktime.creationdate", "date", "IDIT")  # IDIT: of AVI, without a zone
+RECORDED: Final = ("com.apple.quicktime.creationdate", "date")
+RECORDED_AVI: Final = ("creation_time", "date")  # FFmpeg's name for IDIT: the camera's clock, without a zone
 ISO_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:?\d\d)?")
 ASCTIME: Final = ("%a %b %d %H:%M:%S %Y", "%Y:%m:%d %H:%M:%S", "%Y/%m/%d %H:%M:%S")  # how cameras write IDIT
 
@@ -34,9 +35,10 @@ def first(metadata: Mapping[str, str], keys: Iterable[str]) -> str | None:
     return next((found for key in keys if (found := text(metadata.get(key)))), None)
 
 
-def recorded_at(metadata: Mapping[str, str]) -> str | None:
+def recorded_at(metadata: Mapping[str, str], *, avi: bool = False) -> str | None:
     """When the camera recorded it, in ISO 8601; without a time zone where it states none."""
-    return next((time for key in RECORDED if (time := _time(text(metadata.get(key)) or ""))), None)
+    keys = RECORDED_AVI if avi else RECORDED
+    return next((time for key in keys if (time := _time(text(metadata.get(key)) or ""))), None)
 
 
 def language(code: str | None) -> str | None:

@@ -69,7 +69,7 @@ class Timeline:
         """
         count, total = self.track.samples, self.track.lasting or 0
         durations: dict[int, int] = {}
-        for each, after in zip(self.placed, (*self.placed[1:], None), strict=True):
+        for each, after in zip(self.placed, (*self.placed[1:], None), strict=False):
             lasting = each.run.lasting
             until = after.begin - each.begin if after else lasting
             count += len(each.run.sizes)

@@ -37,7 +37,8 @@ class Track:
     samples: int  # that FFmpeg would index
     edits: int  # parts of the edit list
     scale: int
-    claimed: int  # the duration that the track's header claims
+    claimed: int  # the duration that its media header claims
+    presented: float | None  # seconds, that the track's header claims, with its edits
     lasting: int | None  # the duration that its sample tables add up to; None where they were not looked at
     bytes: int | None  # of its samples, all together
     empty: float  # seconds before it begins, by its edit list
@@ -67,8 +68,8 @@ def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, 
     def first(kind: bytes) -> memoryview:
         return next(iter(tables[kind]), memoryview(b""))
 
-    tkhd, stsd = first(b"tkhd"), first(b"stsd")
-    (number,) = unpack(">I", tkhd[20:24] if bytes(tkhd[:1]) == b"\1" else tkhd[12:16])
+    stsd = first(b"stsd")
+    number, presented = _track_header(first(b"tkhd"))
     handlers = [bytes(hdlr[8:12]) for hdlr in tables[b"hdlr"]]  # QuickTime has a second one, for where data are
     handler = b"vide" if b"vide" in handlers else next(iter(handlers), b"")
     width, height = unpack(">HH", stsd[40:44]) if handler == b"vide" else (0, 0)
@@ -90,6 +91,7 @@ def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, 
         edits=sum(len(elst) // 12 for elst in tables[b"elst"]),
         scale=scale,
         claimed=claimed,
+        presented=presented / movie_scale if presented and movie_scale else None,
         lasting=lasting,
         bytes=_bytes(first(b"stsz")) if tables[b"stsz"] else None,
         empty=empty,
@@ -113,6 +115,13 @@ def chunk_offsets(chunks: tuple[bytes, memoryview]) -> Sequence[int]:
     width = 8 if kind == b"co64" else 4
     count = min(unpack(">I", content[4:8])[0], (len(content) - 8) // width if len(content) > 8 else 0)
     return table(content[8 : 8 + width * count], "Q" if width == 8 else "I")
+
+
+def _track_header(tkhd: memoryview) -> tuple[int, int]:
+    """The track's number, and its duration in the movie's units; 0 where that is not known."""
+    wide = bytes(tkhd[:1]) == b"\1"
+    number, duration = unpack(">I4xQ" if wide else ">I4xI", tkhd[20:] if wide else tkhd[12:])
+    return number, 0 if duration == (1 << 64 if wide else 1 << 32) - 1 else duration
 
 
 def _media_header(mdhd: memoryview) -> tuple[int, int]:

@@ -95,24 +95,37 @@ def not_a_video(found: str, **evidence: Any) -> Rejected:
 
 
 @_sentence
-def zeros(everywhere: bool) -> Rejected:
-    """There are zeros only: `everywhere`, or at the beginning and the end, where it was read."""
+def zeros(at_end: bool, everywhere: bool) -> Rejected:
+    """Its beginning, as far as it was read, holds zeros only: so does its end, or all of it."""
+    where = "" if everywhere else " at its beginning and its end" if at_end else " at its beginning"
     return Rejected(
         Reason.NOT_A_VIDEO,
-        f"The file contains nothing but zeros{'' if everywhere else ' at its beginning and its end'}.",
+        f"The file contains nothing but zeros{where}.",
         "Upload it again. If it does not play at its source either, its content was lost when it was copied or saved.",
         {"found": "zeros"},
     )
 
 
 @_sentence
-def form_upload() -> Rejected:
-    """The body of an HTML form was stored, with the file somewhere in it."""
+def form_upload(kind: str) -> Rejected:
+    """The body of a request was stored, with the file somewhere in it; `kind` is its media type."""
+    name = "an HTML form upload" if kind == "multipart/form-data" else "a request of several parts"
     return Rejected(
         Reason.NOT_A_VIDEO,
-        "The file is the body of an HTML form upload (multipart/form-data), not the video inside it.",
+        f"The file is the body of {name} ({kind}), not the video inside it.",
         "Send only the content of the file, with HTTP PUT; or post the form to S3 with a presigned POST.",
         {"found": "the body of a form upload"},
+    )
+
+
+@_sentence
+def converted(into: str) -> Rejected:
+    """Binary data went through a program that took them for text, and changed them for good."""
+    return Rejected(
+        Reason.NOT_A_VIDEO,
+        f"The file was damaged on its way: its bytes were converted as if they were {into}.",
+        "Send the file as binary data: not as a string, and with a gateway or FTP client set to binary.",
+        {"found": into},
     )
 
 
@@ -202,6 +215,17 @@ def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> R
         f"The file ends too early: the upload or the recording was cut off.{there}",
         UPLOAD_AGAIN,
         evidence | {"fileEnd": file_end} | ({"secondsComplete": round(seconds, 3)} if seconds else {}),
+    )
+
+
+@_sentence
+def without_index(file_end: int, reached: int) -> Rejected:
+    """There is no `moov`; up to `reached` the file was understood."""
+    return Rejected(
+        Reason.TRUNCATED,
+        "The file has no index (moov): the recording was not completed, or a part of the file is missing or damaged.",
+        "Upload it again. If it does not play at its source either, a program that repairs videos may help.",
+        {"fileEnd": file_end, "understoodUntil": reached},
     )
 
 

@@ -4,25 +4,20 @@ Whether a film was cut off is asked here, of the place where its boxes really en
 fragments any box may be: `styp`, `sidx`, `prft`, `emsg`, `free`, `uuid`, a second `moov`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
 from video_intake.media import verdicts
 from video_intake.media.boxes import Box, box_at
+from video_intake.media.isobmff import OUTERMOST
 from video_intake.media.range_reader import RangeReader
 
 LOOK: Final = 64 << 10  # at the beginning of a fragment: its `moof`, of some 16 bytes a frame
 SEARCHED: Final = 8 << 20  # for the next fragment, where what follows is no box
 ENDLESS: Final = float("inf")
 CANDIDATES: Final = 10_000  # for the next fragment, and fragments without media data: real files have a few
-
-# Boxes that are known to be outermost ones (https://mp4ra.org): one of these that ends after the file was cut off,
-# anything else is not a box at all.
-OUTERMOST: Final = frozenset(
-    b"ftyp styp moov moof mdat mfra sidx ssix prft emsg free skip uuid meta wide pdin imda udta pnot".split()
-)
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,6 @@ class Fragment:
 
     moof: Box
     end: int
-    movie: int = 0  # how many further `moov` precede it
 
 
 class Walk:
@@ -48,7 +42,6 @@ class Walk:
         self.junk: list[tuple[int, int]] = []
         self.fragments: list[Fragment] = []
         self.indexes: list[Box] = []  # sidx
-        self.movies = 0
         self._reader = reader
         self._moof: Box | None = None
         self._bare = 0  # fragments without media data
@@ -87,7 +80,7 @@ class Walk:
 
     def _box(self, box: Box) -> None:
         if box.type == b"mdat" and self._moof:
-            self.fragments.append(Fragment(self._moof, box.end, self.movies))
+            self.fragments.append(Fragment(self._moof, box.end))
             self._moof = None
         elif box.type == b"moof":
             self._whole()
@@ -96,14 +89,13 @@ class Walk:
             self.indexes.append(box)
         elif box.type == b"moov":
             self._whole()
-            self.movies += 1
 
     def _whole(self) -> None:
         """The last `moof` has no media data after it: they may be elsewhere."""
         if self._moof and not self.cut:
             self._bare += 1
             verdicts.bound("fragments without media data", self._bare, CANDIDATES)
-            self.fragments.append(Fragment(self._moof, self._moof.end, self.movies))
+            self.fragments.append(Fragment(self._moof, self._moof.end))
         self._moof = None
 
     def _end(self, rest: int) -> None:
@@ -135,6 +127,38 @@ class Walk:
         self.junk.append((self.at, self._reader.size))
         self._whole()
         self.ended = True
+
+
+def to_end(reader: RangeReader, start: int, hops: int) -> Walk | None:
+    """The walk from a fragment at `start` to the end of the file; None where that is too far, or there is none."""
+    walk = Walk(reader, start)
+    walk.all(hops)
+    there = walk.ended and walk.fragments and (start, walk.fragments[0].moof.start) not in walk.junk
+    return walk if there else None
+
+
+def from_end(reader: RangeReader, wanted: Callable[[Fragment], bool]) -> Walk | None:
+    """A walk of the last fragments, one of them wanted, in what was fetched of the end.
+
+    It begins at a signature, proven by boxes that lead from there to the end of the file.
+    """
+    tail = reader.fetched_end()
+    begin = reader.size - len(tail)
+    passed: set[int] = set()
+    at = tail.find(b"moof", 4)
+    for _ in range(CANDIDATES):
+        if at < 0:
+            break
+        reader.check_time()
+        start = begin + at - 4
+        if start not in passed and tail[at + 8 : at + 12] == b"mfhd":
+            walk = Walk(reader, start)
+            walk.all()
+            passed.update(each.moof.start for each in walk.fragments)
+            if walk.ended and any(wanted(each) for each in walk.fragments):
+                return walk
+        at = tail.find(b"moof", at + 1)
+    return None
 
 
 def _is_name(kind: bytes) -> bool:

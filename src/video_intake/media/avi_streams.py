@@ -1,0 +1,64 @@
+"""What the headers of an AVI file state of each stream: `strh`, `strf`, and OpenDML's `indx`."""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+MAX_STREAMS: Final = 100  # as many as a chunk can name
+CODE: Final = re.compile(rb"[\x20-\x7E]{4}")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What the headers of a stream state."""
+
+    kind: bytes  # b"vids", b"auds", ...
+    codec: bytes  # the four-character code of its format, or else of its handler
+    rate: int  # samples in `scale` seconds
+    scale: int
+    length: int  # samples
+    width: int  # pixels, as claimed; 0 for sound
+    height: int
+    header: int  # where its `strh` begins
+    parts: tuple[tuple[int, int], ...]  # offset and size of the indexes that an OpenDML index names
+
+
+def read(content: bytes, begin: int) -> Iterator[Stream]:
+    """The streams of a list of headers that begins at `begin` of the file."""
+    at = content.find(b"strh")
+    for _ in range(MAX_STREAMS):
+        following = content.find(b"strh", at + 4)
+        if at < 0 or at + 64 > len(content):
+            return
+        part = content[at : following if following >= 0 else len(content)]
+        kind, handler = part[8:12], part[12:16]
+        scale, rate, length = struct.unpack_from("<II4xI", part, 28)
+        strf = part.find(b"strf")
+        codec, width, height = handler, 0, 0
+        if kind == b"vids" and 0 <= strf <= len(part) - 28:
+            width, height, code = struct.unpack_from("<ii4x4s", part, strf + 12)
+            codec = code if CODE.fullmatch(code) else handler
+        yield Stream(
+            kind,
+            codec,
+            rate,
+            scale,
+            length,
+            abs(width),
+            abs(height),
+            begin + at,
+            tuple(_parts(part, part.find(b"indx"))),
+        )
+        at = following
+
+
+def _parts(part: bytes, indx: int) -> Iterator[tuple[int, int]]:
+    """The indexes that an index of indexes names (OpenDML, `indx`)."""
+    if not 0 <= indx <= len(part) - 32:
+        return
+    size, width, kind, count = struct.unpack_from("<IHxBI", part, indx + 4)
+    if width == 4 and kind == 0:
+        count = min(count, (min(indx + 8 + size, len(part)) - indx - 32) // 16)
+        yield from (struct.unpack_from("<QI", part, indx + 32 + 16 * number) for number in range(count))

@@ -1,0 +1,67 @@
+"""AVI files taken apart, and put together as OpenDML has them."""
+
+import struct
+from typing import Final
+
+from tests.fuzz.mutations import File, Node
+
+type Entry = tuple[bytes, int, int, int]  # chunk, flags, offset from "movi", size
+
+KEY: Final = 0x10
+
+
+def parts(content: bytes) -> tuple[int, int, int, list[Entry]]:
+    """Where the list `movi` and the chunk `idx1` begin and the latter ends, and what it says."""
+    movi = content.index(b"movi") - 8
+    idx1 = content.index(b"idx1", movi + 8 + struct.unpack_from("<I", content, movi + 4)[0])
+    (size,) = struct.unpack_from("<I", content, idx1 + 4)
+    return movi, idx1, idx1 + 8 + size, list(struct.iter_unpack("<4sIII", content[idx1 + 8 :][:size]))
+
+
+def sized(content: bytes) -> bytes:
+    """With the right size of all."""
+    return content[:4] + struct.pack("<I", len(content) - 8) + content[8:]
+
+
+def opendml(content: bytes, count: int = 3) -> bytes:
+    """The same film as OpenDML has it: several RIFFs, an index in each, and an index of these (AVI 2.0)."""
+    movi, _, _, entries = parts(content)
+    streams = sorted({kind[:2] for kind, *_ in entries})
+    groups = [entries[len(entries) * part // count : len(entries) * (part + 1) // count] for part in range(count)]
+    file = File.parse(sized(content[:movi]))
+    headers = next(node for node in file.nodes() if node.lead == b"hdrl")
+    lists = [node for node in headers.children or [] if node.lead == b"strl"]
+    for stream in lists:
+        stream.children = [node for node in stream.children or [] if node.type not in (b"JUNK", b"indx")]
+        stream.children.append(Node(b"indx", bytes(24 + 16 * count)))
+    front = file.write()
+    supers: dict[bytes, list[bytes]] = {name: [] for name in streams}
+    body = b""
+    for part, group in enumerate(groups):
+        riff = len(front) + len(body) if part else 0
+        head = (12 if part else len(front)) + 12  # RIFF and LIST movi
+        base = (riff if part else 0) + head
+        media, tables = b"", dict.fromkeys(streams, b"")
+        for kind, flags, offset, size in group:
+            chunk = content[movi + 8 + offset :][: 8 + size + size % 2]
+            mark = size | (0 if flags & KEY else 1 << 31)
+            tables[kind[:2]] += struct.pack("<II", len(media) + 8, mark)
+            media += chunk
+        for name in streams:
+            kind = next(kind for kind, *_ in entries if kind[:2] == name)
+            frames = len(tables[name]) // 8
+            index = struct.pack("<HBBI4sQI", 2, 0, 1, frames, kind, base, 0) + tables[name]
+            supers[name].append(struct.pack("<QII", base + len(media), len(index) + 8, frames))
+            media += struct.pack("<4sI", b"ix" + name, len(index)) + index
+        listed = struct.pack("<4sI", b"LIST", len(media) + 4) + b"movi" + media
+        if part:
+            body += struct.pack("<4sI", b"RIFF", len(listed) + 4) + b"AVIX" + listed
+        else:
+            body += listed
+            first = len(front) + len(listed) - 8
+    for number, stream in enumerate(lists):
+        kind = next(kind for kind, *_ in entries if kind[:2] == streams[number])
+        head = struct.pack("<HBBI4s12x", 4, 0, 0, count, kind)
+        (stream.children or [])[-1].lead = head + b"".join(supers[streams[number]])
+    front = file.write()
+    return front[:4] + struct.pack("<I", first) + front[8:] + body

@@ -1,0 +1,163 @@
+"""A poster shows what is meant to be seen: the part, the fields, the transparency and the colors."""
+
+import io
+import struct
+
+import av
+import pytest
+
+from tests.support import fields, numbered
+from tests.support.boxes import box, full, movie, numbers, picture_entry
+from tests.support.files import File
+from tests.support.pictures import near, pixels
+from tools.videos import video
+from video_intake.media.inspector import Inspection, Limits, inspect
+
+RED, BLACK = (255, 0, 0), (0, 0, 0)
+X265 = {"preset": "ultrafast", "x265-params": "log-level=none"}
+
+
+def inspected(content: bytes) -> Inspection:
+    return inspect(File(content).reader(), Limits())
+
+
+def still(left: tuple[int, int, int, int], right: tuple[int, int, int, int], *extensions: bytes) -> bytes:
+    """A film of one picture, whose halves have these colors (with alpha)."""
+    data = b"".join(bytes(left if x < 64 else right) for _ in range(96) for x in range(128))
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 128, 96, "rgba", 1
+    frame = av.VideoFrame.from_bytes(data, 128, 96, "rgba")
+    png = b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
+    return movie(picture_entry(b"png ", 128, 96, *extensions), [png])
+
+
+def test_what_is_transparent_is_black():
+    width, height, pixel = pixels(inspected(still((255, 0, 0, 255), (0, 255, 0, 0))).poster.jpeg)
+    assert near(pixel(10, height // 2), RED)
+    assert near(pixel(width - 10, height // 2), BLACK)
+
+
+def test_a_picture_that_is_transparent_everywhere_is_shown():
+    width, height, pixel = pixels(inspected(still((255, 0, 0, 0), (0, 0, 255, 0))).poster.jpeg)
+    assert near(pixel(10, height // 2), RED)
+    assert near(pixel(width - 10, height // 2), (0, 0, 255))
+
+
+def clap(width: int, height: int, right: int = 0, down: int = 0) -> bytes:
+    """A clean aperture, whose center is moved so far."""
+    return box(b"clap", numbers(width, 1, height, 1), struct.pack(">iIiI", right, 1, down, 1))
+
+
+def test_the_clean_aperture_is_what_is_shown():
+    found = inspected(still((255, 0, 0, 255), (0, 0, 255, 255), clap(64, 48, right=-16)))
+    assert (found.video.width, found.video.height) == (128, 96)
+    assert (found.video.display_width, found.video.display_height) == (64, 48)
+    width, height, pixel = pixels(found.poster.jpeg)
+    assert (width, height) == (64, 48)
+    assert near(pixel(40, 20), RED)  # of columns 16 to 79 the first 48
+    assert near(pixel(58, 20), (0, 0, 255))
+
+
+@pytest.mark.parametrize("aperture", [clap(0, 0), clap(4000, 4000), clap(64, 48, right=5000), box(b"clap", bytes(5))])
+def test_an_impossible_aperture_is_passed_over(aperture):
+    found = inspected(still((255, 0, 0, 255), (0, 0, 255, 255), aperture))
+    assert (found.video.display_width, found.video.display_height) == (128, 96)
+
+
+def comb(picture: av.VideoFrame) -> float:
+    """How much more neighboring lines differ than lines of the same field: more than 1.2 is a comb."""
+    gray = picture.reformat(format="gray")
+    line, data = gray.planes[0].line_size, bytes(gray.planes[0])
+    rows = [data[row * line :][: gray.width] for row in range(gray.height)]
+
+    def apart(step: int) -> float:
+        pairs = zip(rows, rows[step:], strict=False)
+        return sum(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True)) / (len(rows) - step)
+
+    return apart(1) / apart(2)
+
+
+@pytest.mark.parametrize(("first", "order"), [("top", "tt"), ("bottom", "bb")])
+def test_two_fields_are_not_woven_into_a_comb(first, order):
+    moving = f"testsrc2,scroll=h=0.05,scale=320:120,weave=first_field={first},setfield={first[0]}ff"
+    film = {"size": (320, 240), "seconds": 0.4, "audio": None, "codec_options": {"flags": "+ildct+ilme"}}
+    content = video("mov", "mpeg2video", **film, picture=moving)
+    found = inspected(content)
+    assert found.video.field_order == order
+    with av.open(io.BytesIO(content)) as film, av.open(io.BytesIO(found.poster.jpeg)) as poster:
+        assert comb(next(film.decode(video=0))) > 1.2
+        assert comb(next(poster.decode(video=0))) < 1.1
+
+
+@pytest.mark.parametrize("sync", [None, full(b"stss", numbers(1, 1)), full(b"stss", numbers(0))])
+def test_a_picture_in_two_samples_is_put_together(sync):
+    """AVCHD, whose fields FFmpeg stores one by one."""
+    found = inspected(fields.film(12, sync))
+    number = numbered.in_jpeg(found.poster.jpeg)
+    assert number is not None
+    assert found.video.field_order != "progressive"
+    assert abs(found.poster.time - 2 * number) <= 2
+
+
+def coded(color: str, matrix: str, size: tuple[int, int], **options: str) -> bytes:
+    """A film of one color, converted by that matrix; marked only by options of the encoder."""
+    picture = (
+        f"color=c={color},format=gbrp,scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p,drawgrid=w=64:h=64"
+    )
+    return video(
+        codec="libx265",
+        size=size,
+        seconds=0.2,
+        audio=None,
+        pixel_format="yuv420p",
+        picture=picture,
+        codec_options=options,
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix", "marks"),
+    [
+        ((320, 240), "bt601", ""),
+        ((1280, 720), "bt709", ""),  # as players take high definition that is not marked
+        ((320, 240), "bt709", ":colorprim=bt709:transfer=bt709:colormatrix=bt709"),
+        ((1280, 720), "bt601", ":colormatrix=smpte170m"),
+        ((320, 240), "bt2020", ":colorprim=bt709:transfer=bt709:colormatrix=bt2020nc"),
+    ],
+)
+@pytest.mark.parametrize("color", ["0xC02020", "0x20A040"])
+def test_colors_are_those_of_the_matrix(size, matrix, marks, color):
+    options = {"preset": "ultrafast", "x265-params": "log-level=none:qp=4" + marks}
+    _, _, pixel = pixels(inspected(coded(color, matrix, size, **options)).poster.jpeg)
+    expected = bytes.fromhex(color[2:])
+    assert max(abs(a - b) for a, b in zip(pixel(32, 32), expected, strict=True)) < 12
+
+
+def test_colors_of_a_wide_gamut_are_brought_to_the_narrow_one():
+    """BT.709's red is a duller signal in BT.2020: 0.627, 0.069 and 0.016 of the light (ITU-R BT.2087)."""
+    marks = ":colorprim=bt2020:transfer=bt2020-10:colormatrix=bt2020nc"
+    options = {"preset": "ultrafast", "x265-params": "log-level=none:qp=4" + marks}
+    signal = "".join(f"{round(255 * light ** (1 / 2.4)):02X}" for light in (0.6274, 0.0691, 0.0164))
+    _, _, pixel = pixels(inspected(coded(f"0x{signal}", "bt2020", (320, 240), **options)).poster.jpeg)
+    assert near(pixel(32, 32), RED)
+
+
+def dolby(profile: int, compatible: int) -> bytes:
+    """Dolby Vision's configuration (Dolby Vision Streams Within the ISO Base Media File Format, 3.2)."""
+    return box(b"dvcC", b"\1\0", struct.pack(">H", profile << 9 | 6 << 3 | 5), bytes([compatible << 4]), bytes(19))
+
+
+@pytest.mark.parametrize(("profile", "compatible", "shown"), [(5, 0, False), (8, 4, True), (8, 1, True)])
+def test_colors_that_only_dolby_vision_decoders_know_are_not_guessed(profile, compatible, shown):
+    plain = video(codec="libx265", size=(160, 96), seconds=0.2, audio=None, codec_options=X265)
+    at = plain.index(b"hvcC") - 4
+    addition = dolby(profile, compatible)
+    content = plain
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"hev1"):  # the index is last: nothing moves
+        start = plain.index(name) - 4
+        size = struct.unpack_from(">I", plain, start)[0] + len(addition)
+        content = content[:start] + numbers(size) + content[start + 4 :]
+    found = inspected(content[:at] + addition + content[at:])
+    assert found.video.dolby_vision_profile == profile
+    assert bool(found.poster) == shown
+    assert [warning for warning in found.warnings if f"Dolby Vision profile {profile}" in warning] or shown

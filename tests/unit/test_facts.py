@@ -1,0 +1,181 @@
+"""Facts that people know from ffprobe and MediaInfo, of files in which they are known."""
+
+import io
+import struct
+from dataclasses import replace
+
+import av
+import pytest
+
+from tests.fuzz.mutations import File as Parts
+from tests.fuzz.mutations import Node
+from tests.support.boxes import box, chunk, full, numbers
+from tests.support.files import File
+from tools.videos import video
+from video_intake.media.inspector import Inspection, Limits, inspect
+
+SMALL = {"size": (96, 64), "seconds": 0.5, "rate": 10}
+IN_MOOV = (b"moov",)
+IN_ENTRY = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1")
+
+
+def inspected(content: bytes) -> Inspection:
+    return inspect(File(content).reader(), Limits())
+
+
+@pytest.fixture(scope="module")
+def plain() -> bytes:
+    return video(**SMALL)  # the index last: what grows in it moves nothing
+
+
+def added(content: bytes, parents: tuple[bytes, ...], more: bytes) -> bytes:
+    """With another box at the end of the first of `parents`, each in the one before."""
+    file = Parts.parse(content)
+    children = file.children
+    for name in parents:
+        children = next(node for node in children if node.type == name).children or []
+    children.append(Node(more[4:8], more[8:]))
+    return file.write()
+
+
+def keys(**stated: str) -> bytes:
+    """QuickTime's metadata, as phones write them."""
+    names = [name.replace("_", ".") for name in stated]
+    items = [
+        box(numbers(number), box(b"data", numbers(1, 0), text.encode()))
+        for number, text in enumerate(stated.values(), 1)
+    ]
+    return box(
+        b"meta",
+        full(b"hdlr", bytes(4), b"mdta", bytes(13)),
+        full(b"keys", numbers(len(names)), *(box(b"mdta", name.encode()) for name in names)),
+        box(b"ilst", *items),
+    )
+
+
+def user_data(**stated: str) -> bytes:
+    """QuickTime's older way: a box for each text."""
+    texts = ((b"\xa9" + name.encode(), text.encode()) for name, text in stated.items())
+    return box(b"udta", *(box(name, struct.pack(">HH", len(text), 0x15C7), text) for name, text in texts))
+
+
+@pytest.mark.parametrize(
+    ("stated", "make", "model", "time"),
+    [
+        (
+            keys(
+                com_apple_quicktime_make="Apple",
+                com_apple_quicktime_model="iPhone 15",
+                com_apple_quicktime_creationdate="2024-05-06T07:08:09+0200",
+            ),
+            "Apple",
+            "iPhone 15",
+            "2024-05-06T07:08:09+02:00",
+        ),
+        (keys(com_android_manufacturer="Google", com_android_model="Pixel 8"), "Google", "Pixel 8", None),
+        (
+            user_data(mak="Canon", mod="EOS R5", day="2024-05-06T07:08:09Z"),
+            "Canon",
+            "EOS R5",
+            "2024-05-06T07:08:09+00:00",
+        ),
+        (user_data(mak="Canon\0", day="2024-05-06 07:08:09"), "Canon", None, "2024-05-06T07:08:09"),
+        (user_data(mak="Casio", day="2024:05:06 07:08:09"), "Casio", None, "2024-05-06T07:08:09"),
+        (user_data(mod="x" * 500, day="last summer"), None, "x" * 64, None),
+    ],
+)
+def test_the_recording_device_and_time(plain, stated, make, model, time):
+    found = inspected(added(plain, IN_MOOV, stated)).container
+    assert (found.device_make, found.device_model, found.recorded_at) == (make, model, time)
+
+
+@pytest.mark.parametrize("written", [b"Mon May  6 07:08:09 2024\n\0", b"2024/05/06 07:08:09\0"])
+def test_the_recording_time_of_an_avi(written):
+    content = video("avi", "mpeg4", **SMALL, audio=None)
+    at = content.index(b"movi") - 8
+    found = inspected(content[:at] + chunk(b"IDIT", written) + content[at:])
+    assert found.container.recorded_at == "2024-05-06T07:08:09"
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        keys(com_apple_quicktime_location_ISO6709="+52.5163+013.3777/"),
+        user_data(xyz="+52.5163+013.3777/"),
+        box(b"udta", full(b"loci", b"\x15\xc7Gate\0\0", struct.pack(">iii", 13 << 16, 52 << 16, 0), b"earth\0\0")),
+    ],
+)
+def test_where_it_was_recorded_is_not_published(plain, stated):
+    content = added(plain, IN_MOOV, stated)
+    with av.open(io.BytesIO(content)) as film:
+        assert "+52." in str(film.metadata), "FFmpeg reads it"
+    assert "+52." not in str(replace(inspected(content), poster=None))
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, None), (1, "top and bottom"), (2, "side by side")])
+def test_stereo(plain, number, name):
+    assert inspected(added(plain, IN_ENTRY, full(b"st3d", bytes([number])))).video.stereo == name
+
+
+@pytest.mark.parametrize(
+    ("projection", "name"),
+    [(full(b"equi", bytes(16)), "equirectangular"), (full(b"cbmp", bytes(8)), "cubemap")],
+)
+def test_spherical(plain, projection, name):
+    """Google's Spherical Video V2 RFC."""
+    stated = box(b"sv3d", full(b"svhd", b"camera\0"), box(b"proj", full(b"prhd", bytes(12)), projection))
+    assert inspected(added(plain, IN_ENTRY, stated)).video.spherical == name
+
+
+COLORS = ["color_range", "color_primaries", "color_transfer", "color_matrix"]
+
+
+@pytest.mark.parametrize(
+    ("marks", "expected"),
+    [
+        ("bframes=0", [None, None, None, None]),
+        ("colorprim=bt709:transfer=bt709:colormatrix=bt709:fullrange=off", [None, "bt709", "bt709", "bt709"]),
+        ("colorprim=smpte170m:transfer=smpte170m:colormatrix=smpte170m:fullrange=on", ["pc", *["smpte170m"] * 3]),
+        ("colorprim=smpte432:transfer=iec61966-2-1:colormatrix=bt709", [None, "smpte432", "iec61966-2-1", "bt709"]),
+    ],
+)
+def test_colors(marks, expected):
+    content = video(codec="libx264", **SMALL, audio=None, codec_options={"preset": "ultrafast", "x264-params": marks})
+    found = inspected(content).video
+    assert [getattr(found, name) for name in COLORS] == [expected[0] or found.color_range, *expected[1:]]
+    assert found.color_range in ({expected[0]} if expected[0] else {None, "tv"})
+
+
+def test_a_matrix_that_cannot_be_converted_costs_the_poster_alone():
+    options = {"preset": "ultrafast", "x265-params": "log-level=none:colormatrix=ycgco"}
+    found = inspected(video(codec="libx265", **SMALL, audio=None, codec_options=options))
+    assert found.video.color_matrix == "ycgco"
+    assert found.poster is None
+    assert any("matrix 8" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("container", "audio", "flags"),
+    [("mp4", "aac", "faststart"), ("mp4", "aac", "frag_keyframe+empty_moov"), ("mov", "pcm_s16le", "faststart")],
+)
+def test_bit_rates_of_tracks_add_up_to_that_of_the_file(container, audio, flags):
+    content = video(container, size=(320, 240), seconds=3, audio=audio, options={"movflags": flags})
+    found = inspected(content)
+    tracks = found.video.bit_rate + sum(track.bit_rate for track in found.audio)
+    assert found.container.bit_rate == pytest.approx(8 * len(content) / found.container.duration, rel=0.001)
+    assert 0.8 < tracks / found.container.bit_rate < 1.02  # the rest is the index
+
+
+def test_the_bit_rates_of_an_avi():
+    content = video("avi", "mpeg4", size=(320, 240), seconds=3, audio="pcm_s16le")
+    found = inspected(content)
+    assert found.audio[0].bit_rate == 2 * 16 * 48_000
+    assert 0.9 < (found.video.bit_rate + found.audio[0].bit_rate) / found.container.bit_rate < 1.02
+
+
+@pytest.mark.parametrize(("marked", "order"), [("tff", "tt"), ("bff", "bb"), ("prog", "progressive")])
+@pytest.mark.parametrize("container", ["mov", "avi"])
+def test_the_order_of_fields(container, marked, order):
+    film = SMALL | {"rate": 25, "audio": None, "picture": f"testsrc2,setfield={marked}"}
+    options = {} if marked == "prog" else {"flags": "+ildct+ilme"}
+    assert inspected(video(container, "mpeg2video", **film, codec_options=options)).video.field_order == order

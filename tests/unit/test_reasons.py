@@ -1,0 +1,176 @@
+"""A rejection names what a person can act on, and its sentence is true of every file that gets it."""
+
+import base64
+
+import pytest
+
+from tests.support.boxes import box, full, movie, numbers, picture_entry, png, sound_entry
+from tests.support.files import File, verdict
+from tools.videos import video
+from video_intake.media.inspector import Limits, inspect
+
+SMALL = {"size": (96, 64), "seconds": 1, "rate": 10}
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer"}
+
+
+@pytest.fixture(scope="module")
+def plain() -> bytes:
+    return video(**SMALL, options={"movflags": "faststart"})
+
+
+@pytest.fixture(scope="module")
+def fragments() -> bytes:
+    return video(**SMALL, codec_options={"x264-params": "keyint=2:scenecut=0:bframes=0"}, options=FRAGMENTS)
+
+
+@pytest.fixture(scope="module")
+def avi() -> bytes:
+    return video("avi", "mpeg4", **SMALL, audio=None)
+
+
+BOUNDARY = b"--d74496d66958873e"
+HEAD = b'Content-Disposition: form-data; name="file"; filename="a.mp4"\r\n'
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        BOUNDARY + b"\r\n" + HEAD + b"Content-Type: video/mp4\r\n\r\n",
+        BOUNDARY + b"\r\nContent-Type: video/mp4\r\n" + HEAD + b"\r\n",
+        BOUNDARY + b'\r\nContent-Disposition: form-data; name="key"\r\n\r\na.mp4\r\n' + BOUNDARY + b"\r\n" + HEAD,
+        b"\r\nA preamble.\r\n" + BOUNDARY + b"\r\n" + HEAD,
+        b"--a\nContent-Type: application/json\n\n{}\n--a\nContent-Type: video/mp4\n\n",  # multipart/related
+    ],
+)
+def test_the_body_of_an_upload(plain, head):
+    rejected = verdict(head + plain + b"\r\n" + BOUNDARY + b"--\r\n")
+    assert rejected.reason == "not-a-video"
+    assert "form" in rejected.evidence["found"]
+    assert "multipart" in rejected.message
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        base64.b64encode,
+        base64.encodebytes,
+        base64.urlsafe_b64encode,
+        lambda content: base64.b64encode(content).replace(b"+", b" "),
+        lambda content: b"data:video/mp4;base64," + base64.b64encode(content),
+        lambda content: b'data:video/mp4;codecs="avc1.42E01E";base64,' + base64.b64encode(content),
+        lambda content: b'"' + base64.b64encode(content) + b'"',
+    ],
+)
+def test_base64(plain, avi, encoded):
+    for content in (plain, avi):
+        assert verdict(encoded(content)).message == "The file is Base64 text, not the file that the text encodes."
+
+
+@pytest.mark.parametrize("text", ["A" * 4000, "c29tZSB0ZXh0" * 100])
+def test_what_only_looks_like_base64_is_text(text):
+    assert verdict(text.encode()).evidence["found"] == "text"
+
+
+@pytest.mark.parametrize(
+    "converted",
+    [
+        lambda content: content.decode("utf-8", "replace").encode(),
+        lambda content: content.decode("latin-1").encode(),
+    ],
+)
+def test_bytes_that_were_converted_as_text(plain, avi, fragments, converted):
+    """What an API makes of a body that it takes for a string."""
+    for content in (plain, avi, fragments):
+        rejected = verdict(converted(content))
+        assert rejected.reason == "not-a-video"
+        assert "converted" in rejected.message
+
+
+def test_lines_that_were_converted_as_text():
+    """What FTP makes of a file in its mode for text."""
+    content = b"\n".join(bytes([number]) * 30 for number in range(200, 230))
+    assert "converted" in verdict(box(b"ftyp", b"isom", bytes(4)) + content.replace(b"\n", b"\r\n")).message
+
+
+@pytest.mark.parametrize("text", ["Ein schöner Film über Ärzte\r\n" * 100, "日本の夏\n" * 300])
+def test_text_in_front_of_a_damaged_video_is_not_a_conversion(plain, text):
+    front = plain.index(b"moov") - 4
+    content = plain[:front] + box(b"uuid", bytes(16), text.encode()) + plain[front:-500]
+    assert verdict(content).reason != "not-a-video"
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (bytes(5000), "zeros."),
+        (bytes(5 << 20), "zeros at its beginning and its end."),
+        (bytes(5000) + b"\1", "zeros at its beginning."),
+    ],
+)
+def test_zeros(content, where):
+    assert verdict(content).message.endswith(where)
+
+
+def test_a_segment_without_its_beginning_and_the_other_way_round(fragments):
+    at = fragments.index(b"moof") - 4
+    assert "initialization segment" in verdict(fragments[at:]).message
+    assert "initialization segment" in verdict(box(b"styp", b"msdh", bytes(4)) + fragments[at:]).message
+    beginning = verdict(fragments[:at])
+    assert beginning.reason == "no-frames"
+    assert "beginning of a stream" in beginning.message
+
+
+def test_a_recording_that_lost_its_last_fragment_says_how_much_is_there(fragments):
+    last = fragments.rindex(b"moof")
+    for cut in (last + 30, last + 150):
+        rejected = verdict(fragments[:cut])
+        assert rejected.reason == "truncated"
+        assert rejected.evidence["secondsComplete"] == pytest.approx(0.8, abs=0.05)
+        assert "The first 0.8" in rejected.message
+
+
+def test_a_file_without_an_index_is_not_called_cut_off(plain):
+    """Nothing shows that it was: the recording may have stopped before the index was written."""
+    end = plain.index(b"moov") - 4
+    for rest in (box(b"mdat", bytes(3000)), b"\0\0\0\4abcd" + bytes(3000), b"\xff\xff\xff\xffabcd" + bytes(3000)):
+        rejected = verdict(plain[:end] + rest)
+        assert rejected.reason == "truncated"
+        assert "no index (moov)" in rejected.message
+
+
+def test_media_that_are_in_another_file():
+    another = full(b"dref", numbers(1), full(b"url ", b"file:///movie.mov\0"))
+    rejected = verdict(movie(picture_entry(b"png ", 64, 48), [png(64, 48)], dref=another))
+    assert rejected.reason == "no-frames"
+    assert "another file" in rejected.message
+    assert "self-contained" in rejected.advice
+
+
+def test_a_film_of_which_the_sound_alone_is_in_another_file_is_playable():
+    another = full(b"dref", numbers(1), full(b"alis", b"\0" * 20 + b"Sound"))
+    silent = movie(sound_entry(b"twos"), [bytes(200)], dref=another, handler=b"soun")
+    at = silent.index(b"trak") - 4
+    trak = silent[at : at + int.from_bytes(silent[at : at + 4])].replace(numbers(0, 0, 1, 0), numbers(0, 0, 2, 0), 1)
+    film = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, in_moov=trak)
+    found = inspect(File(film).reader(), Limits())
+    assert found.poster
+    assert any("sound is stored in another file" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("handler", [b"subt", b"text", b"meta"])
+def test_tracks_none_of_which_is_video(handler):
+    entry = box(b"stpp", bytes(6), b"\0\1", b"http://www.w3.org/ns/ttml\0\0\0")
+    rejected = verdict(movie(entry + bytes(60), [b"<tt/>"], handler=handler))
+    assert rejected.reason == "no-frames"
+    assert "none of them is video" in rejected.message
+
+
+def test_an_avi_that_cannot_be_decoded_names_its_codec(avi):
+    rejected = verdict(avi.replace(b"FMP4", b"XYZ1"))
+    assert (rejected.reason, rejected.evidence["codec"]) == ("unsupported-codec", "XYZ1")
+
+
+def test_an_avi_of_enormous_pictures(avi):
+    at = avi.index(b"strf") + 12
+    rejected = verdict(avi[:at] + (20_000).to_bytes(4, "little") * 2 + avi[at + 8 :])
+    assert (rejected.reason, rejected.evidence["width"]) == ("too-large-to-decode", 20_000)
