@@ -48,6 +48,7 @@ def test_the_handler_is_all_that_is_at_the_root_of_the_package():
         "handler.py",
         "requirements.txt",
         "video_intake",
+        "wheels.txt",
     ]
     assert not [name for name in MODULES if "handler" in imports(name)]
 
