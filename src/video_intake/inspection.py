@@ -11,8 +11,12 @@ from video_intake.media.verdicts import Rejected
 from video_intake.uploads import Upload
 
 
-def judge(upload: Upload, fetch: Fetch, limits: Limits, seconds: float) -> tuple[Result, dict[str, bytes]]:
+def judge(
+    upload: Upload, fetch: Fetch, limits: Limits, seconds: float, home: str = ""
+) -> tuple[Result, dict[str, bytes]]:
     """The result document of `upload`, inspected in at most `seconds`, and the pictures it names, by key.
+
+    Both are meant for the bucket `home` ("": the upload's own).
 
     Raises whatever `fetch` raises, other than Rejected.
     """
@@ -29,5 +33,5 @@ def judge(upload: Upload, fetch: Fetch, limits: Limits, seconds: float) -> tuple
         "roundTrips": reader.round_trips,
         "bytesRead": reader.bytes_read,
     }
-    result = results.result(upload, outcome, cost)
+    result = results.result(upload, outcome, cost, home)
     return result, results.pictures(result, outcome)

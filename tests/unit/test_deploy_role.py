@@ -113,6 +113,7 @@ def arns(kind: str) -> list[str]:
         "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{}}",
         "AWS::CloudWatch::Dashboard": f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/video-intake-prod-{REGION}",
         "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{}}",
+        "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/video-intake-prod-existing-bucket",
         "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{{}}",
         "AWS::Lambda": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{}}",
         "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}",
