@@ -303,6 +303,8 @@ if [ -n "$email" ]; then
 fi
 if [ -n "$bucket" ]; then
   see_to_the_key "$bucket" "$(deployed RoleArn)" "$(stack_parameter KmsKeyArn)"
+  say
+  say "To process the videos that are in $bucket already: make replay ARGS=\"missing --stack $stack --bucket $bucket --yes\""
 fi
 say
 say "Watch it: $(deployed DashboardUrl)"

@@ -33,17 +33,27 @@ class Overdue(Exception):
 
 
 @dataclass(frozen=True)
+class Source:
+    """A bucket whose uploads a stack processes, as far as their keys begin with `prefix`."""
+
+    bucket: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
 class Uploaded:
     """One version of an object that was uploaded."""
 
     key: str
     version_id: str
     etag: str = field(default="", kw_only=True)  # where the version is NO_VERSION
+    bucket: str = field(default="", kw_only=True)  # "": the stack's own
 
     @property
     def folder(self) -> str:
-        """Where its result is written."""
-        return folder(Upload("", self.key, self.version_id, 0, self.etag, "", ""))
+        """Where its result is written, in the stack's own bucket."""
+        home = "the stack's own" if self.bucket else ""  # which needs no name: the two are not the same
+        return folder(Upload(self.bucket, self.key, self.version_id, 0, self.etag, "", ""), home)
 
 
 class Stack:
@@ -66,6 +76,17 @@ class Stack:
     @cached_property
     def outputs(self) -> dict[str, str]:
         """The stack's outputs by name. Raises WrongUse where there is no such stack."""
+        return {output["OutputKey"]: output["OutputValue"] for output in self._described().get("Outputs", [])}
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """The buckets whose uploads are processed, the stack's own first. Raises WrongUse as `outputs` does."""
+        given = {each["ParameterKey"]: each["ParameterValue"] for each in self._described().get("Parameters", [])}
+        existing = given.get("ExistingBucketName", "")
+        others = [Source(existing, given.get("ExistingBucketPrefix", ""))] if existing else []
+        return [Source(self.bucket), *others]
+
+    def _described(self) -> dict[str, Any]:
         try:
             [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         except ClientError as error:
@@ -75,7 +96,7 @@ class Stack:
                     f"There is no stack {self.name} in {region}. Give --stack, --region or --profile."
                 ) from None
             raise
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        return dict(stack)
 
     def output(self, name: str) -> str:
         """Raises WrongUse where the stack has no such output."""
@@ -98,10 +119,10 @@ class Stack:
             raise RuntimeError(f"Lambda answered {answer['StatusCode']} instead of accepting the event")
         return str(answer["ResponseMetadata"]["RequestId"])
 
-    def upload(self, key: str, content: bytes) -> Uploaded:
-        """Puts `content` under `key`."""
-        answer = self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=content)
-        return Uploaded(key, answer.get("VersionId", NO_VERSION), etag=answer["ETag"].strip('"'))
+    def upload(self, key: str, content: bytes, bucket: str = "") -> Uploaded:
+        """Puts `content` under `key`, into the stack's own bucket unless another is named."""
+        answer = self.client("s3").put_object(Bucket=bucket or self.bucket, Key=key, Body=content)
+        return Uploaded(key, answer.get("VersionId", NO_VERSION), etag=answer["ETag"].strip('"'), bucket=bucket)
 
     def upload_file(self, key: str, path: str) -> Uploaded:
         """Uploads a file of any size in parts, as `aws s3 cp` does."""
@@ -139,7 +160,7 @@ class Stack:
     def tags(self, uploaded: Uploaded) -> dict[str, str]:
         """The tags of a version."""
         answer = self.client("s3").get_object_tagging(
-            Bucket=self.bucket, Key=uploaded.key, VersionId=uploaded.version_id
+            Bucket=uploaded.bucket or self.bucket, Key=uploaded.key, VersionId=uploaded.version_id
         )
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 

@@ -66,6 +66,7 @@ def test_eventbridge_is_added_and_everything_else_stays(scripts, s3, before, bri
     assert now(s3) == before | BRIDGE
     parameters = scripts.parameters(STACK)
     assert (parameters["ExistingBucketName"], parameters["ExistingBucketPrefix"]) == (BUCKET, PREFIX)
+    assert f"missing --stack {STACK} --bucket {BUCKET} --yes" in bridged.told
     assert "Warning" not in bridged.told
 
 
