@@ -201,7 +201,10 @@ def test_the_role_may_not_change_itself_and_passes_roles_to_lambda_alone() -> No
 def test_the_policies_of_the_role_fit() -> None:
     """IAM counts 10,240 characters for all inline policies of a role together, without white space."""
     everything = Rendered(
-        GIVEN | {"Verification": "enabled", "Removal": "enabled", "EnvironmentSuffix": "e" * 20}, DEPLOY_ROLE
+        GIVEN
+        | {"Verification": "enabled", "Removal": "enabled", "EnvironmentSuffix": "e" * 20}
+        | {"ExistingBucketName": "b" * 63},
+        DEPLOY_ROLE,
     )
     documents = [policy["PolicyDocument"] for policy in everything["DeployRole"]["Policies"]]
     documents += [each["PolicyDocument"] for each in everything.of_type("AWS::IAM::RolePolicy").values()]
