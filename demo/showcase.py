@@ -9,14 +9,16 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import terminal
-from scripts.stack import Overdue, Stack, Uploaded, wait_for
+from scripts.stack import Overdue, Source, Stack, Uploaded, wait_for
 from tools import localcloud
 from tools.localcloud import letters, log_lines
-from tools.localcloud.deployment import ROOT, DeploymentFailed, deploy
-from tools.videos import samples
+from tools.localcloud.deployment import ROOT, DeploymentFailed, Session, deploy
+from tools.videos import samples, video
 from video_intake.document import Result
+from video_intake.uploads import RESULTS
 
 ENVIRONMENT = "demo"
+EXISTING = Source("videos-from-before", "incoming/")
 OUTCOME_SECONDS = 120  # far more than any video takes here: three tries, one after another
 SMALL_DISK = 200 << 20  # bytes, of which a run takes most: the package, unzipped, and the samples
 
@@ -33,7 +35,8 @@ def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
         progress("Starting the local cloud ...")
         with localcloud.running(state) as cloud:
             progress("Deploying template.yaml by scripts/deploy.sh ...")
-            intake = deploy(cloud, ENVIRONMENT, "--email", "you@example.com", tools=tools)
+            options = ["--email", "you@example.com", *([] if videos else existing_bucket(cloud))]
+            intake = deploy(cloud, ENVIRONMENT, *options, tools=tools)
             expected = upload(intake, videos, progress)
             results = results_of(intake, list(expected), progress)
             progress.clear()
@@ -46,6 +49,13 @@ def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
         return _failed(progress, f"{error.strerror or error}{where}", state)
     print(f"\nAll {len(results)} uploads have a result ({time.monotonic() - started:.0f} s).")
     return 0
+
+
+def existing_bucket(cloud: localcloud.LocalCloud) -> list[str]:
+    """Makes a bucket that is there before the stack; returns the options with which the stack processes its uploads."""
+    region = {"LocationConstraint": cloud.environ["AWS_REGION"]}
+    Session(cloud).client("s3").create_bucket(Bucket=EXISTING.bucket, CreateBucketConfiguration=region)
+    return ["--bucket", EXISTING.bucket, "--bucket-prefix", EXISTING.prefix, "--yes"]
 
 
 def _failed(progress: terminal.Progress, why: str, state: Path) -> int:
@@ -69,6 +79,8 @@ def upload(intake: Stack, files: list[str], progress: terminal.Progress) -> dict
     for number, sample in enumerate(all_samples, 1):
         progress(f"Making and uploading {number} of {len(all_samples)}: {sample.key} ...")
         expected[intake.upload(sample.key, sample.content())] = sample.verdict
+    theirs = video("mov", size=(640, 360), seconds=2)
+    expected[intake.upload(f"{EXISTING.prefix}door.mov", theirs, bucket=EXISTING.bucket)] = "success"
     return expected
 
 
@@ -96,10 +108,10 @@ def show(intake: Stack, results: list[Result], mailbox: Path, output: Path) -> N
     for result in results:
         poster = result.get("poster")
         for key in [result["resultKey"], *([poster["key"]] if poster else [])]:
-            target = output / Path(key).relative_to("results")
+            target = output / key.removeprefix(RESULTS)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(intake.read(key) or b"")
-    print(terminal.table(terminal.HEADINGS, [terminal.row(result) for result in results]))
+    print(terminal.table(terminal.HEADINGS, [row(result) for result in results]))
     print("\nE-mails to the subscriber (failures only, the default):\n")
     print("\n\n".join(letters.letter(message) for message in letters.letters(mailbox)) or "  none")
     print("\nMetrics (CloudWatch, namespace VideoIntake):\n")
@@ -111,6 +123,13 @@ def show(intake: Stack, results: list[Result], mailbox: Path, output: Path) -> N
     posters = sum(1 for result in results if result.get("poster"))
     where = output.relative_to(ROOT) if output.is_relative_to(ROOT) else output
     print(f"\nResults ({len(results)}) and posters ({posters}) are in {where}/")
+
+
+def row(result: Result) -> tuple[str, ...]:
+    """As terminal.row, but what is in another bucket than its result names that bucket."""
+    key, *cells = terminal.row(result)
+    bucket = result["source"]["bucket"]
+    return (key if bucket == result["resultBucket"] else f"s3://{bucket}/{key}", *cells)
 
 
 def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:
