@@ -73,8 +73,8 @@ see_to_the_key() {
   if aws kms get-key-policy --key-id "$bucket_key" --policy-name default --output text --query Policy >"$work/policy" 2>"$work/error"; then
     if notifications admits "$2" <"$work/policy"; then return 0; fi
     say "
-Warning: the function cannot read what is in $1, and uploads would end in the queue of failed events. The policy of
-its key, $bucket_key, lacks this:"
+Warning: $1 is encrypted with $bucket_key, whose policy does not name the function's role. Unless
+another statement of it lets the role in, uploads end in the queue of failed events. It should say this:"
   else
     say "
 Warning: $1 is encrypted with $bucket_key, whose policy these credentials may not read. It must say this:"

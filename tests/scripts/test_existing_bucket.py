@@ -134,7 +134,7 @@ def test_a_key_that_the_role_may_not_use_is_said_with_the_line_that_is_missing(s
     )
     try:
         told = scripts.deploy("--bucket", BUCKET, env="bridged").told
-        assert "Warning: the function cannot read what is in theirs-from-before" in told
+        assert f"Warning: theirs-from-before is encrypted with {key}, whose policy does not name" in told
         line = json.loads(told[told.index('{"Sid": "LetVideoIntakeRead"') :].partition("}}}")[0] + "}}}")
         role = {one["OutputKey"]: one["OutputValue"] for one in scripts.stack(STACK)["Outputs"]}["RoleArn"]
         assert (line["Principal"], line["Action"]) == ({"AWS": role}, "kms:Decrypt")
