@@ -247,6 +247,13 @@ def test_a_walk_goes_on_in_the_bucket_where_it_was(walked, monkeypatch):
     assert walk(limit=9) == ["in/c.mp4", "in/d.mp4"]
 
 
+def test_a_bucket_after_the_one_where_a_walk_goes_on_is_walked_from_its_beginning():
+    s3 = Buckets(b=[["a.mp4"], ["b.mp4"]], theirs=[["in/c.mp4"], ["in/d.mp4"]])
+    middle = {"Bucket": "b", "KeyMarker": "1", "VersionIdMarker": "x"}
+    found = [one.key for some, _ in versions.pages(s3, BOTH, versions.Selection(), middle) for one in some]
+    assert found == ["b.mp4", "in/c.mp4", "in/d.mp4"]
+
+
 def test_the_result_of_an_upload_to_another_bucket_is_looked_for_in_its_own_folder():
     s3 = Buckets(b=[["in/a.mp4"]], theirs=[["in/a.mp4"]])
     s3.done = {"results-of/theirs/in/a.mp4/null-e/result.json"}
