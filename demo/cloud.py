@@ -110,10 +110,7 @@ def _parameters() -> dict[str, Any]:
 
 
 def _existing_bucket(cloud: "LocalCloud") -> list[str]:
-    """Makes a bucket that is there before the stack; returns the options by which the stack takes its uploads as well.
-    Nothing of that where the template does not know existing buckets."""
-    if "ExistingBucketName" not in _parameters():
-        return []
+    """Makes a bucket that is there before the stack; returns the options with which the stack processes its uploads."""
     from tools.localcloud.deployment import Session
 
     region = {"LocationConstraint": cloud.environ["AWS_REGION"]}
@@ -149,9 +146,6 @@ def _running(state: Path | None, port: int) -> Iterator["LocalCloud"]:
 def welcome(cloud: "LocalCloud", intake: "Stack") -> str:
     """What a person copies into another terminal."""
     names = intake.outputs
-    existing = f"  aws s3 cp my.mov s3://{EXISTING_BUCKET}/{EXISTING_PREFIX}\n" * (
-        "ExistingBucketName" in _parameters()
-    )
     exports = "\n".join(f"  export {name}={value}" for name, value in cloud.environ.items())
     direct = " ".join(f"{name}={','.join(environment.THIS_MACHINE)}" for name in environment.PROXIES)
     return f"""\
@@ -165,7 +159,8 @@ def welcome(cloud: "LocalCloud", intake: "Stack") -> str:
 and then, for example:
 
   aws s3 cp my.mov s3://{intake.bucket}/
-{existing}  aws s3 ls --recursive {names["ResultsUri"]}
+  aws s3 cp my.mov s3://{EXISTING_BUCKET}/{EXISTING_PREFIX}
+  aws s3 ls --recursive {names["ResultsUri"]}
   aws cloudwatch list-metrics --namespace VideoIntake
   aws sns list-subscriptions
   aws sqs get-queue-attributes --attribute-names All --queue-url {names["FailedEventsQueueUrl"]}

@@ -9,15 +9,16 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import page, saved, terminal
-from scripts.stack import Overdue, Stack, Uploaded, wait_for
+from scripts.stack import Overdue, Source, Stack, Uploaded, wait_for
 from tools import localcloud
 from tools.localcloud import letters, log_lines
-from tools.localcloud.deployment import DeploymentFailed, deploy
-from tools.videos import samples
+from tools.localcloud.deployment import DeploymentFailed, Session, deploy
+from tools.videos import samples, video
 from video_intake.document import Result
 
 ENVIRONMENT = "demo"
 OPTIONS = ("--email", "you@example.com", "--parameter", "Storyboard=enabled")
+EXISTING = Source("videos-from-before", "incoming/")
 OUTCOME_SECONDS = 120  # far more than any video takes here: three tries, one after another
 SMALL_DISK = 200 << 20  # bytes, of which a run takes most: the package, unzipped, and the samples
 
@@ -34,7 +35,8 @@ def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
         progress("Starting the local cloud ...")
         with localcloud.running(state) as cloud:
             progress("Deploying template.yaml by scripts/deploy.sh ...")
-            intake = deploy(cloud, ENVIRONMENT, *OPTIONS, tools=tools)
+            options = [*OPTIONS, *([] if videos else existing_bucket(cloud))]
+            intake = deploy(cloud, ENVIRONMENT, *options, tools=tools)
             expected = upload(intake, videos, progress)
             results = results_of(intake, list(expected), progress)
             progress.clear()
@@ -47,6 +49,13 @@ def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
         return _failed(progress, f"{error.strerror or error}{where}", state)
     print(f"\nAll {len(results)} uploads have a result ({time.monotonic() - started:.0f} s).")
     return 0
+
+
+def existing_bucket(cloud: localcloud.LocalCloud) -> list[str]:
+    """Makes a bucket that is there before the stack; returns the options with which the stack processes its uploads."""
+    region = {"LocationConstraint": cloud.environ["AWS_REGION"]}
+    Session(cloud).client("s3").create_bucket(Bucket=EXISTING.bucket, CreateBucketConfiguration=region)
+    return ["--bucket", EXISTING.bucket, "--bucket-prefix", EXISTING.prefix, "--yes"]
 
 
 def _failed(progress: terminal.Progress, why: str, state: Path) -> int:
@@ -70,6 +79,8 @@ def upload(intake: Stack, files: list[str], progress: terminal.Progress) -> dict
     for number, sample in enumerate(all_samples, 1):
         progress(f"Making and uploading {number} of {len(all_samples)}: {sample.key} ...")
         expected[intake.upload(sample.key, sample.content())] = sample.verdict
+    theirs = video("mov", size=(640, 360), seconds=2)
+    expected[intake.upload(f"{EXISTING.prefix}door.mov", theirs, bucket=EXISTING.bucket)] = "success"
     return expected
 
 

@@ -4,6 +4,7 @@ set -euo pipefail
 . "$(dirname "$0")/shell/session.sh"
 . "$(dirname "$0")/shell/stack.sh"
 . "$(dirname "$0")/shell/artifacts.sh"
+. "$(dirname "$0")/shell/existing_bucket.sh"
 
 usage() {
   cat <<'TEXT'
@@ -15,6 +16,9 @@ Usage: scripts/deploy.sh [options]
   --email ADDRESS         who receives outcomes and alarms by e-mail; '' for nobody
   --email-on WHICH        outcomes sent by e-mail: failures or everything
   --architecture NAME     arm64 or x86_64
+  --bucket NAME           process the uploads to this bucket of yours too, which exists already; '' for none. Its events are
+                          sent to EventBridge besides where they go now: that is shown first, and you are asked
+  --bucket-prefix PREFIX  only those whose keys begin so
   --parameter NAME=VALUE  any other parameter of template.yaml; may be repeated
   --tag NAME=VALUE        a tag for the stack and everything in it; may be repeated. A tag given once stays
   --stack-name NAME       default: video-intake-SUFFIX
@@ -40,6 +44,7 @@ to.
 Examples:
   scripts/deploy.sh --env prod --email ops@example.com
   scripts/deploy.sh --env prod --plan
+  scripts/deploy.sh --env prod --bucket example-videos --bucket-prefix incoming/
   scripts/deploy.sh --env prod --parameter LogRetentionInDays=90 --tag CostCenter=4711
 TEXT
 }
@@ -52,6 +57,8 @@ stack=
 artifact_bucket=
 wheels=lambda
 plan=
+bucket=
+unset bucket_prefix
 parameters=()
 given_tags=()
 
@@ -73,7 +80,16 @@ while [ $# -gt 0 ]; do
   --email) needs_value "$@" && parameters+=("NotificationEmail=$2") && shift ;;
   --email-on) needs_value "$@" && parameters+=("EmailedOutcomes=$2") && shift ;;
   --architecture) needs_value "$@" && architecture=$2 && shift ;;
-  --parameter) needs_value "$@" && parameters+=("$2") && shift ;;
+  --bucket)
+    needs_value "$@" && bucket=$2 && parameters+=("ExistingBucketName=$2") && shift
+    [ -n "$bucket" ] || parameters+=("ExistingBucketPrefix=") # which would belong to nothing
+    ;;
+  --bucket-prefix) needs_value "$@" && bucket_prefix=$2 && parameters+=("ExistingBucketPrefix=$2") && shift ;;
+  --parameter)
+    needs_value "$@" && parameters+=("$2")
+    case $2 in ExistingBucketName=*) bucket=${2#*=} ;; ExistingBucketPrefix=*) bucket_prefix=${2#*=} ;; esac
+    shift
+    ;;
   --tag) needs_value "$@" && given_tags+=("$2") && shift ;;
   --stack-name) needs_value "$@" && stack=$2 && shift ;;
   --region) needs_value "$@" && AWS_REGION=$2 && shift ;;
@@ -148,6 +164,15 @@ you no longer need what is in it, delete it and run this again:
   scripts/destroy.sh --env $environment --region $region --delete-videos"
 fi
 
+if [ -n "$bucket" ]; then
+  [ "$bucket" != "$video_bucket" ] || fail "$bucket is the stack's own bucket: its uploads are processed without --bucket."
+  look_at_existing_bucket "$bucket"
+  if [ -z "${bucket_prefix+given}" ]; then
+    bucket_prefix=
+    [ -z "$exists" ] || bucket_prefix=$(stack_parameter ExistingBucketPrefix)
+  fi
+fi
+
 # ---------------------------------------------------------------- Build and upload
 
 watched() { # watched COMMAND...: with the CLI's upload progress if somebody watches, else only what it says in the end
@@ -220,12 +245,17 @@ fi
 
 if [ -n "$plan" ]; then
   [ -z "$change_set" ] || printf 'What would change in %s:\n%s\n' "$stack" "$words"
+  [ -z "$bucket" ] || what_is_added "$bucket" "$bucket_prefix"
   say "This was a plan: nothing was changed."
   exit
 fi
 
 # ---------------------------------------------------------------- Change it
 
+if [ -n "$bucket" ]; then
+  say "$(what_is_added "$bucket" "$bucket_prefix")"
+  [ -n "$bridged" ] || confirmed "Send the events of $bucket to EventBridge?" || fail "nothing was changed."
+fi
 if [ -n "$change_set" ]; then
   say "Changing $stack:"
   say "$words"
@@ -252,6 +282,8 @@ if [ -n "$change_set" ]; then
   [ -z "$exists" ] || retire_artifacts "$artifact_bucket" "$artifact_prefix" "$work/packaged.yaml"
 fi
 
+[ -z "$bucket" ] || [ -n "$bridged" ] || turn_bridge_on "$bucket"
+
 # ---------------------------------------------------------------- What came of it
 
 say
@@ -268,6 +300,11 @@ if [ -n "$email" ]; then
   done >"$work/subscriptions"
   say
   say "$(python3 "$root/scripts/stack_report.py" emails "$email" <"$work/subscriptions")"
+fi
+if [ -n "$bucket" ]; then
+  see_to_the_key "$bucket" "$(deployed RoleArn)" "$(stack_parameter KmsKeyArn)"
+  say
+  say "To process the videos that are in $bucket already: make replay ARGS=\"missing --stack $stack --bucket $bucket --yes\""
 fi
 say
 say "Watch it: $(deployed DashboardUrl)"

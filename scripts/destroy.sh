@@ -31,6 +31,7 @@ environment=dev
 stack=
 delete_videos=
 retained=()
+existing_bucket=
 
 while [ $# -gt 0 ]; do
   case $1 in
@@ -100,6 +101,7 @@ if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then # which has nei
     aws cloudformation get-template --stack-name "$stack" --query TemplateBody --output text
   } >"$work/resources"
   say "$(python3 "$root/scripts/stack_report.py" fates ${retained[@]+"${retained[@]}"} <"$work/resources")"
+  existing_bucket=$(stack_parameter ExistingBucketName)
   queue=$(stack_output FailedEventsQueueUrl)
   if [ -n "$queue" ]; then
     # Version 1 of the CLI takes no endpoint for SQS from the environment.
@@ -138,6 +140,10 @@ if [ -n "$status" ]; then
   scripts/destroy.sh --stack-name $stack --region $region$stuck}"
   fi
   say "$stack is removed."
+  [ -z "$existing_bucket" ] || say "$existing_bucket still sends its events to EventBridge, which costs nothing as long as no rule takes them. If none of
+yours does, turn it off:
+  aws s3api get-bucket-notification-configuration --bucket $existing_bucket --output json | scripts/notifications.py without >off.json
+  aws s3api put-bucket-notification-configuration --bucket $existing_bucket --notification-configuration file://off.json"
   artifact_bucket=video-intake-artifacts-$account-$region
   if are_packages "$artifact_bucket"; then
     aws s3 rm "s3://$artifact_bucket/video-intake/$stack/" --recursive --only-show-errors # S3 keeps them 90 days more

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from scripts.readable import clock, details, dollars_per_thousand, effort, facts, visible
+from scripts.readable import clock, details, dollars_per_thousand, effort, facts, name, visible
 from video_intake.document import Result
 from video_intake.messages import bytes_text
 
@@ -72,7 +72,7 @@ def alarms(described: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
 def card(result: Result, where: Path) -> dict[str, Any]:
     """What the template shows of one result, whose pictures are in the folder `where`."""
     shown: dict[str, Any] = {
-        "key": visible(result["source"]["key"]),
+        "key": name(result),
         "status": result["status"],
         "verdict": _verdict(result),
         "details": details(result),

@@ -27,6 +27,13 @@ def visible(text: str) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(each) in TREACHEROUS else each for each in text)
 
 
+def name(result: Result) -> str:
+    """The key of the video, with its bucket where that is not the one of the result."""
+    source = result["source"]
+    elsewhere = source["bucket"] != result.get("resultBucket", source["bucket"])
+    return visible(f"s3://{source['bucket']}/{source['key']}" if elsewhere else source["key"])
+
+
 def verdict(result: Result) -> str:
     """ "playable", or the reason of the rejection."""
     return result["failure"]["reason"] if "failure" in result else "playable"

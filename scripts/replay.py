@@ -2,14 +2,14 @@
 """When something went wrong: find the videos that have no outcome, and process them (again).
 
   dead-letters  lists the events that Lambda gave up and why; with --yes sends them once more
-  missing       finds versions in the bucket that have no result; with --yes submits them
+  missing       finds versions in the buckets that have no result; with --yes submits them
   reprocess     with --yes makes new results for chosen videos, whatever there is already
   batch         hands a backlog of millions to S3 Batch Operations
 
 After an outage: dead-letters, then missing. Nothing is processed without --yes. Everything may be repeated or broken
 off: what has its outcome, or is on its way to it, is recognised as a duplicate and gets no second message.
 
-stdout has a line for each video, columns separated by tabs, beginning with key and version id; stderr has progress,
+stdout has a line for each video, columns separated by tabs: key, version id, bucket; stderr has progress,
 faults and the summary. Exit status: 0 when nothing is left to do, 1 when something failed or remains (so a listing
 that finds something ends with 1), 2 on wrong use. COMMAND --help tells the options.
 """
@@ -31,7 +31,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, Profi
 
 from scripts.replaying import batch_job, command_line, dead_letters, missing, reprocess
 from scripts.replaying.versions import Bookmark, Selection
-from scripts.stack import Stack, WrongUse
+from scripts.stack import Source, Stack, WrongUse
 from scripts.times import moment
 
 
@@ -65,31 +65,54 @@ def run_dead_letters(stack: Stack, given: argparse.Namespace) -> int:
 
 
 def run_missing(stack: Stack, given: argparse.Namespace) -> int:
-    bookmark = Bookmark(given.state, f"{given.stack} {given.prefix} {given.since} {given.until}")
-    return missing.run(stack, selection(given), bookmark, apply=given.yes, limit=given.limit, workers=given.workers)
+    chosen, sources = selection(given), sources_of(stack, given)
+    others = [each.bucket for each in sources if each.bucket != stack.bucket]
+    bookmark = Bookmark(given.state, " ".join(map(str, [given.stack, given.prefix, given.since, given.until, *others])))
+    return missing.run(stack, sources, chosen, bookmark, apply=given.yes, limit=given.limit, workers=given.workers)
 
 
 def run_reprocess(stack: Stack, given: argparse.Namespace) -> int:
     if given.version and len(given.key) != 1:
         raise WrongUse("--version says which version of a --key: give exactly one.")
-    work: list[Iterable[reprocess.Work]] = [[(key, given.version) for key in given.key]]
+    if not given.key and given.prefix is None and not given.keys_from:
+        raise WrongUse("Say which videos: --key, --prefix or --keys-from.")
+    sources = sources_of(stack, given)
+    work: list[Iterable[reprocess.Work]] = [[(key, given.version, "") for key in given.key]]
     if given.prefix is not None:
-        work.append(reprocess.newest(stack, given.prefix))
+        work.append(reprocess.newest(stack, sources, given.prefix))
     if given.keys_from:
         lines = sys.stdin if given.keys_from == "-" else Path(given.keys_from).read_text(encoding="utf-8").split("\n")
         work.append(reprocess.listed(lines))
-    if not given.key and len(work) == 1:
-        raise WrongUse("Say which videos: --key, --prefix or --keys-from.")
     rerun = given.rerun or named("reprocess")
-    return reprocess.run(stack, itertools.chain.from_iterable(work), rerun, apply=given.yes, workers=given.workers)
+    every = itertools.chain.from_iterable(work)
+    return reprocess.run(stack, sources, every, rerun, apply=given.yes, workers=given.workers)
 
 
 def run_batch(stack: Stack, given: argparse.Namespace) -> int:
     name = named("batch")
     rerun = given.rerun or (name if given.all else "")
+    chosen, sources = selection(given), sources_of(stack, given)
     return batch_job.run(
-        stack, selection(given), name, rerun, apply=given.yes, everything=given.all, workers=given.workers
+        stack,
+        sources,
+        chosen,
+        name,
+        rerun,
+        apply=given.yes,
+        everything=given.all,
+        workers=given.workers,
     )
+
+
+def sources_of(stack: Stack, given: argparse.Namespace) -> list[Source]:
+    """The buckets that are meant. Raises WrongUse for one whose uploads the stack does not process."""
+    names = [each.bucket for each in stack.sources]
+    if given.bucket not in (None, *names):
+        raise WrongUse(
+            f"The stack {stack.name} processes uploads to {' and '.join(names)}, not to {given.bucket}. "
+            f"Deploy it with that bucket first: scripts/deploy.sh --bucket {given.bucket}"
+        )
+    return [each for each in stack.sources if given.bucket in (None, each.bucket)]
 
 
 def selection(given: argparse.Namespace) -> Selection:

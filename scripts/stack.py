@@ -33,17 +33,27 @@ class Overdue(Exception):
 
 
 @dataclass(frozen=True)
+class Source:
+    """A bucket whose uploads a stack processes, as far as their keys begin with `prefix`."""
+
+    bucket: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
 class Uploaded:
     """One version of an object that was uploaded."""
 
     key: str
     version_id: str
     etag: str = field(default="", kw_only=True)  # where the version is NO_VERSION
+    bucket: str = field(default="", kw_only=True)  # "": the stack's own
 
     @property
     def folder(self) -> str:
-        """Where its result is written."""
-        return folder(Upload("", self.key, self.version_id, 0, self.etag, "", ""))
+        """Where its result is written, in the stack's own bucket."""
+        home = "the stack's own" if self.bucket else ""  # which needs no name: the two are not the same
+        return folder(Upload(self.bucket, self.key, self.version_id, 0, self.etag, "", ""), home)
 
 
 class Stack:
@@ -89,8 +99,18 @@ class Stack:
     @property
     def environment(self) -> str:
         """The stack's EnvironmentSuffix, which is a dimension of its metrics."""
-        parameters = {each["ParameterKey"]: each["ParameterValue"] for each in self._description["Parameters"]}
-        return str(parameters["EnvironmentSuffix"])
+        return self._parameters["EnvironmentSuffix"]
+
+    @property
+    def sources(self) -> list[Source]:
+        """The buckets whose uploads are processed, the stack's own first. Raises WrongUse as `outputs` does."""
+        existing = self._parameters.get("ExistingBucketName", "")
+        others = [Source(existing, self._parameters.get("ExistingBucketPrefix", ""))] if existing else []
+        return [Source(self.bucket), *others]
+
+    @property
+    def _parameters(self) -> dict[str, str]:
+        return {each["ParameterKey"]: each["ParameterValue"] for each in self._description.get("Parameters", [])}
 
     def output(self, name: str) -> str:
         """Raises WrongUse where the stack has no such output."""
@@ -113,10 +133,10 @@ class Stack:
             raise RuntimeError(f"Lambda answered {answer['StatusCode']} instead of accepting the event")
         return str(answer["ResponseMetadata"]["RequestId"])
 
-    def upload(self, key: str, content: bytes) -> Uploaded:
-        """Puts `content` under `key`."""
-        answer = self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=content)
-        return Uploaded(key, answer.get("VersionId", NO_VERSION), etag=answer["ETag"].strip('"'))
+    def upload(self, key: str, content: bytes, bucket: str = "") -> Uploaded:
+        """Puts `content` under `key`, into the stack's own bucket unless another is named."""
+        answer = self.client("s3").put_object(Bucket=bucket or self.bucket, Key=key, Body=content)
+        return Uploaded(key, answer.get("VersionId", NO_VERSION), etag=answer["ETag"].strip('"'), bucket=bucket)
 
     def upload_file(self, key: str, path: str) -> Uploaded:
         """Uploads a file of any size in parts, as `aws s3 cp` does."""
@@ -154,7 +174,7 @@ class Stack:
     def tags(self, uploaded: Uploaded) -> dict[str, str]:
         """The tags of a version."""
         answer = self.client("s3").get_object_tagging(
-            Bucket=self.bucket, Key=uploaded.key, VersionId=uploaded.version_id
+            Bucket=uploaded.bucket or self.bucket, Key=uploaded.key, VersionId=uploaded.version_id
         )
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 

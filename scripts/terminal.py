@@ -12,7 +12,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from scripts.readable import effort, facts, verdict, visible
+from scripts.readable import effort, facts, name, verdict, visible
 from video_intake.document import Result
 from video_intake.messages import bytes_text
 
@@ -56,8 +56,8 @@ class Bar:
                                       redirect_stdout=False, redirect_stderr=False)  # fmt: skip
         self._task = self._progress.add_task("", total=of)
 
-    def show(self, done: int, name: str) -> None:
-        self._progress.update(self._task, completed=done, description=visible(name))
+    def show(self, done: int, at_work: str) -> None:
+        self._progress.update(self._task, completed=done, description=visible(at_work))
         self._progress.start()
 
     def clear(self) -> None:
@@ -75,7 +75,7 @@ def table(results: Sequence[Result]) -> Table:
     for result in results:
         cost, playable = result["inspection"], "failure" not in result
         drawn.add_row(
-            Text(visible(result["source"]["key"])), Text(verdict(result), "green" if playable else "red"),
+            Text(name(result)), Text(verdict(result), "green" if playable else "red"),
             Text(facts(result) if playable else ""), f"{cost['durationMs']} ms", str(cost["requests"]),
             bytes_text(cost["bytesRead"]), bytes_text(result["source"]["size"]),
         )  # fmt: skip
@@ -86,7 +86,7 @@ def summary(result: Result) -> Text:
     """A few lines about one result: verdict and key, then facts or what is wrong and what to do, then the effort."""
     playable = "failure" not in result
     lines = Text.assemble((verdict(result), "bold green" if playable else "bold red"), "  ",
-                          (visible(result["source"]["key"]), "bold"))  # fmt: skip
+                          (name(result), "bold"))  # fmt: skip
     said = [facts(result), *result["warnings"]] if "failure" not in result else [
         result["failure"]["message"], result["failure"]["advice"]]  # fmt: skip
     for line in said:

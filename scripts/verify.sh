@@ -6,7 +6,8 @@ set -euo pipefail
 usage() {
   cat <<'TEXT'
 Prove that a deployed stack works: upload a good and a bad video, wait for both outcomes, look at results, poster, tags,
-messages and metrics, and take everything back. Ends with status 0 if all is well.
+messages and metrics, and take everything back. If the stack processes an existing bucket as well, another good one goes
+there. Ends with status 0 if all is well.
 
 Usage: scripts/verify.sh [options]
 
@@ -16,11 +17,11 @@ Usage: scripts/verify.sh [options]
   --profile PROFILE  a profile of the AWS CLI
   --help
 
-It may run on a stack that people use: the videos lie in a folder of their own, below verify/, and no setting is changed.
-What stays behind: log lines, the metric values of two videos, one e-mail about a rejected video to whoever gets those,
-and, where the function fails, its event in the queue of failed events.
+It may run on a stack that people use: the videos are in a folder of their own, verify/, in an existing bucket below its
+prefix, and no setting is changed. What stays behind: log lines, the metric values of these videos, one e-mail about a
+rejected video to whoever gets those, and, where the function fails, its events in the queue of failed events.
 
-What runs is tests/integration/test_verify.py, which needs `make setup`, and credentials that may use the stack's bucket
+What runs is tests/integration/test_verify.py, which needs `make setup`, and credentials that may use the stack's buckets
 and queue, read its metrics, and make a queue of their own for the messages. On AWS it takes some minutes, because
 metrics do, and costs less than a cent.
 TEXT

@@ -1,4 +1,4 @@
-"""The Lambda: an S3 event, or a task of S3 Batch Operations, in; one outcome for each video out.
+"""The Lambda: an event of S3, or a task of S3 Batch Operations, in; one outcome for each video out.
 
 Everything is wired here; nothing is decided here.
 """
@@ -20,7 +20,7 @@ from video_intake.inspection import judge
 from video_intake.media.limits import Limits
 from video_intake.media.verdicts import Gone
 from video_intake.publisher import Publisher
-from video_intake.uploads import Upload
+from video_intake.uploads import Shape, Upload
 
 type Outcome = dict[str, str]
 
@@ -49,18 +49,19 @@ limits = Limits(
 )
 s3 = boto3.client("s3", config=CLIENT)
 sns = boto3.client("sns", config=CLIENT)
+home = os.environ["RESULT_BUCKET"]
 publisher = Publisher(s3, sns, os.environ["OUTCOME_TOPIC_ARN"], os.environ["ENVIRONMENT_SUFFIX"])
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> list[Outcome] | dict[str, Any]:
-    """Processes every record of an S3 event notification, whatever becomes of the others.
+    """Processes every record of an S3 event, notification or through EventBridge, whatever becomes of the others.
 
     Returns where each result lies. Raises the infrastructure failure that kept a record from its outcome,
     an ExceptionGroup where there are several: Lambda then sends the whole event again.
     S3 Batch Operations is answered in its own schema, and tries again what it is told to.
     """
-    if batch.recognizes(event):
+    if uploads.shape(event) is Shape.BATCH:
         return batch.answer(event, lambda task: attempt(task, context))
     ends = [attempt(one, context) if isinstance(one, Upload) else _malformed(one) for one in uploads.parse(event)]
     faults = [end for end in ends if isinstance(end, Exception)]
@@ -90,7 +91,7 @@ def process(upload: Upload, context: LambdaContext) -> Outcome:
     try:
         if not upload.size:
             s3_object.confirm(s3, upload)  # nothing is read of it that would show it gone
-        result, pictures = judge(decoder, upload, s3_object.fetcher(s3, upload), limits, seconds)
+        result, pictures = judge(decoder, upload, s3_object.fetcher(s3, upload), limits, seconds, home)
     except Gone as gone:
         return _gone(upload.key, gone)
     publisher.publish(result, pictures)

@@ -5,6 +5,7 @@ its queue, and the function answers in the job's own schema (video_intake/batch.
 """
 
 import tempfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import IO, Any, Final
@@ -12,51 +13,103 @@ from urllib.parse import quote
 
 from scripts.replaying import versions
 from scripts.replaying.progress import Progress
-from scripts.stack import Stack
-from video_intake.uploads import RERUN, Upload
+from scripts.stack import Source, Stack
+from video_intake.batch import UNVERSIONED
+from video_intake.uploads import NO_VERSION, RERUN, Upload
 
 FOLDER: Final = "batch/"  # in the bucket of the videos; BatchRole may read and write there
 PRIORITY: Final = 10  # among the account's own jobs
 
 
 def run(
-    stack: Stack, selection: versions.Selection, name: str, rerun: str, *, apply: bool, everything: bool, workers: int
+    stack: Stack,
+    sources: list[Source],
+    selection: versions.Selection,
+    name: str,
+    rerun: str,
+    *,
+    apply: bool,
+    everything: bool,
+    workers: int,
 ) -> int:
-    """Returns the exit status. Without `apply` the job waits until somebody confirms it: its own kind of dry run."""
+    """Returns the exit status. Without `apply` the jobs wait until somebody confirms them: their own kind of dry run.
+
+    There is a job for each bucket, because all lines of a manifest have a version, or none has.
+    """
     progress = Progress()
     role = stack.output("BatchRoleArn")  # before an hour of walking
-    with tempfile.NamedTemporaryFile("w", suffix=".csv") as manifest:
-        _write(stack, selection, everything, workers, manifest, progress)
-        if not progress.counts["in the manifest"]:
-            progress.summary("No job was made.")
-            return 0
-        manifest.flush()
-        key = f"{FOLDER}{name}/manifest.csv"
-        stack.client("s3").upload_file(manifest.name, stack.bucket, key)
-    job = stack.client("s3control").create_job(**_job(stack, key, name, role, rerun, apply))["JobId"]
-    progress.found(job)
+    waiting = []
+    for number, source in enumerate(sources, 1):
+        job = _job_of(stack, source, selection, name if number == 1 else f"{name}-{number}", rerun, role,
+                      progress, apply=apply, everything=everything, workers=workers)  # fmt: skip
+        if job:
+            progress.found(job)
+            waiting.append(job)
+    if not waiting:
+        progress.summary("No job was made.")
+        return 0
     account = _account(stack)
     if apply:
-        progress.summary(f"Follow it: aws s3control describe-job --account-id {account} --job-id {job}")
+        progress.summary(
+            *(f"Follow it: aws s3control describe-job --account-id {account} --job-id {job}" for job in waiting)
+        )
         return 0
     progress.summary(
-        "The job waits until it is confirmed (or give --yes at once): aws s3control update-job-status "
-        f"--account-id {account} --job-id {job} --requested-job-status Ready"
+        "The job waits until it is confirmed (or give --yes at once):",
+        *(
+            f"aws s3control update-job-status --account-id {account} --job-id {job} --requested-job-status Ready"
+            for job in waiting
+        ),
     )
     return 1
 
 
+def _job_of(
+    stack: Stack,
+    source: Source,
+    selection: versions.Selection,
+    name: str,
+    rerun: str,
+    role: str,
+    progress: Progress,
+    *,
+    apply: bool,
+    everything: bool,
+    workers: int,
+) -> str | None:
+    """The job for what is in one bucket; None where that is nothing."""
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as manifest:
+        written = _write(stack, source, selection, everything, workers, manifest, progress)
+        if not written.total():
+            return None
+        manifest.flush()
+        key = f"{FOLDER}{name}/manifest.csv"
+        stack.client("s3").upload_file(manifest.name, stack.bucket, key)
+    made = stack.client("s3control").create_job(**_job(stack, key, name, role, rerun, written, apply))
+    return str(made["JobId"])
+
+
 def _write(
-    stack: Stack, selection: versions.Selection, everything: bool, workers: int, manifest: IO[str], progress: Progress
-) -> None:
-    s3 = stack.client("s3")
+    stack: Stack,
+    source: Source,
+    selection: versions.Selection,
+    everything: bool,
+    workers: int,
+    manifest: IO[str],
+    progress: Progress,
+) -> Counter[bool]:
+    """How many lines were written: with a version, and without one."""
+    s3, written = stack.client("s3"), Counter[bool]()
     with ThreadPoolExecutor(workers) as pool:
-        for uploads, _ in versions.pages(s3, stack.bucket, selection, {}):
-            done = (False for _ in uploads) if everything else pool.map(partial(versions.has_result, s3), uploads)
+        for uploads, _ in versions.pages(s3, [source], selection, {}):
+            looked_up = partial(versions.has_result, s3, stack.bucket)
+            done = (False for _ in uploads) if everything else pool.map(looked_up, uploads)
             for upload, has_result in zip(uploads, done, strict=True):
                 progress.count("with a result" if has_result else "in the manifest")
                 if not has_result:
                     manifest.write(line(upload))
+                    written[upload.version_id != NO_VERSION] += 1
+    return written
 
 
 def line(upload: Upload) -> str:
@@ -64,9 +117,13 @@ def line(upload: Upload) -> str:
     return f"{upload.bucket},{quote(upload.key)},{upload.version_id}\n"
 
 
-def _job(stack: Stack, key: str, name: str, role: str, rerun: str, apply: bool) -> dict[str, Any]:
+def _job(
+    stack: Stack, key: str, name: str, role: str, rerun: str, written: Counter[bool], apply: bool
+) -> dict[str, Any]:
     stored = stack.client("s3").head_object(Bucket=stack.bucket, Key=key)
     bucket = stack.output("BucketArn")
+    arguments = ({RERUN: rerun} if rerun else {}) | ({UNVERSIONED: "yes"} if written[False] else {})
+    version = "VersionId" if written[True] else "Ignore"  # S3 wants ids in a column of versions
     return {
         "AccountId": _account(stack),
         "ConfirmationRequired": not apply,
@@ -79,10 +136,10 @@ def _job(stack: Stack, key: str, name: str, role: str, rerun: str, apply: bool) 
                 "FunctionArn": stack.output("FunctionArn"),
                 "InvocationSchemaVersion": "2.0",
             }
-            | ({"UserArguments": {RERUN: rerun}} if rerun else {})
+            | ({"UserArguments": arguments} if arguments else {})
         },
         "Manifest": {
-            "Spec": {"Format": "S3BatchOperations_CSV_20180820", "Fields": ["Bucket", "Key", "VersionId"]},
+            "Spec": {"Format": "S3BatchOperations_CSV_20180820", "Fields": ["Bucket", "Key", version]},
             "Location": {
                 "ObjectArn": f"{bucket}/{key}",
                 "ObjectVersionId": stored["VersionId"],

@@ -12,7 +12,7 @@ COMMANDS: Final = {
         "send them once more, and delete what Lambda accepted",
     ),
     "missing": (
-        "Every version of every video in the bucket that has no result, older versions too. Those uploaded a moment "
+        "Every version of every video in the buckets that has no result, older versions too. Those uploaded a moment "
         "ago may still be on their way: submitted as well, they are duplicates.",
         "submit them",
     ),
@@ -83,11 +83,13 @@ def _missing(command: argparse.ArgumentParser) -> None:
 def _reprocess(command: argparse.ArgumentParser) -> None:
     command.add_argument("--key", action="append", default=[], help="this video; may be repeated")
     command.add_argument("--version", default="", metavar="ID", help="this version of the --key")
+    _bucket(command)
     command.add_argument("--prefix", help="every video whose key begins so; '' for all")
     command.add_argument(
         "--keys-from",
         metavar="FILE",
-        help="lines of a key, or of key, tab and version id as the other commands print them; - for stdin",
+        help="lines of a key, or of key, version id and bucket with tabs between, as the other commands print them; "
+        "- for stdin",
     )
     command.add_argument(
         "--rerun", metavar="NAME", help="go on with an earlier run: what it has done is not done again"
@@ -102,7 +104,12 @@ def _batch(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _bucket(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--bucket", metavar="NAME", help="only this one of the buckets that the stack processes")
+
+
 def _walk(command: argparse.ArgumentParser) -> None:
+    _bucket(command)
     command.add_argument("--prefix", default="", help="only keys that begin so")
     command.add_argument("--since", metavar="TIME", help="only versions as new as this: 2026-07-01T10:00Z, 36h, 7d")
     command.add_argument("--until", metavar="TIME", help="only versions older than this")

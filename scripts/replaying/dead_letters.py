@@ -1,7 +1,7 @@
 """`dead-letters`: what Lambda gave up, and why; and back into the function's queue with it.
 
-Two kinds of messages are understood: the records of Lambda's on-failure destination, which this stack uses, and the
-bare events with attributes that a dead-letter queue of Lambda would hold.
+Two kinds of messages are understood: the records of Lambda's on-failure destination; and bare events with attributes,
+which are what EventBridge could not deliver to the function, or what a dead-letter queue of Lambda would hold.
 """
 
 import json
@@ -76,9 +76,9 @@ def parse(message: dict[str, Any]) -> DeadLetter:
         record.get("requestPayload") if record else body,
         str(record.get("timestamp") or uploads.timestamp(datetime.fromtimestamp(sent, UTC))),
         sent,
-        str(context.get("condition") or attributes.get("ErrorCode", "unknown")),
-        str(context.get("approximateInvokeCount", "?")),
-        str(told or attributes.get("ErrorMessage", "")),
+        str(context.get("condition") or attributes.get("ERROR_CODE") or attributes.get("ErrorCode", "unknown")),
+        str(context.get("approximateInvokeCount", attributes.get("RETRY_ATTEMPTS", "?"))),
+        str(told or attributes.get("ERROR_MESSAGE") or attributes.get("ErrorMessage", "")),
         str(context.get("requestId") or attributes.get("RequestID", "")),
     )
 

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.replaying import versions
 from scripts.replaying.progress import Progress
-from scripts.stack import Stack
+from scripts.stack import Source, Stack
 from video_intake import idempotency
 from video_intake.uploads import Upload
 
@@ -18,13 +18,20 @@ type End = tuple[Upload, str | Exception]
 
 
 def run(
-    stack: Stack, selection: versions.Selection, bookmark: versions.Bookmark, *, apply: bool, limit: int, workers: int
+    stack: Stack,
+    sources: list[Source],
+    selection: versions.Selection,
+    bookmark: versions.Bookmark,
+    *,
+    apply: bool,
+    limit: int,
+    workers: int,
 ) -> int:
     """Returns the exit status. The walk goes page by page; the workers share a page, and the next one waits."""
     progress = Progress()
     permits = threading.Semaphore(limit)
     unbroken = True  # no page so far had anything that must be looked at again
-    walk = versions.pages(stack.client("s3"), stack.bucket, selection, bookmark.read() if apply else {})
+    walk = versions.pages(stack.client("s3"), sources, selection, bookmark.read() if apply else {})
     with ThreadPoolExecutor(workers) as pool:
         for uploads, marker in walk:
             for upload, end in pool.map(partial(_examine, stack, apply, permits), uploads):
@@ -33,7 +40,7 @@ def run(
                 else:
                     progress.count(end)
                 if end in ("submitted", "missing"):
-                    progress.found(upload.key, upload.version_id)
+                    progress.found(upload.key, upload.version_id, upload.bucket)
                 unbroken = unbroken and end in ("submitted", "with a result")
             if apply and unbroken:
                 bookmark.write(marker)
@@ -48,7 +55,7 @@ def run(
 def _examine(stack: Stack, apply: bool, permits: threading.Semaphore, upload: Upload) -> End:
     s3 = stack.client("s3")
     try:
-        if versions.has_result(s3, upload):
+        if versions.has_result(s3, stack.bucket, upload):
             return upload, "with a result"
         if not apply:
             return upload, "missing"
@@ -58,7 +65,7 @@ def _examine(stack: Stack, apply: bool, permits: threading.Semaphore, upload: Up
         # where the record says done and the result is gone all the same (deleted by somebody; looked for once more,
         # because it is written before the record) it needs another name. Of a day, so that a repetition is none.
         if idempotency.is_done(stack.output("IdempotencyTableName"), stack.client("dynamodb"), upload):
-            if versions.has_result(s3, upload):
+            if versions.has_result(s3, stack.bucket, upload):
                 return upload, "with a result"
             upload = replace(upload, rerun=f"missing-{datetime.now(UTC):%Y-%m-%d}")
         stack.submit(versions.event(upload))

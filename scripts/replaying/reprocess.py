@@ -10,51 +10,83 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.replaying import versions
 from scripts.replaying.progress import Progress
-from scripts.stack import Stack, WrongUse
+from scripts.stack import Source, Stack, WrongUse
 from video_intake.uploads import SUFFIXES, Upload
 
-type Chosen = tuple[str, str]  # key, and version id or "" for the newest
+type Chosen = tuple[str, str, str]  # key; version id or "" for the newest; bucket or "" for whichever has the key
 type Work = Upload | Chosen
+type End = Upload | Exception
 CHUNK = 1000  # keys in memory at once
 
 
-def run(stack: Stack, work: Iterable[Work], rerun: str, *, apply: bool, workers: int) -> int:
+def run(stack: Stack, sources: list[Source], work: Iterable[Work], rerun: str, *, apply: bool, workers: int) -> int:
     """Returns the exit status. All carry the same `rerun`, so that Lambda's retries of each stay duplicates."""
     progress = Progress()
     with ThreadPoolExecutor(workers) as pool:
         for chunk in batched(work, CHUNK, strict=False):
-            for each, end in zip(chunk, pool.map(partial(_submit, stack, rerun, apply), chunk), strict=True):
+            ends = pool.map(partial(_submit, stack, sources, rerun, apply), chunk)
+            for each, end in ((each, end) for each, some in zip(chunk, ends, strict=True) for end in some):
                 if isinstance(end, Exception):
-                    progress.failed(each.key if isinstance(each, Upload) else " ".join(each).strip(), end)
+                    progress.failed(each.key if isinstance(each, Upload) else " ".join(filter(None, each)), end)
                 else:
                     progress.count("submitted" if apply else "to be processed again")
-                    progress.found(end.key, end.version_id)
+                    progress.found(end.key, end.version_id, end.bucket)
     progress.summary(f"Rerun {rerun}." if apply else "Nothing was submitted: give --yes to do it.")
     return int(not apply or bool(progress.counts["failed"]) or not progress.counts["submitted"])
 
 
-def newest(stack: Stack, prefix: str) -> Iterator[Upload]:
+def newest(stack: Stack, sources: list[Source], prefix: str) -> Iterator[Upload]:
     """The newest version of every video under `prefix`."""
     selection = versions.Selection(prefix, newest_only=True)
-    for uploads, _ in versions.pages(stack.client("s3"), stack.bucket, selection, {}):
+    for uploads, _ in versions.pages(stack.client("s3"), sources, selection, {}):
         yield from uploads
 
 
 def listed(lines: Iterable[str]) -> Iterator[Chosen]:
-    """Lines that begin with a key, or with key, tab and version id, as the other commands print them."""
+    """Lines of a key, version id and bucket, or less, separated by tabs, as the other commands print them."""
     for line in lines:
-        key, version_id, *_ = [*line.rstrip("\n").split("\t"), ""]
+        key, version_id, bucket, *_ = [*line.rstrip("\n").split("\t"), "", ""]
         if key:
-            yield key, version_id
+            yield key, version_id, bucket
 
 
-def _submit(stack: Stack, rerun: str, apply: bool, work: Work) -> Upload | Exception:
+def _submit(stack: Stack, sources: list[Source], rerun: str, apply: bool, work: Work) -> list[End]:
+    """One end for each bucket that has the key."""
+    ends = [work] if isinstance(work, Upload) else _found(stack, sources, *work)
+    return [end if isinstance(end, Exception) or not apply else _submitted(stack, end, rerun) for end in ends]
+
+
+def _submitted(stack: Stack, upload: Upload, rerun: str) -> End:
     try:
-        upload = work if isinstance(work, Upload) else versions.find(stack.client("s3"), stack.bucket, *work)
-        if not upload.key.endswith(SUFFIXES):
-            raise WrongUse(f"its name ends in none of {' '.join(SUFFIXES)}, so the function may not read it")
-        if apply:
-            stack.submit(versions.event(replace(upload, rerun=rerun)))
-    except (ClientError, BotoCoreError, RuntimeError, WrongUse) as fault:
+        stack.submit(versions.event(replace(upload, rerun=rerun)))
+    except (ClientError, BotoCoreError, RuntimeError) as fault:
         return fault
     return upload
+
+
+def _found(stack: Stack, sources: list[Source], key: str, version_id: str, bucket: str) -> list[End]:
+    """The version in each bucket that has it; else one reason why there is none."""
+    if not key.endswith(SUFFIXES):
+        return [WrongUse(f"its name ends in none of {' '.join(SUFFIXES)}, so the function may not read it")]
+    places = [each for each in sources if bucket in ("", each.bucket)]
+    if not places:
+        return [WrongUse(f"the bucket {bucket} is none of {' '.join(each.bucket for each in sources)}")]
+    places = [each for each in places if key.startswith(each.prefix)]
+    if not places:
+        return [WrongUse(f"its name does not begin with {sources[-1].prefix}, so the function may not read it")]
+    ends = [_looked_up(stack, each.bucket, key, version_id) for each in places]
+    return [end for end in ends if not _is_missing(end)] or ends[:1]
+
+
+def _looked_up(stack: Stack, bucket: str, key: str, version_id: str) -> End:
+    try:
+        end: End = versions.find(stack.client("s3"), bucket, key, version_id)
+    except (ClientError, BotoCoreError) as fault:
+        end = fault
+    return end
+
+
+def _is_missing(end: End) -> bool:
+    """What S3 answers for a key that is not there, and for a version id of another bucket."""
+    code = str(end.response["Error"]["Code"]) if isinstance(end, ClientError) else ""
+    return code in ("404", "400")

@@ -1,6 +1,7 @@
-"""The versions in the bucket, and whether the pipeline has done with them.
+"""The versions in the buckets of a stack, and whether the pipeline has done with them.
 
-The bucket is walked by ListObjectVersions, a page of 1,000 at a time and never more in memory. Whether a version has
+A bucket is walked by ListObjectVersions, a page of 1,000 at a time and never more in memory; where it has no versions,
+that lists each object as version "null". Whether a version has
 its result is asked of S3 version by version, by HeadObject: $0.40 for a million, beside some $20 that processing a
 million costs. Merging the walk with a listing of results/ would cost a cent instead, but keys sort differently there
 ("a.mp4 (1).mp4" before "a.mp4/", and long keys are cut), and with --since it would list a million to look for a few.
@@ -10,21 +11,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
 from botocore.exceptions import ClientError
 
-from scripts.stack import WrongUse
+from scripts.stack import Source, WrongUse
 from video_intake.uploads import RERUN, SUFFIXES, Upload, Version, folder, stored
 
-type Marker = dict[str, str]  # the arguments of ListObjectVersions that go on where a page ended
+type Marker = dict[str, str]  # a bucket, and the arguments of ListObjectVersions that go on where a page ended
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which versions of the bucket are meant."""
+    """Which versions of the buckets are meant."""
 
     prefix: str = ""
     since: datetime | None = None
@@ -40,17 +42,33 @@ class Selection:
             and (version["IsLatest"] or not self.newest_only)
         )
 
+    def prefix_in(self, source: Source) -> str | None:
+        """What the keys meant begin with in a bucket; None where none are meant."""
+        longer, shorter = sorted((self.prefix, source.prefix), key=len, reverse=True)
+        return longer if longer.startswith(shorter) else None
 
-def pages(s3: Any, bucket: str, selection: Selection, start: Marker) -> Iterator[tuple[list[Upload], Marker]]:
-    """The chosen versions of one page after another, each with the marker of what comes behind it."""
-    marker = start
+
+def pages(s3: Any, sources: list[Source], selection: Selection, start: Marker) -> Iterator[tuple[list[Upload], Marker]]:
+    """The chosen versions of one page after another, each with the marker of what comes after it."""
+    marker = dict(start)
+    begin = marker.pop("Bucket", sources[0].bucket)
+    for source in dropwhile(lambda each: each.bucket != begin, sources):
+        if (prefix := selection.prefix_in(source)) is not None:
+            for page in _pages(s3, source.bucket, prefix, marker):
+                after = {name: page.get(f"Next{name}", "") for name in ("KeyMarker", "VersionIdMarker")}
+                chosen = [version for version in page.get("Versions", []) if version in selection]
+                found = [stored(Version(source.bucket, one["Key"], one["VersionId"]), one) for one in chosen]
+                yield found, {"Bucket": source.bucket} | after
+        marker = {}
+
+
+def _pages(s3: Any, bucket: str, prefix: str, marker: Marker) -> Iterator[dict[str, Any]]:
     while True:
-        page = s3.list_object_versions(Bucket=bucket, Prefix=selection.prefix, **marker)
-        marker = {"KeyMarker": page.get("NextKeyMarker", ""), "VersionIdMarker": page.get("NextVersionIdMarker", "")}
-        chosen = [version for version in page.get("Versions", []) if version in selection]
-        yield [stored(Version(bucket, version["Key"], version["VersionId"]), version) for version in chosen], marker
+        page = s3.list_object_versions(Bucket=bucket, Prefix=prefix, **marker)
+        yield page
         if not page["IsTruncated"]:
             return
+        marker = {name: page[f"Next{name}"] for name in ("KeyMarker", "VersionIdMarker")}
 
 
 def find(s3: Any, bucket: str, key: str, version_id: str) -> Upload:
@@ -59,9 +77,10 @@ def find(s3: Any, bucket: str, key: str, version_id: str) -> Upload:
     return stored(Version(bucket, key, version_id), head)
 
 
-def has_result(s3: Any, upload: Upload) -> bool:
+def has_result(s3: Any, home: str, upload: Upload) -> bool:
+    """Results are in the bucket `home`, whatever bucket an upload is in."""
     try:
-        s3.head_object(Bucket=upload.bucket, Key=folder(upload) + "result.json")
+        s3.head_object(Bucket=home, Key=folder(upload, home) + "result.json")
     except ClientError as error:
         if error.response["Error"]["Code"] == "404":
             return False

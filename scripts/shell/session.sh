@@ -98,7 +98,7 @@ bucket_exists() {
   error=$(cat "$work/error")
   case $error in
   *'(404)'*) return 1 ;;
-  *'(403)'*) fail "bucket $1 belongs to another account, or these credentials may not look at it." ;;
+  *'(403)'*) fail "bucket $1 belongs to another account, or these credentials may not look at it (s3:ListBucket)." ;;
   *) fail "bucket $1 cannot be looked at: $error" ;;
   esac
 }

@@ -27,6 +27,13 @@ stack_output() { # stack_output NAME: '' if the stack has no such output
   [ "$value" = None ] || printf '%s' "$value"
 }
 
+stack_parameter() { # stack_parameter NAME: '' if the stack has no such parameter
+  local value
+  value=$(aws cloudformation describe-stacks --stack-name "$stack" \
+    --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue | [0]" --output text)
+  [ "$value" = None ] || printf '%s' "$value"
+}
+
 stack_events() {
   aws cloudformation describe-stack-events --stack-name "$1" --max-items 300 --output json 2>/dev/null ||
     printf '{"StackEvents": []}'

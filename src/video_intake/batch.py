@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from video_intake.uploads import RERUN, SUFFIXES, Version
+from video_intake.uploads import NO_VERSION, RERUN, SUFFIXES, Version
 
+UNVERSIONED: Final = "videoIntakeUnversioned"  # argument of a job whose manifest is of a bucket that has no versions
 MAX_RESULT_STRING: Final = 1024  # characters that the job's report keeps of a task's result
 
 type Outcome = dict[str, str]
@@ -29,13 +30,8 @@ class Unusable(Exception):
     """A task that trying again cannot help. Its message is a sentence for the job's report."""
 
 
-def recognizes(event: dict[str, Any]) -> bool:
-    """Whether `event` is an invocation by S3 Batch Operations, of either schema."""
-    return "invocationSchemaVersion" in event and "tasks" in event
-
-
 def answer(event: dict[str, Any], process: Callable[[Task], Outcome | Exception]) -> dict[str, Any]:
-    """What S3 Batch Operations is told of each task in `event`.
+    """What S3 Batch Operations is told of each task in `event`, which is an invocation of either schema.
 
     `process` returns a task's outcome, of which any is a success: a rejected video has its verdict, and one that was
     deleted needs none. Or it returns the infrastructure failure that kept the task from it; that is tried again.
@@ -75,10 +71,11 @@ def _parsed(event: dict[str, Any], task: dict[str, Any]) -> Task | Unusable:
         return Unusable("The task names no bucket or no key.")
     if not key.endswith(SUFFIXES):
         return Unusable(f"The name ends in none of {' '.join(SUFFIXES)}, so the function may not read it.")
-    if not task.get("s3VersionId"):
+    arguments = (event.get("job") or {}).get("userArguments") or {}
+    version_id = task.get("s3VersionId") or (NO_VERSION if arguments.get(UNVERSIONED) else "")
+    if not version_id:
         # The newest one would be a guess: by the time of a task it may be another than the manifest meant.
         return Unusable(
             "The manifest names no version. Make it of bucket, key and version id (scripts/replay.py batch)."
         )
-    arguments = (event.get("job") or {}).get("userArguments") or {}
-    return Task(bucket, key, task["s3VersionId"], str(arguments.get(RERUN, "")))
+    return Task(bucket, key, version_id, str(arguments.get(RERUN, "")))

@@ -119,6 +119,7 @@ class Result(TypedDict):
     schemaVersion: str
     status: Literal["success", "failure"]
     source: Source
+    resultBucket: str  # the source's, or the stack's own where the source is another one
     resultKey: str
     inspection: Cost
     failure: NotRequired[Failure]

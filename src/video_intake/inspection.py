@@ -11,9 +11,11 @@ from video_intake.uploads import Upload
 
 
 def judge(
-    decoder: Decoder, upload: Upload, fetch: Fetch, limits: Limits, seconds: float
+    decoder: Decoder, upload: Upload, fetch: Fetch, limits: Limits, seconds: float, home: str = ""
 ) -> tuple[Result, dict[str, bytes]]:
     """The result document of `upload`, inspected in at most `seconds`, and the pictures it names, by key.
+
+    Both are meant for the bucket `home` ("": the upload's own).
 
     Raises whatever `fetch` raises, other than Rejected, and decoder.Unavailable.
     """
@@ -25,5 +27,5 @@ def judge(
         "roundTrips": spent.round_trips,
         "bytesRead": spent.bytes_read,
     }
-    result = results.result(upload, outcome, cost)
+    result = results.result(upload, outcome, cost, home)
     return result, results.pictures(result, outcome)

@@ -72,8 +72,8 @@ def email(result: Result) -> str:
     source = result["source"]
     places = [f"Video    s3://{source['bucket']}/{source['key']}", f"         version {source['versionId']}"]
     if poster := result.get("poster"):
-        places.append(f"Poster   s3://{source['bucket']}/{poster['key']}")
-    places.append(f"Result   s3://{source['bucket']}/{result['resultKey']}")
+        places.append(f"Poster   s3://{result['resultBucket']}/{poster['key']}")
+    places.append(f"Result   s3://{result['resultBucket']}/{result['resultKey']}")
     return "\n".join([*body, "", *places, f"Uploaded {source['uploadedAt']}", ""])
 
 

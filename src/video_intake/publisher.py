@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from video_intake import messages, s3_object
 from video_intake.document import Result
 from video_intake.media.verdicts import Gone
-from video_intake.uploads import NO_VERSION, Upload
+from video_intake.uploads import NO_VERSION, Upload, Version
 
 MAX_TAGS: Final = 10  # of an S3 object
 CONTENT_TYPES: Final = {"jpg": "image/jpeg", "vtt": "text/vtt", "json": "application/json"}
@@ -23,7 +23,7 @@ logger = Logger(child=True)
 
 
 class Publisher:
-    """Publishes to one topic; results go to the bucket that the video came from."""
+    """Publishes to one topic; results go to the bucket that they name."""
 
     def __init__(self, s3: Any, sns: Any, topic_arn: str, environment: str) -> None:
         self._s3, self._sns, self._topic_arn, self._environment = s3, sns, topic_arn, environment
@@ -36,7 +36,7 @@ class Publisher:
         document = json.dumps(result, indent=2, ensure_ascii=False).encode()
         for key, content in {**pictures, result["resultKey"]: document}.items():
             content_type = CONTENT_TYPES[key.rpartition(".")[2]]
-            self._s3.put_object(Bucket=result["source"]["bucket"], Key=key, Body=content, ContentType=content_type)
+            self._s3.put_object(Bucket=result["resultBucket"], Key=key, Body=content, ContentType=content_type)
         self._tag(result)
         self._sns.publish(
             TopicArn=self._topic_arn,
@@ -47,10 +47,12 @@ class Publisher:
         )
 
     def _tag(self, result: Result) -> None:
+        source = result["source"]
         try:
             self._merge_tags(result)
         except ClientError as error:
-            if not isinstance(s3_object.consequence(error, result["source"]["versionId"]), Gone):
+            version = Version(source["bucket"], source["key"], source["versionId"])
+            if not isinstance(s3_object.consequence(self._s3, version, error), Gone):
                 raise
             logger.info("The version was deleted while it was processed; there is nothing to tag")
         except Gone:

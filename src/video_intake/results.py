@@ -12,8 +12,9 @@ from video_intake.uploads import Upload, folder
 SCHEMA_VERSION: Final = "1.1"  # minor: fields added; major: fields changed or gone
 
 
-def result(upload: Upload, outcome: Inspection | Rejected, cost: document.Cost) -> document.Result:
-    """The result document; what a success has and a failure lacks is left out, not null."""
+def result(upload: Upload, outcome: Inspection | Rejected, cost: document.Cost, home: str = "") -> document.Result:
+    """The result document, for the bucket `home`; what a success has and a failure lacks is left out, not null."""
+    where = folder(upload, home)
     made: document.Result = {
         "schemaVersion": SCHEMA_VERSION,
         "status": "failure" if isinstance(outcome, Rejected) else "success",
@@ -26,7 +27,8 @@ def result(upload: Upload, outcome: Inspection | Rejected, cost: document.Cost) 
             "sequencer": upload.sequencer,
             "uploadedAt": upload.event_time,
         },
-        "resultKey": folder(upload) + "result.json",
+        "resultBucket": home or upload.bucket,
+        "resultKey": where + "result.json",
         "inspection": cost,
     }
     if isinstance(outcome, Rejected):
@@ -40,8 +42,8 @@ def result(upload: Upload, outcome: Inspection | Rejected, cost: document.Cost) 
     made["container"] = cast("document.Container", _json(outcome.container))
     made["video"] = cast("document.Video", _json(outcome.video))
     made["audio"] = [cast("document.Audio", _json(track)) for track in outcome.audio]
-    made["poster"] = _poster(upload, outcome)
-    made["storyboard"] = _storyboard(upload, outcome)
+    made["poster"] = _poster(where, outcome)
+    made["storyboard"] = _storyboard(where, outcome)
     made["warnings"] = [*_misnamed(upload, outcome), *outcome.warnings]
     return made
 
@@ -59,25 +61,25 @@ def pictures(made: document.Result, outcome: Inspection | Rejected) -> dict[str,
     return files
 
 
-def _poster(upload: Upload, inspection: Inspection) -> document.Poster | None:
+def _poster(where: str, inspection: Inspection) -> document.Poster | None:
     poster = inspection.poster
     if poster is None:
         return None
     return {
-        "key": folder(upload) + "poster.jpg",
+        "key": where + "poster.jpg",
         "width": poster.width,
         "height": poster.height,
         "time": poster.time,
     }
 
 
-def _storyboard(upload: Upload, inspection: Inspection) -> document.Storyboard | None:
+def _storyboard(where: str, inspection: Inspection) -> document.Storyboard | None:
     sheet = inspection.storyboard
     if sheet is None:
         return None
     return {
-        "key": folder(upload) + "storyboard.jpg",
-        "vttKey": folder(upload) + "storyboard.vtt",
+        "key": where + "storyboard.jpg",
+        "vttKey": where + "storyboard.vtt",
         "columns": sheet.columns,
         "rows": sheet.rows,
         "tileWidth": sheet.tile_width,

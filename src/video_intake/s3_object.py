@@ -11,6 +11,7 @@ without a trace. (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses
 | 412 PreconditionFailed, no version   | It was replaced: If-Match names its ETag. (A version cannot change.) |
 | 403 InvalidObjectState               | It is archived: a verdict. |
 | 404 NoSuchKey                        | Nothing: S3 may say so of what is there while versioning is young [2]. |
+| 404 NoSuchKey, no version, not listed | It was deleted: a bucket without versions knows no other answer. |
 | 404, 405, 412 of HeadObject          | Nothing: its errors have no code. GetObject is asked the same. |
 | 416, 409, other 400 and 403, 5xx     | Nothing: a size, a key, a permission, a time-out, throttling, an outage. |
 
@@ -40,7 +41,7 @@ def described(client: Any, version: Version, rerun: str = "") -> Upload:
     try:
         return uploads.stored(version, client.head_object(**asked), rerun)
     except ClientError as error:
-        raise consequence(with_a_code(client, asked, error), version.version_id) from error
+        raise consequence(client, version, with_a_code(client, asked, error)) from error
 
 
 def confirm(client: Any, upload: Upload) -> None:
@@ -53,7 +54,7 @@ def confirm(client: Any, upload: Upload) -> None:
     try:
         answer = client.get_object(**_pinned(upload), **first)
     except ClientError as error:
-        raise consequence(error, upload.version_id) from error
+        raise consequence(client, upload, error) from error
     answer["Body"].close()
     if not upload.size and answer["ContentLength"]:
         raise ValueError(f"It was announced as empty, but has {answer['ContentLength']} bytes.")
@@ -74,7 +75,7 @@ def fetcher(client: Any, upload: Upload) -> Fetch:
                     return body
                 raise IncompleteReadError(actual_bytes=len(body), expected_bytes=end - start)
             except ClientError as error:
-                raise consequence(error, upload.version_id) from error
+                raise consequence(client, upload, error) from error
             except (HTTPClientError, IncompleteReadError):
                 if attempt == BODY_ATTEMPTS:
                     raise
@@ -83,15 +84,20 @@ def fetcher(client: Any, upload: Upload) -> Fetch:
     return fetch
 
 
-def consequence(error: ClientError, version_id: str) -> Exception:
-    """What an error of S3 about a version means for its upload: Gone, Rejected, or the error itself."""
+def consequence(client: Any, version: Version, error: ClientError) -> Exception:
+    """What an error of S3 about a version means for its upload: Gone, Rejected, or the error itself.
+
+    Raises botocore's errors: of a key without versions that is not there, S3 is asked a second time, for its name.
+    """
     details = error.response["Error"]
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     code = str(details["Code"])
     marker = details.get("ResourceType") == "DeleteMarker" or headers.get("x-amz-delete-marker") == "true"
     if code == "NoSuchVersion" or (code == "MethodNotAllowed" and marker):
         return Gone(code)
-    if code == "PreconditionFailed" and version_id == NO_VERSION:
+    if version.version_id == NO_VERSION and (
+        code == "PreconditionFailed" or (code == "NoSuchKey" and not _is_listed(client, version))
+    ):
         return Gone(code)
     if code == "InvalidObjectState":
         return verdicts.archived(details.get("StorageClass", "GLACIER"))
@@ -106,6 +112,12 @@ def with_a_code(client: Any, asked: dict[str, str], error: ClientError) -> Clien
     except ClientError as coded:
         return coded
     return error
+
+
+def _is_listed(client: Any, version: Version) -> bool:
+    """A listing is consistent (and comes in the order of keys, so that the key itself is first)."""
+    found = client.list_objects_v2(Bucket=version.bucket, Prefix=version.key, MaxKeys=1)
+    return any(one["Key"] == version.key for one in found.get("Contents", []))
 
 
 def _pinned(upload: Upload) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """An upload: one version of one object, how AWS names it, and where its results are written.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 """
 
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -40,21 +42,49 @@ class Upload(Version):
     rerun: str = ""  # see RERUN: the same version under another one is not a duplicate
 
 
-def parse(event: dict[str, Any]) -> list[Upload | ValueError]:
-    """What each record of `event` announces, in its order; nothing for the test event that S3 sends for a new rule.
+class Shape(Enum):
+    """Who calls the function, by the form of the event."""
 
-    A record that announces no upload is a ValueError in its place, so that it stops no other. Raises ValueError for
-    anything but an S3 event notification: such an event is a wiring mistake that should be seen, and must not pass as
-    "nothing to do".
+    NOTIFICATION = auto()  # S3, for the stack's own bucket; scripts/replay.py, for any
+    EVENTBRIDGE = auto()  # S3 through EventBridge, for a bucket that existed before the stack
+    BATCH = auto()  # S3 Batch Operations, of either schema (batch.py)
+    TEST = auto()  # S3, when a notification is configured
+
+
+def shape(event: Any) -> Shape:
+    """Which of the known forms `event` has; nothing else decides this.
+
+    Raises ValueError for any other: that is a wiring mistake that should be seen, and must not pass as "nothing to do".
     """
-    if not isinstance(event, dict):
-        raise ValueError("This is not an S3 event notification: it is not a JSON object.")
-    if event.get("Event") == "s3:TestEvent":
-        return []
-    records = event.get("Records")
-    if not isinstance(records, list) or not records:
-        raise ValueError("This is not an S3 event notification: it has no Records.")
-    return [_upload(record, f"Record {number} of {len(records)}") for number, record in enumerate(records, 1)]
+    match event:
+        case {"invocationSchemaVersion": _, "tasks": _}:
+            return Shape.BATCH
+        case {"Event": "s3:TestEvent"}:
+            return Shape.TEST
+        case {"source": "aws.s3", "detail-type": _}:
+            return Shape.EVENTBRIDGE
+        case {"Records": [_, *_]}:
+            return Shape.NOTIFICATION
+        case dict():
+            raise ValueError("This is not an event of S3: it has no Records, and its source is not aws.s3.")
+    raise ValueError("This is not an event of S3: it is not a JSON object.")
+
+
+def parse(event: Any) -> list[Upload | ValueError]:
+    """What each record of `event` announces, in its order; nothing for the test event.
+
+    A record that announces no upload is a ValueError in its place, so that it stops no other. Raises ValueError as
+    `shape` does, and for S3 Batch Operations, which asks for versions instead of announcing them.
+    """
+    match shape(event):
+        case Shape.TEST:
+            return []
+        case Shape.EVENTBRIDGE:
+            return [_bridged(event)]
+        case Shape.NOTIFICATION:
+            records = event["Records"]
+            return [_upload(record, f"Record {number} of {len(records)}") for number, record in enumerate(records, 1)]
+    raise ValueError("This is not an event of S3: it is an invocation by S3 Batch Operations.")
 
 
 def stored(version: Version, described: dict[str, Any], rerun: str = "") -> Upload:
@@ -108,4 +138,24 @@ def _upload(record: Any, name: str) -> Upload | ValueError:
             return ValueError(f"{name} is not an upload: its eventName is {event_name}.")
     return ValueError(
         f"{name} is not an upload: eventName, eventTime, s3.bucket.name or s3.object.key, size or eTag is wrong."
+    )
+
+
+def _bridged(event: Any) -> Upload | ValueError:
+    """The key is plain, not URL-encoded, and there is no version id if the bucket has no versions."""
+    match event:
+        case {
+            "detail-type": "Object Created",
+            "time": str(time),
+            "detail": {
+                "bucket": {"name": str(bucket)},
+                "object": {"key": str(key), "size": int(size), "etag": str(etag)} as entity,
+            },
+        } if size >= 0:
+            version_id, sequencer = entity.get("version-id") or NO_VERSION, entity.get("sequencer") or ""
+            return Upload(bucket, key, str(version_id), size, etag, str(sequencer), time, str(event.get(RERUN, "")))
+        case {"detail-type": str(kind)} if kind != "Object Created":
+            return ValueError(f"The event is not an upload: its detail-type is {kind}.")
+    return ValueError(
+        "The event is not an upload: time, detail.bucket.name or detail.object.key, size or etag is wrong."
     )

@@ -1,16 +1,23 @@
-"""A deployed stack: on the local cloud by default, a real one with `--stack NAME`. No test knows which."""
+"""A deployed stack: on the local cloud by default, a real one with `--stack NAME`. No test knows which.
+
+The local one also processes a bucket that existed before it, which has no versions.
+"""
 
 import json
 import os
+import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from scripts.stack import Stack
+from scripts.stack import Source, Stack
+from tests.support import existing, warm
 from tools import localcloud
 from tools.localcloud.deployment import deploy, environ_of
+
+EXISTING = Source("videos-from-before", "incoming/")
 
 
 @pytest.fixture(scope="package")
@@ -28,14 +35,36 @@ def intake(request, cloud) -> Stack:
     """The stack under test."""
     if cloud is None:
         return Stack(request.config.getoption("--stack"))
-    options = ["--email", "you@example.com", "--parameter", "BatchOperations=enabled"]
+    existing.create(cloud, EXISTING)
+    options = ["--email", "you@example.com", "--parameter", "BatchOperations=enabled", *existing.options(EXISTING)]
     return deploy(cloud, "test", *options, tools=request.getfixturevalue("warm_cli"))
+
+
+@pytest.fixture(scope="package")
+def theirs(intake) -> Source:
+    """The bucket that existed before the stack."""
+    if len(intake.sources) == 1:
+        pytest.skip("this stack processes no existing bucket")
+    return intake.sources[1]
 
 
 @pytest.fixture(scope="package")
 def environ(request, cloud) -> dict[str, str]:
     """In which commands speak to that stack."""
     return dict(os.environ) if cloud is None else environ_of(cloud, request.getfixturevalue("warm_cli"))
+
+
+@pytest.fixture(scope="package")
+def replay(intake: Stack, environ: dict[str, str]) -> Callable[..., tuple[int, list[str], str]]:
+    """Runs a command of scripts/replay.py; exit status, lines of stdout, and stderr."""
+
+    def run(*arguments: str, stdin: str = "", **more: str) -> tuple[int, list[str], str]:
+        command = [str(warm.command("replay")), arguments[0], "--stack", intake.name, *arguments[1:]]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=environ | more)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    return run
 
 
 @pytest.fixture(scope="package")

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from xml.etree import ElementTree
 import pytest
 
 from scripts.stack import Stack, Uploaded, wait_for
-from tests.support import warm
 from tests.support.outage import broken
 from tools.videos import video
 from video_intake.uploads import Upload, folder
@@ -25,14 +23,12 @@ KEYS = ("missing/" + "long" * 245 + ".mp4", "missing/Été 2026+07 (1) %2B 🎬.
 
 
 @pytest.fixture
-def replay(intake: Stack, environ: dict[str, str]) -> Callable[..., tuple[int, list[str], str]]:
-    """Runs a command; exit status, first columns of stdout, and stderr."""
+def replay(replay) -> Callable[..., tuple[int, list[str], str]]:
+    """As elsewhere, but of each line the first column."""
 
-    def run(*arguments: str, stdin: str = "", **more: str) -> tuple[int, list[str], str]:
-        command = [str(warm.command("replay")), arguments[0], "--stack", intake.name, *arguments[1:]]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=environ | more)
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.returncode, [line.split("\t")[0] for line in done.stdout.splitlines()], done.stderr
+    def run(*arguments: str, **more: str) -> tuple[int, list[str], str]:
+        status, lines, told = replay(*arguments, **more)
+        return status, [line.split("\t")[0] for line in lines], told
 
     return run
 
@@ -334,6 +330,70 @@ def test_a_fault_of_the_world_is_a_temporary_failure(intake, backlog):
         [end] = invoked(intake, "2.0", [[intake.bucket, backlog[1].key, backlog[1].version_id]])
     assert end["resultCode"] == "TemporaryFailure"
     assert "IdempotencyPersistenceLayerError" in end["resultString"]
+
+
+# ---------------------------------------------------------------- A bucket that existed before the stack
+
+
+@pytest.fixture(scope="module")
+def years(intake, theirs, cloud) -> list[Uploaded]:
+    """What was in it before it sent its events to EventBridge."""
+    if cloud is None:
+        pytest.skip("nobody changes the notifications of a bucket that people use")
+    s3 = intake.client("s3")
+    before = s3.get_bucket_notification_configuration(Bucket=theirs.bucket)
+    s3.put_bucket_notification_configuration(Bucket=theirs.bucket, NotificationConfiguration={})
+    try:
+        return [intake.upload(f"{theirs.prefix}years/{name}", content, bucket=theirs.bucket)
+                for name, content in (("a b+c.mp4", video(seconds=0.2)), ("empty.MOV", b""))]  # fmt: skip
+    finally:
+        bridge = {"EventBridgeConfiguration": before["EventBridgeConfiguration"]}
+        s3.put_bucket_notification_configuration(Bucket=theirs.bucket, NotificationConfiguration=bridge)
+
+
+def test_a_backlog_of_a_bucket_without_versions_becomes_a_job_of_its_own(intake, theirs, replay, years):
+    created = b"<CreateJobResult><JobId>job-1</JobId></CreateJobResult>"
+    with answering(200, created) as s3control:
+        status, lines, _ = replay(
+            "batch", "--prefix", f"{theirs.prefix}years/", "--yes",
+            AWS_ENDPOINT_URL_S3_CONTROL="http://s3control.example", HTTP_PROXY=s3control.url, NO_PROXY="127.0.0.1",
+        )  # fmt: skip
+    assert (status, lines) == (0, ["job-1"])
+    [(_, request)] = s3control.asked
+    fields = [each.text for each in ElementTree.fromstring(request).iter() if each.tag.endswith("}member")]
+    assert fields == ["Bucket", "Key", "Ignore"], "S3 wants no version where there are none"
+    asked = texts(request)
+    where = asked["ObjectArn"].removeprefix(f"arn:aws:s3:::{intake.bucket}/")
+    rows = [[bucket, key, None] for bucket, key, _ in csv.reader(io.StringIO(intake.read(where).decode()))]
+    assert [row[0] for row in rows] == [theirs.bucket] * 2
+    answers = invoked(intake, "2.0", rows, userArguments={asked["key"]: asked["value"]})
+    assert [end["resultString"] for end in answers] == ["success", "failure empty"]
+    assert intake.outcome(years[0])["source"]["bucket"] == theirs.bucket
+
+
+def test_missing_finds_what_was_there_before_and_submits_it(intake, theirs, replay, years):
+    for one in years:
+        intake.client("s3").delete_object(Bucket=intake.bucket, Key=one.folder + "result.json")
+    there = ["missing", "--prefix", f"{theirs.prefix}years/"]
+    assert replay(*there, "--bucket", intake.bucket)[:2] == (0, [])
+    assert replay(*there)[:2] == (1, [one.key for one in years])
+    status, keys, _ = replay(*there, "--bucket", theirs.bucket, "--yes")
+    assert (status, keys) == (0, [one.key for one in years])
+    assert [intake.outcome(one)["status"] for one in years] == ["success", "failure"]
+    assert replay(*there)[:2] == (0, [])
+
+
+def test_a_chosen_video_of_that_bucket_has_a_new_result(intake, theirs, replay, years):
+    [good, _] = years
+    intake.client("s3").delete_object(Bucket=intake.bucket, Key=good.folder + "result.json")
+    assert replay("reprocess", "--key", good.key, "--yes")[:2] == (0, [good.key])
+    assert intake.outcome(good)["status"] == "success"
+
+
+def test_a_bucket_that_the_stack_does_not_process_is_named(intake, theirs, replay):
+    status, lines, told = replay("missing", "--bucket", "another")
+    assert (status, lines) == (2, [])
+    assert f"processes uploads to {intake.bucket} and {theirs.bucket}, not to another" in told
 
 
 def test_without_a_backlog_there_is_no_job(replay):

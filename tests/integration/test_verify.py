@@ -1,4 +1,4 @@
-"""What scripts/verify.sh proves of a live stack: a good and a bad video, all the way to result, message and metrics.
+"""What scripts/verify.sh proves of a live stack: good and bad videos, all the way to result, message and metrics.
 
 It disturbs nobody who works on the stack: it has a folder of its own, changes no setting, and relies on no count that
 others may add to. In the end it takes back everything but log lines, metric values and the e-mail about the bad video.
@@ -28,24 +28,27 @@ METRICS_SECONDS = 900  # log line to embedded metric to statistic: two or three 
 
 @dataclass
 class Run:
-    """The two videos of this run and what became of them."""
+    """The videos of this run, of which only the last is bad, and what became of them."""
 
     began: datetime
-    good: Uploaded
+    good: list[Uploaded]  # one in each bucket that the stack processes
     bad: Uploaded
-    outcomes: dict[str, dict]
+    outcomes: dict[Uploaded, dict]
 
 
 @pytest.fixture(scope="module")
 def folder(intake: Stack) -> Iterator[str]:
-    """Of this run alone. Every version in it, and of its results, is deleted afterwards."""
+    """Of this run alone, below the prefix of a bucket. All versions in it and of its results are deleted afterwards."""
     name = f"verify/{uuid.uuid4()}/"
     yield name
-    s3 = intake.client("s3")
-    for prefix in (name, f"results/{name}"):
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=intake.bucket, Prefix=prefix):
+    s3, home = intake.client("s3"), intake.bucket
+    places = [(home, f"results/{name}")]
+    for source in intake.sources:
+        places += [(source.bucket, source.prefix + name), (home, f"results-of/{source.bucket}/{source.prefix}{name}")]
+    for bucket, prefix in places:
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             for found in page.get("Versions", []) + page.get("DeleteMarkers", []):
-                s3.delete_object(Bucket=intake.bucket, Key=found["Key"], VersionId=found["VersionId"])
+                s3.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,12 @@ def run(intake: Stack, inbox: str, folder: str) -> Run:
     failed_before = intake.failed_events()
     began = datetime.now(UTC).replace(second=0, microsecond=0)
     sideways = video(size=(320, 180), seconds=1, rotation=-90, audio=None, picture="color=color=red")
-    good = intake.upload(f"{folder}good.mp4", sideways)
+    good = [
+        intake.upload(
+            f"{source.prefix}{folder}good.mp4", sideways, bucket="" if source.bucket == intake.bucket else source.bucket
+        )
+        for source in intake.sources
+    ]
     bad = intake.upload(f"{folder}bad.mp4", b"This is a letter, not a video.")
 
     def outcome(uploaded: Uploaded) -> Callable[[], dict | None]:
@@ -64,58 +72,61 @@ def run(intake: Stack, inbox: str, folder: str) -> Run:
 
         return ask
 
-    outcomes = {one.key: wait_for(f"the result of {one.key}", outcome(one), OUTCOME_SECONDS) for one in (good, bad)}
+    outcomes = {one: wait_for(f"the result of {one.key}", outcome(one), OUTCOME_SECONDS) for one in (*good, bad)}
     return Run(began, good, bad, outcomes)
 
 
 @pytest.fixture(scope="module")
 def messages(intake: Stack, inbox: str, run: Run) -> dict[str, dict]:
-    """What a subscribed queue received about the two videos, by key."""
+    """What a subscribed queue received about the videos, by the key of the result."""
     received: dict[str, dict] = {}
 
     def complete() -> bool:
         answer = intake.client("sqs").receive_message(QueueUrl=inbox, MaxNumberOfMessages=10, WaitTimeSeconds=1)
         for message in answer.get("Messages", []):
             body = json.loads(message["Body"])
-            received[json.loads(body["Message"])["source"]["key"]] = body
-        return received.keys() >= run.outcomes.keys()
+            received[json.loads(body["Message"])["resultKey"]] = body
+        return received.keys() >= {outcome["resultKey"] for outcome in run.outcomes.values()}
 
-    wait_for("both messages", complete, MESSAGE_SECONDS)
+    wait_for("all messages", complete, MESSAGE_SECONDS)
     return received
 
 
-def test_a_good_video_is_playable(run: Run) -> None:
-    result = run.outcomes[run.good.key]
-    jsonschema.validate(result, SCHEMA)
-    assert result["status"] == "success"
-    assert (result["video"]["displayWidth"], result["video"]["displayHeight"]) == (180, 320)
+def test_a_good_video_is_playable(intake: Stack, run: Run) -> None:
+    for good, source in zip(run.good, intake.sources, strict=True):
+        result = run.outcomes[good]
+        jsonschema.validate(result, SCHEMA)
+        assert (result["status"], result["source"]["bucket"]) == ("success", source.bucket)
+        assert (result["video"]["displayWidth"], result["video"]["displayHeight"]) == (180, 320)
 
 
 def test_its_poster_is_upright_and_shows_the_film(intake: Stack, run: Run) -> None:
-    width, height, pixel = pixels(intake.read(run.outcomes[run.good.key]["poster"]["key"]))
-    assert (width, height) == (180, 320)
-    assert near(pixel(width // 2, height // 2), (254, 0, 0))
+    for good in run.good:
+        width, height, pixel = pixels(intake.read(run.outcomes[good]["poster"]["key"]))
+        assert (width, height) == (180, 320)
+        assert near(pixel(width // 2, height // 2), (254, 0, 0))
 
 
 def test_a_bad_video_is_rejected_with_a_reason(run: Run) -> None:
-    result = run.outcomes[run.bad.key]
+    result = run.outcomes[run.bad]
     jsonschema.validate(result, SCHEMA)
     assert (result["status"], result["failure"]["reason"]) == ("failure", "not-a-video")
 
 
-def test_both_versions_are_tagged(intake: Stack, run: Run) -> None:
-    tags = {one.key: wait_for("the tags", lambda one=one: intake.tags(one) or None) for one in (run.good, run.bad)}
-    assert tags[run.good.key] == {"video-intake:status": "success"}
-    assert tags[run.bad.key] == {"video-intake:status": "failure", "video-intake:reason": "not-a-video"}
+def test_every_version_is_tagged(intake: Stack, run: Run) -> None:
+    tags = {one: wait_for("the tags", lambda one=one: intake.tags(one) or None) for one in run.outcomes}
+    assert tags.pop(run.bad) == {"video-intake:status": "failure", "video-intake:reason": "not-a-video"}
+    assert list(tags.values()) == [{"video-intake:status": "success"}] * len(run.good)
 
 
-def test_both_outcomes_are_announced(run: Run, messages: dict[str, dict]) -> None:
-    for key, outcome in run.outcomes.items():
-        assert json.loads(messages[key]["Message"]) == outcome
-        assert messages[key]["MessageAttributes"]["status"]["Value"] == outcome["status"]
+def test_every_outcome_is_announced(run: Run, messages: dict[str, dict]) -> None:
+    for outcome in run.outcomes.values():
+        message = messages[outcome["resultKey"]]
+        assert json.loads(message["Message"]) == outcome
+        assert message["MessageAttributes"]["status"]["Value"] == outcome["status"]
 
 
-def test_both_outcomes_are_counted(intake: Stack, environment: str, run: Run) -> None:
+def test_every_outcome_is_counted(intake: Stack, environment: str, run: Run) -> None:
     def counted() -> bool:
         answer = intake.client("cloudwatch").get_metric_statistics(
             Namespace="VideoIntake", MetricName="SuccessfulProcessing", Period=60,
@@ -125,7 +136,7 @@ def test_both_outcomes_are_counted(intake: Stack, environment: str, run: Run) ->
         )  # fmt: skip
         points = answer["Datapoints"]
         return (
-            sum(point["SampleCount"] for point in points) >= 2
+            sum(point["SampleCount"] for point in points) >= len(run.outcomes)
             and min(point["Minimum"] for point in points) == 0
             and max(point["Maximum"] for point in points) == 1
         )

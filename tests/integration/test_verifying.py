@@ -26,8 +26,8 @@ def verify(cloud, intake, environ):
 
 def traces(intake) -> list[str]:
     """What it makes for itself, and should not leave."""
-    versions = intake.client("s3").list_object_versions(Bucket=intake.bucket)
-    keys = [each["Key"] for kind in ("Versions", "DeleteMarkers") for each in versions.get(kind, [])]
+    listed = [intake.client("s3").list_object_versions(Bucket=source.bucket) for source in intake.sources]
+    keys = [each["Key"] for one in listed for kind in ("Versions", "DeleteMarkers") for each in one.get(kind, [])]
     subscriptions = intake.client("sns").list_subscriptions_by_topic(TopicArn=intake.outputs["OutcomeTopicArn"])
     queues = intake.client("sqs").list_queues(QueueNamePrefix="video-intake-inbox").get("QueueUrls", [])
     return [
@@ -51,7 +51,8 @@ def test_a_stack_whose_function_fails_does_not_pass_and_nothing_is_left_behind(v
     try:
         with broken(intake):
             status, said = verify("--stack-name", intake.name)
-            wait_for("both dead letters", lambda: intake.failed_events() == 2)
+            expected = len(intake.sources) + 1
+            wait_for("every dead letter", lambda: intake.failed_events() == expected)
     finally:
         intake.client("sqs").purge_queue(QueueUrl=queue)
     assert status == 1

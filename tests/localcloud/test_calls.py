@@ -41,7 +41,7 @@ TOPIC = "arn:aws:sns:eu-central-1:123456789012:outcomes"
             f"{S3}/a.mp4",
         ),
         (environ("s3", "PUT", "/videos/results/x"), "s3:PutObject", "s3:PutObject", f"{S3}/results/x"),
-        (environ("s3", "GET", "/videos", "list-type=2"), "s3:GetObject", "s3:ListBucket", S3),
+        (environ("s3", "GET", "/videos", "list-type=2"), "s3:ListObjectsV2", "s3:ListBucket", S3),
         (
             environ("dynamodb", "POST", body=b'{"TableName": "once"}', **DYNAMODB),
             "dynamodb:PutItem",

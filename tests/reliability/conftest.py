@@ -5,8 +5,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from scripts.stack import Source
+from tests.support import existing
 from tests.support.world import MINUTE, World
 from tools.localcloud.deployment import deploy
+
+EXISTING = Source("videos-from-before", "incoming/")
 
 
 @pytest.fixture(scope="package")
@@ -22,6 +26,8 @@ def stack(local_cloud, request, soak, warm_cli, tmp_path_factory) -> Iterator[Wo
     with local_cloud(tmp_path_factory.mktemp("world"), retry_delay=MINUTE) as cloud:
         options = ["--parameter", "ReservedConcurrency=10", "--parameter", "LogRetentionInDays=1"]
         options += ["--parameter", f"Storyboard={'enabled' if soak else 'disabled'}"]  # more calls to fail
+        existing.create(cloud, EXISTING)
+        options += existing.options(EXISTING)
         yield World(cloud, deploy(cloud, "world", "--email", "you@example.com", *options, tools=warm_cli))
 
 

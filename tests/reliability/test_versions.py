@@ -29,7 +29,7 @@ def test_two_contents_of_a_key_have_two_outcomes_and_missing_agrees(suspended: W
     assert suspended.replay("missing", "--prefix", "null.mp4") == (0, [])
     result = {"Bucket": suspended.intake.bucket, "Key": second.folder + "result.json"}
     suspended.intake.client("s3").delete_object(**result)
-    assert suspended.replay("missing", "--prefix", "null.mp4") == (1, [["null.mp4", "null"]])
+    assert suspended.replay("missing", "--prefix", "null.mp4") == (1, [["null.mp4", "null", suspended.intake.bucket]])
     assert suspended.replay("missing", "--prefix", "null.mp4", "--yes")[0] == 0
     suspended.settle()
     assert suspended.intake.outcome(second)["failure"]["reason"] == "empty"

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from scripts import replay
 from scripts.replaying import batch_job, dead_letters, missing, reprocess, versions
-from scripts.stack import WrongUse
+from scripts.stack import Source, WrongUse
 from video_intake import batch, uploads
 from video_intake.batch import Task
 from video_intake.uploads import Upload
 
+OWN = [Source("b")]
+BOTH = [*OWN, Source("theirs", "in/")]
 T0 = datetime(2026, 7, 1, 10, tzinfo=UTC)
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
@@ -109,7 +111,7 @@ def test_a_line_of_the_manifest_reads_as_the_version_it_was_written_for(key):
     ],
 )
 def test_which_versions_are_meant(entry, selection, meant):
-    [(uploads, _)] = versions.pages(Bucket([entry]), "b", selection, {})
+    [(uploads, _)] = versions.pages(Bucket([entry]), OWN, selection, {})
     assert [upload.key for upload in uploads] == [entry["Key"]] * meant
 
 
@@ -134,7 +136,7 @@ def test_a_million_objects_take_the_memory_of_a_page():
     stack, bookmark = Deployed(Endless()), versions.Bookmark(None, "")
     tracemalloc.start()
     try:
-        assert missing.run(stack, versions.Selection(), bookmark, apply=True, limit=1 << 40, workers=2) == 0
+        assert missing.run(stack, OWN, versions.Selection(), bookmark, apply=True, limit=1 << 40, workers=2) == 0
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -154,7 +156,7 @@ def walked(tmp_path, monkeypatch):
         bucket = Bucket(*([version(key) for key in page] for page in pages), done=done)
         stack = Deployed(bucket, refused=refused)
         bookmark = versions.Bookmark(state if keep else None, "walk")
-        status = missing.run(stack, versions.Selection(), bookmark, apply=apply, limit=limit, workers=1)
+        status = missing.run(stack, OWN, versions.Selection(), bookmark, apply=apply, limit=limit, workers=1)
         submitted = [event["Records"][0]["s3"]["object"]["key"] for event in stack.submitted]
         return status, submitted, [asked.get("KeyMarker") for asked in bucket.asked]
 
@@ -169,7 +171,7 @@ def test_what_has_a_result_is_not_submitted(walked):
 
 def test_without_yes_nothing_is_submitted_and_something_remains(walked, capsys):
     assert walked(["a.mp4"], apply=False) == (1, [], [None])
-    assert capsys.readouterr().out == "a.mp4\tv1\n"
+    assert capsys.readouterr().out == "a.mp4\tv1\tb\n"
 
 
 def test_a_walk_that_was_broken_off_goes_on_where_it_was(walked):
@@ -192,9 +194,72 @@ def test_a_bookmark_of_another_walk_is_refused(walked):
 def test_only_a_version_that_is_done_and_has_no_result_gets_a_name_of_its_own(monkeypatch):
     monkeypatch.setattr(missing.idempotency, "is_done", lambda table, client, upload: upload.key == "deleted.mp4")
     stack = Deployed(Bucket([version("deleted.mp4"), version("lost.mp4")]))
-    missing.run(stack, versions.Selection(), versions.Bookmark(None, ""), apply=True, limit=9, workers=1)
+    missing.run(stack, OWN, versions.Selection(), versions.Bookmark(None, ""), apply=True, limit=9, workers=1)
     attempts = {parsed.key: parsed.rerun for event in stack.submitted for parsed in uploads.parse(event)}
     assert attempts == {"deleted.mp4": f"missing-{datetime.now(UTC):%Y-%m-%d}", "lost.mp4": ""}
+
+
+# ---------------------------------------------------------------- Two buckets
+
+
+class Buckets:
+    """S3 with a page of keys in each of two buckets, and results in the first."""
+
+    def __init__(self, **keys: list[list[str]]) -> None:
+        self.buckets = {name: Bucket(*([version(key, "null") for key in page] for page in pages))
+                        for name, pages in keys.items()}  # fmt: skip
+        self.done: set[str] = set()
+
+    def list_object_versions(self, Bucket: str, **asked) -> dict:  # noqa: N803
+        return self.buckets[Bucket].list_object_versions(**asked)
+
+    def head_object(self, Bucket: str, Key: str) -> dict:  # noqa: N803
+        assert Bucket == "b", "where the results are"
+        if Key not in self.done:
+            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "asked"),
+    [
+        ("", {"b": "", "theirs": "in/"}),
+        ("in/deep", {"b": "in/deep", "theirs": "in/deep"}),
+        ("i", {"b": "i", "theirs": "in/"}),
+        ("out/", {"b": "out/"}),
+    ],
+)
+def test_a_walk_goes_through_every_bucket_below_its_prefix(prefix, asked):
+    s3 = Buckets(b=[["a.mp4"], ["b.mp4"]], theirs=[["in/c.mp4"]])
+    found = [one.key for some, _ in versions.pages(s3, BOTH, versions.Selection(prefix), {}) for one in some]
+    assert found == ["a.mp4", "b.mp4", "in/c.mp4"][: 3 if len(asked) == 2 else 2]
+    assert {name: each.asked[0]["Prefix"] for name, each in s3.buckets.items() if each.asked} == asked
+
+
+def test_a_walk_goes_on_in_the_bucket_where_it_was(walked, monkeypatch):
+    def walk(limit):
+        s3 = Buckets(b=[["a.mp4"]], theirs=[["in/b.mp4"], ["in/c.mp4"], ["in/d.mp4"]])
+        stack, bookmark = Deployed(s3), versions.Bookmark(walked.state, "walk")
+        missing.run(stack, BOTH, versions.Selection(), bookmark, apply=True, limit=limit, workers=1)
+        return [event["Records"][0]["s3"]["object"]["key"] for event in stack.submitted]
+
+    assert walk(limit=2) == ["a.mp4", "in/b.mp4"]
+    assert walk(limit=9) == ["in/c.mp4", "in/d.mp4"]
+
+
+def test_a_bucket_after_the_one_where_a_walk_goes_on_is_walked_from_its_beginning():
+    s3 = Buckets(b=[["a.mp4"], ["b.mp4"]], theirs=[["in/c.mp4"], ["in/d.mp4"]])
+    middle = {"Bucket": "b", "KeyMarker": "1", "VersionIdMarker": "x"}
+    found = [one.key for some, _ in versions.pages(s3, BOTH, versions.Selection(), middle) for one in some]
+    assert found == ["b.mp4", "in/c.mp4", "in/d.mp4"]
+
+
+def test_the_result_of_an_upload_to_another_bucket_is_looked_for_in_its_own_folder():
+    s3 = Buckets(b=[["in/a.mp4"]], theirs=[["in/a.mp4"]])
+    s3.done = {"results-of/theirs/in/a.mp4/null-e/result.json"}
+    found = {one.bucket: versions.has_result(s3, "b", one)
+             for some, _ in versions.pages(s3, BOTH, versions.Selection(), {}) for one in some}  # fmt: skip
+    assert found == {"b": False, "theirs": True}
 
 
 # ---------------------------------------------------------------- dead-letters
@@ -217,6 +282,16 @@ TIMED_OUT = {
 }
 KILLED = {"errorType": "Runtime.OutOfMemory", "errorMessage": "RequestId: r0 Error: signal: killed"}
 
+
+BRIDGED = {
+    "source": "aws.s3",
+    "detail-type": "Object Created",
+    "time": "2026-07-01T10:00:00Z",
+    "detail": {
+        "bucket": {"name": "theirs"},
+        "object": {"key": "in/a b.mp4", "size": 7, "etag": "e1", "sequencer": "0A"},
+    },
+}
 
 ANSWERED = {"ResponseMetadata": {"HTTPHeaders": {"date": "Wed, 01 Jul 2026 12:00:00 GMT"}}}
 
@@ -244,6 +319,12 @@ def message(body, name: str = "m0", sent: str = "1782900000000", **attributes: s
         (message(RECORD | {"responsePayload": None}), "a.mp4", "after 3 attempts: no error was recorded"),
         (message(NEVER_RUN), "a.mp4", "EventAgeExceeded after 0 attempts: no error was recorded"),
         (message(PAYLOAD, RequestID="r0", ErrorCode="200", ErrorMessage="boom"), "a.mp4", "200 after ? attempts: boom"),
+        (
+            message(BRIDGED, RULE_ARN="r", ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="may not", RETRY_ATTEMPTS="0"),
+            "in/a b.mp4",
+            "NO_PERMISSIONS after 0 attempts: may not",
+        ),
+        (message(RECORD | {"requestPayload": BRIDGED}), "in/a b.mp4", "ClientError: SlowDown"),
         (message(RECORD | {"requestPayload": {"hello": "world"}}), "(no upload)", "ClientError: SlowDown"),
         (message(RECORD | {"requestPayload": None}), "(no upload)", "ClientError: SlowDown"),
         (message("no JSON"), "(no upload)", "2026-07-01T10:00:00.000Z unknown after ? attempts: no error was recorded"),
@@ -410,7 +491,55 @@ def test_a_record_without_its_event_is_kept():
 
 def test_keys_are_read_from_lines_as_the_other_commands_print_them():
     lines = ["a b.mp4\n", "\n", "c.mp4\tv1\n", "d.mp4\tv2\tbucket\tRetriesExhausted\n"]
-    assert list(reprocess.listed(lines)) == [("a b.mp4", ""), ("c.mp4", "v1"), ("d.mp4", "v2")]
+    assert list(reprocess.listed(lines)) == [("a b.mp4", "", ""), ("c.mp4", "v1", ""), ("d.mp4", "v2", "bucket")]
+
+
+class Objects:
+    """S3 as far as `reprocess` asks: which keys are in which bucket."""
+
+    def __init__(self, *places: tuple[str, str]) -> None:
+        self.places = places
+
+    def head_object(self, Bucket: str, Key: str) -> dict:  # noqa: N803  # boto3's names
+        if (Bucket, Key) not in self.places:
+            raise ClientError({"Error": {"Code": "403" if Bucket == "closed" else "404"}}, "HeadObject")
+        return {"ContentLength": 5, "ETag": '"e"', "LastModified": T0}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "status"),
+    [
+        ("in/a.mp4", [("b", "in/a.mp4"), ("theirs", "in/a.mp4")], 0),
+        ("in/a.mp4\t\ttheirs", [("theirs", "in/a.mp4")], 0),
+        ("in/only.mp4", [("theirs", "in/only.mp4")], 0),
+        ("out/a.mp4", [("b", "out/a.mp4")], 0),
+        ("out/a.mp4\t\ttheirs", [], 1),  # the function may not read it
+        ("in/none.mp4", [], 1),
+        ("in/a.mp4\t\tanother", [], 1),
+        ("in/a.Mp4", [], 1),
+    ],
+)
+def test_a_chosen_video_is_looked_for_in_every_bucket_of_the_stack(asked, found, status, capsys):
+    there = Objects(
+        ("b", "in/a.mp4"),
+        ("theirs", "in/a.mp4"),
+        ("theirs", "in/only.mp4"),
+        ("b", "out/a.mp4"),
+        ("theirs", "out/a.mp4"),
+    )
+    stack = Deployed(there)
+    assert reprocess.run(stack, BOTH, reprocess.listed([asked]), "again", apply=True, workers=1) == status
+    submitted = [one for event in stack.submitted for one in uploads.parse(event)]
+    assert [(one.bucket, one.key) for one in submitted] == found
+    assert {(one.version_id, one.rerun) for one in submitted} <= {("null", "again")}
+    assert ("failed" in capsys.readouterr().err) is bool(status)
+
+
+def test_a_bucket_that_does_not_answer_is_no_bucket_without_the_key():
+    stack = Deployed(Objects(("b", "a.mp4")))
+    work = reprocess.listed(["a.mp4"])
+    assert reprocess.run(stack, [*OWN, Source("closed")], work, "again", apply=True, workers=1) == 1
+    assert len(stack.submitted) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
 """With a key of the user's: what is encrypted with it, and what its policy must say for alarms and logs to work."""
 
+import json
+import re
+
 import pytest
 
+from scripts import notifications
 from scripts.stack import wait_for
-from tests.support.secured import Secured
+from tests.support.secured import DOCUMENTED, Secured
+from tools.localcloud.deployment import ROOT
 from tools.localcloud.letters import letters as mails
 from tools.videos import video
 
@@ -59,6 +64,51 @@ def test_without_that_statement_nobody_complains_and_nobody_hears_the_alarm(addr
     before = letters(addressed, "ALARM")
     ring(addressed)
     assert letters(addressed, "ALARM") == before
+
+
+def undelivered(world: Secured, key: str) -> list[str]:
+    """The keys in the queue of failed events after an upload that EventBridge may not deliver; the queue is emptied."""
+    existing = {"ExistingBucketName": world.theirs.bucket, "ExistingBucketPrefix": world.theirs.prefix}
+    assert world.change(KmsKeyArn=key, **existing) == "UPDATE_COMPLETE"
+    functions, name = world.intake.client("lambda"), {"FunctionName": world.intake.outputs["FunctionName"]}
+    allowed = permission(world)
+    functions.remove_permission(**name, StatementId=allowed["Sid"])
+    world.upload(f"{world.theirs.prefix}undelivered.mp4", b"no video", bucket=world.theirs.bucket)
+    functions.add_permission(
+        **name, StatementId=allowed["Sid"], Action=allowed["Action"], Principal="events.amazonaws.com",
+        SourceArn=world.intake.outputs["ExistingBucketRuleArn"],
+    )  # fmt: skip
+    sqs, queue = world.intake.client("sqs"), {"QueueUrl": world.intake.outputs["FailedEventsQueueUrl"]}
+    found = sqs.receive_message(**queue).get("Messages", [])
+    for message in found:
+        sqs.delete_message(**queue, ReceiptHandle=message["ReceiptHandle"])
+    events = [json.loads(message["Body"]) for message in found]
+    return [event["detail"]["object"]["key"] for event in events]
+
+
+def permission(world: Secured) -> dict:
+    """EventBridge's, on the function."""
+    name = {"FunctionName": world.intake.outputs["FunctionName"]}
+    statements = json.loads(world.intake.client("lambda").get_policy(**name)["Policy"])["Statement"]
+    return next(one for one in statements if one["Principal"]["Service"] == "events.amazonaws.com")
+
+
+def test_what_eventbridge_cannot_deliver_is_kept_with_a_key_as_documented(addressed: Secured) -> None:
+    assert undelivered(addressed, addressed.key) == [f"{addressed.theirs.prefix}undelivered.mp4"]
+
+
+def test_without_that_statement_it_is_lost_and_nobody_complains(addressed: Secured) -> None:
+    closed = addressed.make_key(without(addressed.key_policy, "LetUndeliveredEventsBeKept"))
+    assert undelivered(addressed, closed) == []
+
+
+def test_the_documented_line_for_the_key_of_an_existing_bucket_is_the_one_that_is_asked_for() -> None:
+    line = json.loads(DOCUMENTED[1])
+    role = line["Principal"]["AWS"]
+    assert notifications.admits({"Statement": [line]}, role)
+    [said] = re.findall(r'\{\\"Sid.*?\}\}\}', (ROOT / "scripts/shell/existing_bucket.sh").read_text(), re.DOTALL)
+    asked = said.replace("\\", "").replace("$2", role).replace("$region", "eu-central-1")
+    assert json.loads(asked) == line
 
 
 def test_a_key_that_logs_may_not_use_is_refused_and_all_is_as_it_was(addressed: Secured) -> None:

@@ -18,6 +18,9 @@ ON_ITS_BEHALF: Final = {
     "logs:CreateLogStream": "Lambda, for each execution environment",
     "logs:PutLogEvents": "Lambda, with what the function prints",
     "s3:ListBucket": "nobody: S3 tells 404 from 403 by it (TellDeletedFromForbidden)",
+    "s3:GetObject": "nobody: S3 might ask for it, where there are no versions, in a request that names version null",
+    "s3:GetObjectTagging": "nobody, for the same reason",
+    "s3:PutObjectTagging": "nobody, for the same reason",
     "sqs:SendMessage": "Lambda, when the retries are used up",
 }
 # What a service does with the key while it answers a call; the caller must be allowed to.
@@ -73,6 +76,7 @@ def seen(everything: Secured) -> Seen:
     world.upload("rejected.avi", b"no video")
     world.upload("dead.mp4", film)
     empty = world.upload("empty.mov", b"")
+    world.upload(f"{world.theirs.prefix}theirs.mp4", film, "customer=4711", world.theirs.bucket)
     gone = [world.upload("gone.mp4", film), world.upload("gone empty.mp4", b"")]
     world.settle()
     assert len(world.letters()) == 1
@@ -88,8 +92,8 @@ def seen(everything: Secured) -> Seen:
     world.deliver(batch(good, world.intake.bucket))
     world.settle()
     assert world.letters() == []
-    # Five; two, before and after their deletion; one reprocessed, one in a batch.
-    assert world.completed().total() - before == 5 + 2 * 2 + 2
+    # Five, and one in the existing bucket; two, before and after their deletion; one reprocessed, one in a batch.
+    assert world.completed().total() - before == 5 + 1 + 2 * 2 + 2
     role = {"Statement": world.statements(world.intake.outputs["RoleArn"])}
     calls = Counter((call["action"], call["resource"]) for call in world.calls()[earlier:])
     return Seen(calls, role, world.key, world.region)
@@ -165,6 +169,7 @@ def test_verdicts_come_from_the_function_alone(everything: Secured) -> None:
     for who, is_denied in ((administrator, True), (function, False), (secure, True)):
         written = denying(policy, "s3:PutObject", f"{bucket}/results/a.mp4/v/result.json", who)
         assert bool(written) is is_denied, who
+        assert bool(denying(policy, "s3:PutObject", f"{bucket}/results-of/theirs/a.mp4/v/poster.jpg", who)) is is_denied
         for action in ("s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"):
             assert bool(denying(policy, action, f"{bucket}/notes.txt", who | tagged)) is is_denied, (who, action)
         assert not denying(policy, "s3:PutObject", f"{bucket}/a.mp4", who | {"s3:RequestObjectTagKeys": "customer"})
@@ -182,6 +187,7 @@ def test_verdicts_come_from_the_function_alone(everything: Secured) -> None:
         ("s3:AbortMultipartUpload", "a.mov", True),
         ("s3:PutObject", "notes.txt", False),
         ("s3:PutObject", "results/a.mp4", False),
+        ("s3:PutObject", "results-of/theirs/a.mp4", False),
         ("s3:PutObject", "batch/a.mov", False),
         ("s3:GetObject", "a.mp4", False),
         ("s3:DeleteObject", "a.mp4", False),
@@ -192,6 +198,27 @@ def test_the_documented_policy_of_uploaders_is_for_uploads(everything: Secured, 
     arn = f"{everything.intake.outputs['BucketArn']}/{key}"
     allowed = allowing(everything.uploaders, action, arn) and not denying(everything.uploaders, action, arn, {})
     assert bool(allowed) is is_allowed
+
+
+@pytest.mark.parametrize(
+    ("action", "key"),
+    [
+        ("s3:GetObject", "renditions/a.mp4"),
+        ("s3:PutObjectTagging", "renditions/a.mp4"),
+        ("s3:GetObjectVersion", "incoming/notes.txt"),
+        ("s3:GetObjectVersion", "incoming/a.Mp4"),
+        ("s3:PutObject", "incoming/a.mp4"),
+        ("s3:PutObject", "results-of/videos-from-before/a/result.json"),
+        ("s3:DeleteObject", "incoming/a.mp4"),
+        ("s3:DeleteObjectVersion", "incoming/a.mp4"),
+        ("s3:PutBucketNotification", ""),
+    ],
+)
+def test_in_the_existing_bucket_it_may_not_either(seen: Seen, everything: Secured, action: str, key: str) -> None:
+    arn = f"arn:aws:s3:::{everything.theirs.bucket}"
+    assert not seen.allowing(action, f"{arn}/{key}" if key else arn)
+    assert not seen.allowing("s3:GetObject", f"{arn}-2/incoming/a.mp4")
+    assert not seen.allowing("s3:PutObject", f"{everything.intake.outputs['BucketArn']}/results-of/another/a.json")
 
 
 def test_a_batch_job_may_do_what_it_must_and_no_more(everything: Secured) -> None:

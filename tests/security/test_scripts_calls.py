@@ -18,8 +18,9 @@ from tools.localcloud.deployment import Session, environ_of
 ENVIRONMENT: Final = "role"
 STACK: Final = f"video-intake-{ENVIRONMENT}"
 REPOSITORY: Final = {"Repository": "octo-org/video-intake", "OwnerId": "65", "RepositoryId": "4711"}
-# What the scripts try and do without: an empty stack that a plan has made may stay.
-MAY_FAIL: Final = {"cloudformation:DeleteStack"}
+THEIRS: Final = "videos-from-before"
+# What the scripts try and do without: an empty stack that a plan has made may stay; the policy of a key is the key's.
+MAY_FAIL: Final = {"cloudformation:DeleteStack", "kms:GetKeyPolicy"}
 # What the role has for what is not seen here.
 UNSEEN: Final = {
     "cloudformation:TagResource": "CloudFormation, for a change set with tags",
@@ -77,7 +78,12 @@ def everything(run: Callable[..., None], found: Recorded, cloud: localcloud.Loca
     run(*deploy, "--email", "unread@example.com", "--tag", "Team=Video")
     cloud.control("POST", "stack", name=STACK, drift={"VideoBucket": ["/Tags"]})
     run(*deploy, "--plan", "--parameter", "Storyboard=enabled")
-    run(*deploy, "--yes", "--email", "", "--parameter", "LogRetentionInDays=7")
+    s3.create_bucket(Bucket=THEIRS, CreateBucketConfiguration={"LocationConstraint": found.region})
+    key = Session(cloud).client("kms").create_key()["KeyMetadata"]["Arn"]
+    with_key = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    s3.put_bucket_encryption(Bucket=THEIRS, ServerSideEncryptionConfiguration={"Rules": [with_key]})
+    existing = ["--bucket", THEIRS, "--bucket-prefix", "incoming/"]
+    run(*deploy, "--yes", "--email", "", "--parameter", "LogRetentionInDays=7", *existing)
     run(*deploy)
     run(found.verify, "verify.sh")
     s3.put_object(Bucket=f"{STACK}-{ACCOUNT}-{found.region}", Key="a.txt", Body=b"")
@@ -97,11 +103,12 @@ def denied(requests: set[Request], statements: list[dict[str, Any]]) -> list[tup
 
 def test_whatever_deploy_sh_asks_is_allowed_on_what_it_names(recorded: Recorded) -> None:
     assert len({request.operation for request in recorded.deploy}) > 20
-    assert denied(recorded.deploy, recorded.statements()) == []
+    assert denied(recorded.deploy, recorded.statements(ExistingBucketName=THEIRS)) == []
+    assert {arn for _, arn in denied(recorded.deploy, recorded.statements())} == {f"arn:aws:s3:::{THEIRS}"}
 
 
 def test_whatever_verify_sh_asks_is_allowed_where_verification_is(recorded: Recorded) -> None:
-    assert denied(recorded.verify, recorded.statements(Verification="enabled")) == []
+    assert denied(recorded.verify, recorded.statements(Verification="enabled", ExistingBucketName=THEIRS)) == []
     assert denied(recorded.verify, recorded.statements()), "and not by the way"
 
 
@@ -117,7 +124,7 @@ def test_whatever_destroy_sh_asks_is_allowed_where_removal_is(recorded: Recorded
 
 
 def test_nothing_is_allowed_by_hand_that_no_script_asks(recorded: Recorded) -> None:
-    statements = recorded.statements(Verification="enabled", Removal="enabled")
+    statements = recorded.statements(Verification="enabled", Removal="enabled", ExistingBucketName=THEIRS)
     by_hand = [one for one in statements if "aws:CalledVia" not in str(one.get("Condition"))]
     asked = recorded.deploy | recorded.verify | recorded.destroy
     used = {action for request in asked for action, _ in request.needs}

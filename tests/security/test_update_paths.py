@@ -23,6 +23,8 @@ GOVERNS: Final = {
     "ReservedConcurrency": {"concurrency"},
     "BatchOperations": {"batch role", "outputs"},
     "LogRetentionInDays": {"log group"},
+    "ExistingBucketName": {"function policy", "outputs", "queue", "role", "rule"},
+    "ExistingBucketPrefix": {"role", "rule"},
     "OriginalsStorageClass": {"lifecycle"},
     "OriginalsTransitionInDays": {"lifecycle"},
     "AccessLogBucket": {"access log"},
@@ -34,6 +36,7 @@ PROCESSING: Final = {"function", "role", "concurrency", "encryption"}
 # A parameter that says nothing by itself is changed beside these.
 BESIDE: Final[dict[str, dict[str, str]]] = {
     "EmailedOutcomes": {"NotificationEmail": "you@example.com"},
+    "ExistingBucketPrefix": {"ExistingBucketName": "videos-from-before"},
     "OriginalsTransitionInDays": {"OriginalsStorageClass": "STANDARD_IA"},
 }
 
@@ -58,6 +61,12 @@ def state(world: Secured) -> dict[str, Any]:
         "function": without(
             client("lambda").get_function_configuration(**function), "LastModified", "RevisionId", "LastUpdateStatus"
         ),
+        "function policy": json.loads(client("lambda").get_policy(**function)["Policy"])["Statement"],
+        "rule": [
+            without(client("events").describe_rule(Name=one["Name"]))
+            | without(client("events").list_targets_by_rule(Rule=one["Name"]))
+            for one in client("events").list_rules()["Rules"]
+        ],
         "concurrency": without(client("lambda").get_function_concurrency(**function)),
         "log group": [without(one, "storedBytes")
                       for one in client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]],

@@ -21,6 +21,7 @@ ENVIRON: Final = {
     "POWERTOOLS_LOG_LEVEL": "CRITICAL",
     "POWERTOOLS_METRICS_NAMESPACE": "VideoIntake",
     "POWERTOOLS_SERVICE_NAME": "video-intake",
+    "RESULT_BUCKET": BUCKET,
     "STORYBOARD": "disabled",
 }
 CONTEXT = SimpleNamespace(

@@ -30,6 +30,9 @@ S3_ACTIONS: Final = {
     "PutBucketEncryption": "PutEncryptionConfiguration",
     "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
     "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "PutBucketNotificationConfiguration": "PutBucketNotification",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
     "HeadObject": "GetObject",
     "CreateMultipartUpload": "PutObject",
     "UploadPart": "PutObject",
@@ -130,6 +133,8 @@ def _resources(service: str, region: str, operation: str, given: dict[str, Any])
             return [f"arn:aws:sqs:{region}:{ACCOUNT}:{given.get('QueueName') or given['QueueUrl'].rpartition('/')[2]}"]
         case "cloudwatch":
             return [NOWHERE]
+        case "kms":
+            return [given["KeyId"]]
     raise ValueError(f"{service}:{operation} names a resource that is not known here")
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.stack import Source
+from tests.support import existing
 from tests.support.world import World
 from tools import localcloud
 from tools.localcloud.deployment import ROOT
@@ -21,17 +23,23 @@ class Secured(World):
         super().__init__(cloud, intake)
         self.account = intake.client("sts").get_caller_identity()["Account"]
         self.region = intake.session.region_name
-        self.uploaders, key, logs = map(self._of_this_stack, DOCUMENTED)
+        self.uploaders, key, _, logs = map(self._of_this_stack, DOCUMENTED)
         self.key_policy: dict[str, Any] = key
         self.key = self.make_key(key)
         self.log_bucket = "example-access-logs"
         s3 = intake.client("s3")
         s3.create_bucket(Bucket=self.log_bucket, CreateBucketConfiguration={"LocationConstraint": self.region})
         s3.put_bucket_policy(Bucket=self.log_bucket, Policy=json.dumps(logs))
+        self.theirs = Source("videos-from-before", "incoming/")
+        existing.create(cloud, self.theirs)
+        bridge = {"EventBridgeConfiguration": {}}
+        s3.put_bucket_notification_configuration(Bucket=self.theirs.bucket, NotificationConfiguration=bridge)
         self.everything = {
             "AccessLogBucket": self.log_bucket,
             "BatchOperations": "enabled",
             "EmailedOutcomes": "everything",
+            "ExistingBucketName": self.theirs.bucket,
+            "ExistingBucketPrefix": self.theirs.prefix,
             "KmsKeyArn": self.key,
             "NotificationEmail": "you@example.com",
             "OriginalsStorageClass": "GLACIER_IR",

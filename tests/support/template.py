@@ -25,6 +25,7 @@ ABSENT = object()
 BUCKET_ARN = "arn:aws:s3:::video-intake-dev-111122223333-eu-west-1"
 WITH_EMAIL = {"NotificationEmail": "ops@example.com"}
 WITH_BATCH = {"BatchOperations": "enabled"}
+WITH_EXISTING = {"ExistingBucketName": "example-videos", "ExistingBucketPrefix": "incoming/"}
 
 
 class Rendered:
@@ -125,6 +126,7 @@ WITH_KEY = {"KmsKeyArn": KEY}
 SIDES: dict[str, dict[str, Any]] = {
     "HasAccessLogBucket": {"AccessLogBucket": "example-access-logs"},
     "HasBatchOperations": WITH_BATCH,
+    "HasExistingBucket": WITH_EXISTING,
     "HasKmsKey": WITH_KEY,
     "HasNotificationEmail": WITH_EMAIL,
     "HasOriginalsTransition": {"OriginalsStorageClass": "GLACIER_IR"},

@@ -15,6 +15,7 @@ from scripts.stack import Stack, Uploaded, wait_for
 from tests.support import warm
 from tools import localcloud
 from tools.localcloud.deployment import ROOT, environ_of
+from video_intake.uploads import NO_VERSION
 
 MINUTE: Final = 60
 
@@ -47,11 +48,12 @@ class World:
 
     # Uploads and announcements
 
-    def upload(self, key: str, content: bytes, tags: str = "") -> Version:
+    def upload(self, key: str, content: bytes, tags: str = "", bucket: str = "") -> Version:
         """Puts an object, whose announcement the local cloud delivers."""
         s3 = self.intake.client("s3")
-        answer = s3.put_object(Bucket=self.intake.bucket, Key=key, Body=content, Tagging=tags)
-        return Version(key, answer["VersionId"], content)
+        answer = s3.put_object(Bucket=bucket or self.intake.bucket, Key=key, Body=content, Tagging=tags)
+        etag = answer["ETag"].strip('"')
+        return Version(key, answer.get("VersionId", NO_VERSION), content, etag=etag, bucket=bucket)
 
     def announce(self, version: Version) -> None:
         """Delivers an upload's announcement once more, as S3 and Lambda both may."""
@@ -193,4 +195,6 @@ class World:
 
 def key_of(letter: dict[str, Any]) -> str:
     """The object that a dead letter tells of: its key."""
-    return str(letter["requestPayload"]["Records"][0]["s3"]["object"]["key"])
+    event = letter["requestPayload"]
+    described = event["Records"][0]["s3"] if "Records" in event else event["detail"]
+    return str(described["object"]["key"])

@@ -3,7 +3,7 @@
 import pytest
 
 from video_intake import batch
-from video_intake.batch import Task
+from video_intake.batch import UNVERSIONED, Task
 from video_intake.uploads import RERUN, SUFFIXES
 
 ONE = {"s3BucketArn": "arn:aws:s3:::b"}  # schema 1.0 names the bucket so
@@ -28,13 +28,6 @@ def processed(event: dict) -> list[Task]:
     return tasks
 
 
-@pytest.mark.parametrize(("event", "recognised"), [(asked(ONE, schema="1.0"), True), (asked(TWO), True), ({}, False)])
-def test_its_events_are_told_from_those_of_s3(event, recognised):
-    assert batch.recognizes(event) is recognised
-    assert not batch.recognizes({"Records": []})
-    assert not batch.recognizes({"Event": "s3:TestEvent"})
-
-
 @pytest.mark.parametrize(
     ("task", "schema", "job", "expected"),
     [
@@ -48,6 +41,8 @@ def test_its_events_are_told_from_those_of_s3(event, recognised):
         (TWO, "2.0", {"userArguments": {RERUN: "again-1"}}, Task("b", "a.mp4", "v1", "again-1")),
         (TWO, "2.0", {"userArguments": {"other": "x"}}, Task("b", "a.mp4", "v1", "")),
         (TWO, "2.0", {"userArguments": None}, Task("b", "a.mp4", "v1", "")),
+        (TWO | {"s3VersionId": None}, "2.0", {"userArguments": {UNVERSIONED: "yes"}}, Task("b", "a.mp4", "null", "")),
+        (TWO, "2.0", {"userArguments": {UNVERSIONED: "yes"}}, Task("b", "a.mp4", "v1", "")),
     ],
 )
 def test_both_schemas_become_tasks(task, schema, job, expected):

@@ -113,6 +113,7 @@ def arns(kind: str) -> list[str]:
         "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{}}",
         "AWS::CloudWatch::Dashboard": f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/video-intake-prod-{REGION}",
         "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{}}",
+        "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/video-intake-prod-existing-bucket",
         "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{{}}",
         "AWS::Lambda": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{}}",
         "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}",
@@ -200,7 +201,10 @@ def test_the_role_may_not_change_itself_and_passes_roles_to_lambda_alone() -> No
 def test_the_policies_of_the_role_fit() -> None:
     """IAM counts 10,240 characters for all inline policies of a role together, without white space."""
     everything = Rendered(
-        GIVEN | {"Verification": "enabled", "Removal": "enabled", "EnvironmentSuffix": "e" * 20}, DEPLOY_ROLE
+        GIVEN
+        | {"Verification": "enabled", "Removal": "enabled", "EnvironmentSuffix": "e" * 20}
+        | {"ExistingBucketName": "b" * 63},
+        DEPLOY_ROLE,
     )
     documents = [policy["PolicyDocument"] for policy in everything["DeployRole"]["Policies"]]
     documents += [each["PolicyDocument"] for each in everything.of_type("AWS::IAM::RolePolicy").values()]

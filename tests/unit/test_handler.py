@@ -230,6 +230,80 @@ def test_without_versions_a_replacement_is_not_tagged_for_what_it_replaced(suspe
     assert suspended.s3.get_object_tagging(Bucket=BUCKET, Key="a.mp4")["TagSet"] == []
 
 
+# ---------------------------------------------------------------- A bucket that exists already, through EventBridge
+
+THEIRS = "videos-from-before"
+
+
+@pytest.fixture(params=[None, "Enabled", "Suspended"], ids=["no versions", "versions", "suspended"])
+def another(world, request):
+    """A bucket of the user's in each state of versioning."""
+    world.s3.create_bucket(Bucket=THEIRS, CreateBucketConfiguration={"LocationConstraint": REGION})
+    if request.param:
+        world.s3.put_bucket_versioning(Bucket=THEIRS, VersioningConfiguration={"Status": request.param})
+    return world
+
+
+def bridged(world, key: str, content: bytes = BROKEN, tags: str = "") -> dict:
+    """The event that announces it: no version id where the bucket has no versions."""
+    told = world.s3.put_object(Bucket=THEIRS, Key=key, Body=content, Tagging=tags)
+    version = {"version-id": told["VersionId"]} if "VersionId" in told else {}
+    etag = hashlib.md5(content).hexdigest()
+    entity = {"key": key, "size": len(content), "etag": etag, "sequencer": f"{next(SEQUENCE):016X}"} | version
+    return {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "time": "2026-07-01T10:00:00Z",
+        "detail": {"bucket": {"name": THEIRS}, "object": entity, "reason": "PutObject"},
+    }
+
+
+def kept(world, outcome: dict) -> dict:
+    return json.load(world.s3.get_object(Bucket=BUCKET, Key=outcome["resultKey"])["Body"])
+
+
+def test_results_go_to_the_stacks_bucket_and_tags_to_the_source(another):
+    event = bridged(another, "in/Été 1+1.mp4", video(seconds=0.2), tags="customer=4711")
+    [outcome] = another.handler(event)
+    result = kept(another, outcome)
+    assert result["source"]["bucket"] == THEIRS
+    assert (result["resultBucket"], result["resultKey"]) == (BUCKET, outcome["resultKey"])
+    assert outcome["resultKey"].startswith(f"results-of/{THEIRS}/in/Été 1+1.mp4/")
+    assert another.s3.head_object(Bucket=BUCKET, Key=result["poster"]["key"])["ContentType"] == "image/jpeg"
+    tags = another.s3.get_object_tagging(Bucket=THEIRS, Key="in/Été 1+1.mp4")["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"customer": "4711", "video-intake:status": "success"}
+    assert [one["Key"] for one in another.s3.list_objects_v2(Bucket=THEIRS)["Contents"]] == ["in/Été 1+1.mp4"]
+    assert another.handler(event) == [outcome]
+    assert len(another.heard()) == 1, "a duplicate is one here too"
+
+
+def test_the_same_key_in_both_buckets_is_two_uploads(another):
+    [ours] = another.handler({"Records": [uploaded(another, "a.mp4", b"")]})
+    [theirs] = another.handler(bridged(another, "a.mp4"))
+    assert [kept(another, one)["failure"]["reason"] for one in (ours, theirs)] == ["empty", "not-a-video"]
+
+
+def test_a_second_content_there_is_an_upload_with_a_result(another):
+    [first] = another.handler(bridged(another, "a.mp4"))
+    [second] = another.handler(bridged(another, "a.mp4", b""))
+    assert [kept(another, one)["failure"]["reason"] for one in (first, second)] == ["not-a-video", "empty"]
+    assert len(another.heard()) == 2
+
+
+@pytest.mark.parametrize("content", [BROKEN, b""])
+def test_what_was_deleted_there_before_processing_has_no_outcome(another, content):
+    event = bridged(another, "a.mp4", content)
+    for version in another.s3.list_object_versions(Bucket=THEIRS)["Versions"]:
+        another.s3.delete_object(Bucket=THEIRS, Key="a.mp4", VersionId=version["VersionId"])
+    assert another.handler(event) == [{"key": "a.mp4", "status": "gone"}]
+    assert another.heard() == []
+
+
+def test_an_event_through_eventbridge_that_is_no_upload_is_raised_with_a_sentence(world):
+    with pytest.raises(ValueError, match=r"its detail-type is Object Deleted\.$"):
+        world.handler({"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}})
+
+
 def test_the_record_of_a_version_keeps_its_id_and_that_of_a_content_names_it(world):
     """Records are remembered for 15 days: a deployment must not forget them."""
     versioned = Upload("b", "a.mp4", "v1", 5, "e1", "0A", "then")

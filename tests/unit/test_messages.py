@@ -52,6 +52,16 @@ def test_a_success_tells_what_the_video_is(success):
         assert place in text, place
 
 
+def test_of_an_upload_to_another_bucket_each_place_is_in_its_own(inspection):
+    text = messages.email(results.result(replace(UPLOAD, bucket="theirs"), inspection, COST, "ours"))
+    for place in (
+        "Video    s3://theirs/Été",
+        "Poster   s3://ours/results-of/theirs/",
+        "Result   s3://ours/results-of/",
+    ):
+        assert place in text, place
+
+
 def test_a_failure_tells_why_and_what_to_do(failure):
     text = messages.email(failure)
     for fact in (TRUNCATED.message, TRUNCATED.advice, "lastSampleEnd: 99", UPLOAD.version_id):

@@ -195,11 +195,14 @@ def test_whoever_is_let_in_from_outside_comes_from_this_account_and_one_source()
     assert let_in, "alarms, at least"
     for each in let_in:
         assert each["Principal"].keys() == {"Service"}
-        assert each["Condition"]["StringEquals"] == {"aws:SourceAccount": PSEUDO["AWS::AccountId"]}
-        assert "*" not in each["Condition"]["ArnLike"]["aws:SourceArn"].rpartition(":")[0]
+        [source] = [keys["aws:SourceArn"] for test, keys in each["Condition"].items() if test.startswith("Arn")]
+        assert "*" not in source.rpartition(":")[0]
+        told = each["Condition"].get("StringEquals", {"aws:SourceAccount": source.split(":")[4]})
+        assert told == {"aws:SourceAccount": PSEUDO["AWS::AccountId"]}
     for permission in stack.of_type("AWS::Lambda::Permission").values():
-        assert permission["SourceAccount"] == PSEUDO["AWS::AccountId"]
         assert "*" not in permission["SourceArn"]
+        account = permission.get("SourceAccount") or permission["SourceArn"].split(":")[4]
+        assert account == PSEUDO["AWS::AccountId"], "a bucket's ARN names none"
 
 
 def test_the_bucket_refuses_tls_below_1_2() -> None:

@@ -15,7 +15,7 @@ PARTITIONS = {
 }
 # Principals have the same name in all partitions: "Service principals are now globally `<SERVICE>.amazonaws.com`"
 # (aws-cdk-lib 2.276.0, region-info/lib/default).
-PRINCIPALS = {"batchoperations.s3", "cloudwatch", "lambda", "s3"}
+PRINCIPALS = {"batchoperations.s3", "cloudwatch", "events", "lambda", "s3"}
 
 
 def texts(value: Any) -> set[str]:

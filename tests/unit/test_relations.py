@@ -82,7 +82,8 @@ POLICIES: Final = [name for name, body in RESOURCES.items() if body["Type"] in A
 def test_a_policy_is_attached_to_what_its_statements_name(name: str) -> None:
     body = RESOURCES[name]["Properties"]
     [attached_to] = references(body[ATTACHED[RESOURCES[name]["Type"]]])
-    for statement in body["PolicyDocument"]["Statement"]:
+    for declared in body["PolicyDocument"]["Statement"]:
+        _, statement, *_ = declared.get("Fn::If", [None, declared])
         assert references(statement["Resource"]) == {attached_to}, statement["Sid"]
 
 
@@ -123,7 +124,8 @@ SUBJECTS: Final = {
     "Bucket": "VideoBucket", "Results": "VideoBucket", "Function": "ProcessorFunction", "Role": "ProcessorRole",
     "LogGroup": "ProcessorLogGroup", "Logs": "ProcessorLogGroup", "OutcomeTopic": "OutcomeTopic",
     "AlarmTopic": "AlarmTopic", "IdempotencyTable": "IdempotencyTable", "FailedEventsQueue": "FailedEventsQueue",
-    "BatchRole": "BatchRole", "Dashboard": "IntakeDashboard",
+    "BatchRole": "BatchRole", "Dashboard": "IntakeDashboard", "ExistingBucketResults": "VideoBucket",
+    "ExistingBucketRule": "ExistingBucketRule",
 }  # fmt: skip
 REF_IS_THE_ARN: Final = {"AWS::SNS::Topic"}
 REF_IS_THE_URL: Final = {"AWS::SQS::Queue"}

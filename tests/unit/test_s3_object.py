@@ -111,6 +111,31 @@ def test_only_where_there_are_no_versions_another_content_means_that_it_was_repl
         s3_object.fetcher(stubber.client, NULL)(10, 30)
 
 
+LISTED = {"Bucket": "bucket", "Prefix": "a b.mp4", "MaxKeys": 1}
+
+
+@pytest.mark.parametrize(
+    ("listed", "consequence"),
+    [([], Gone), (["a b.mp4"], ClientError), (["a b.mp4.part"], Gone)],
+    ids=["nothing", "the key", "a longer key"],
+)
+def test_without_versions_a_key_that_is_not_listed_either_is_gone(stubbed, listed, consequence):
+    stubber, _ = stubbed
+    stubber.add_client_error("get_object", "NoSuchKey", http_status_code=404)
+    stubber.add_response("list_objects_v2", {"Contents": [{"Key": key} for key in listed]}, LISTED)
+    with pytest.raises(consequence, match="NoSuchKey"):
+        s3_object.fetcher(stubber.client, NULL)(10, 30)
+    stubber.assert_no_pending_responses()
+
+
+def test_a_listing_that_fails_proves_nothing(stubbed):
+    stubber, _ = stubbed
+    stubber.add_client_error("get_object", "NoSuchKey", http_status_code=404)
+    stubber.add_client_error("list_objects_v2", "SlowDown", http_status_code=503)
+    with pytest.raises(ClientError, match="SlowDown"):
+        s3_object.fetcher(stubber.client, NULL)(10, 30)
+
+
 @pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
 def test_an_archived_object_has_a_verdict(stubbed, storage_class):
     stubber, fetch = stubbed

@@ -1,5 +1,6 @@
 """Relations inside template.yaml that cfn-lint does not know of, and the numbers that are promised."""
 
+import json
 import re
 from graphlib import TopologicalSorter
 from typing import Any
@@ -8,9 +9,11 @@ import pytest
 
 from scripts import build_package
 from scripts.replaying import batch_job
+from tests.support.iam import allowing
 from tests.support.template import (
     ABSENT,
     BUCKET_ARN,
+    EVERYTHING,
     PSEUDO,
     RESOURCES,
     ROOT,
@@ -19,12 +22,14 @@ from tests.support.template import (
     TEXT,
     WITH_BATCH,
     WITH_EMAIL,
+    WITH_EXISTING,
     Rendered,
     accepts,
     as_list,
     references,
     statements,
 )
+from tools.localcloud.eventbridge import patterns
 from video_intake import uploads
 
 
@@ -145,6 +150,110 @@ def test_only_our_bucket_may_call_the_function_and_waits_until_it_may(stack: Ren
     assert permission["SourceAccount"] == PSEUDO["AWS::AccountId"]
     assert permission["FunctionName"] == "<ProcessorFunction>"
     assert set(RESOURCES["VideoBucket"]["DependsOn"]) == {"ProcessorPermission", "ProcessorEventInvokeConfig"}
+
+
+# ---------------------------------------------------------------- A bucket that exists already
+
+
+@pytest.fixture(scope="module")
+def with_existing() -> Rendered:
+    return Rendered(WITH_EXISTING)
+
+
+def test_an_existing_bucket_adds_and_changes_nothing_that_is_there(stack: Rendered, with_existing: Rendered) -> None:
+    """Permissions are added to the role and to the queue's policy; every other resource is as it was."""
+    added = with_existing.resources.keys() - stack.resources.keys()
+    assert added == {"ExistingBucketRule", "ExistingBucketPermission"}
+    changed = {name for name, body in stack.resources.items() if with_existing.resources[name] != body}
+    assert changed == {"ProcessorRole", "FailedEventsQueuePolicy"}
+    before, after = ([*one["ProcessorRole"]["Policies"][0]["PolicyDocument"]["Statement"],
+                      *one["FailedEventsQueuePolicy"]["PolicyDocument"]["Statement"]]
+                     for one in (stack, with_existing))  # fmt: skip
+    assert [one for one in after if one in before] == before
+    assert "example-videos" not in json.dumps(stack.resources)
+
+
+def test_the_rule_picks_videos_below_the_prefix_and_the_role_reads_no_others(with_existing: Rendered) -> None:
+    rule, bucket = with_existing["ExistingBucketRule"], WITH_EXISTING["ExistingBucketName"]
+    [policy] = with_existing["ProcessorRole"]["Policies"]
+    role = [one for one in policy["PolicyDocument"]["Statement"] if bucket in json.dumps(one["Resource"])]
+    for suffix in (*uploads.SUFFIXES, ".Mp4", ".mkv", ".json"):
+        for folder in ("incoming/", "incoming/deeper/", "outgoing/", ""):
+            key = f"{folder}Été 1{suffix}"
+            event = {"source": "aws.s3", "detail-type": "Object Created",
+                     "detail": {"bucket": {"name": bucket}, "object": {"key": key}}}  # fmt: skip
+            wanted = folder.startswith("incoming/") and suffix in uploads.SUFFIXES
+            assert patterns.matches(rule["EventPattern"], event) is wanted, key
+            assert bool(allowing(role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")) is wanted, key
+            event["detail"]["bucket"]["name"] = f"{bucket}-2"
+            assert not patterns.matches(rule["EventPattern"], event)
+    tagged = {"source": "aws.s3", "detail-type": "Object Tags Added",
+              "detail": {"bucket": {"name": bucket}, "object": {"key": "incoming/a.mp4"}}}  # fmt: skip
+    assert not patterns.matches(rule["EventPattern"], tagged), "or each outcome would be an upload"
+
+
+def test_what_the_function_writes_for_it_goes_to_one_folder_of_the_stacks_bucket(with_existing: Rendered) -> None:
+    [policy] = with_existing["ProcessorRole"]["Policies"]
+    writing = [one for one in policy["PolicyDocument"]["Statement"] if one["Action"] == "s3:PutObject"]
+    theirs = uploads.Upload(WITH_EXISTING["ExistingBucketName"], "a.mp4", "null", 1, "e1", "", "")
+    home = with_existing["VideoBucket"]["BucketName"]
+    assert allowing(writing, "s3:PutObject", f"arn:aws:s3:::{home}/{uploads.folder(theirs, home)}result.json")
+    assert {bucket for one in writing for bucket in [one["Resource"].split(":::")[1].split("/")[0]]} == {home}
+    assert with_existing["ProcessorFunction"]["Environment"]["Variables"]["RESULT_BUCKET"] == home
+    uri = with_existing.outputs["ExistingBucketResultsUri"]["Value"]
+    assert uploads.folder(theirs, home).startswith(uri.removeprefix("s3://<VideoBucket>/"))
+
+
+def test_nothing_can_be_announced_before_it_may_be_delivered(with_existing: Rendered) -> None:
+    """A permission that is missing is not tried again; it goes to the dead letters, which must be allowed as well."""
+    rule = with_existing.resources["ExistingBucketRule"]
+    assert {"ExistingBucketPermission", "FailedEventsQueuePolicy"} <= set(rule["DependsOn"])
+    [target] = rule["Properties"]["Targets"]
+    assert target["Arn"] == "<ProcessorFunction.Arn>"
+    assert target["DeadLetterConfig"] == {"Arn": "<FailedEventsQueue.Arn>"}
+    arn = f"arn:aws:events:eu-west-1:{PSEUDO['AWS::AccountId']}:rule/{rule['Properties']['Name']}"
+    keeping = statements(with_existing["FailedEventsQueuePolicy"]["PolicyDocument"])
+    condition = keeping["KeepEventsThatEventBridgeCannotDeliver"]["Condition"]
+    assert condition == {"ArnEquals": {"aws:SourceArn": arn}}
+    assert with_existing["ExistingBucketPermission"]["SourceArn"] == arn
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sound"),
+    [
+        ({}, True),
+        (WITH_EXISTING, True),
+        ({"ExistingBucketName": "b-1"}, True),
+        ({"ExistingBucketPrefix": "in/"}, False),
+    ],
+)
+def test_a_prefix_needs_its_bucket(parameters: dict[str, str], sound: bool) -> None:
+    rule, rendered = TEMPLATE["Rules"]["PrefixNeedsABucket"], Rendered(parameters)
+    assert (not rendered.holds(rule["RuleCondition"]) or rendered.holds(rule["Assertions"][0]["Assert"])) is sound
+
+
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [("", True), ("incoming/", True), ("a b/(1)+'&@=:,;.!_-/", True), ("/", True), ("x" * 200, True),
+     ("x" * 201, False), ("a*", False), ("a?", False), ("${aws:username}/", False), ("a\\", False), ('a"', False),
+     ("é/", False), ("a\n", False)],
+)  # fmt: skip
+def test_a_prefix_means_itself_in_patterns_and_policies(value: str, accepted: bool) -> None:
+    assert accepts("ExistingBucketPrefix", value) is accepted
+
+
+def test_the_longest_prefix_still_fits_the_pattern_and_the_policies_of_the_role() -> None:
+    prefix = "x" * TEMPLATE["Parameters"]["ExistingBucketPrefix"]["MaxLength"]
+    longest = Rendered(EVERYTHING | {"ExistingBucketName": "b" * 63, "ExistingBucketPrefix": prefix,
+                                     "EnvironmentSuffix": "e" * 20})  # fmt: skip
+    pattern = json.dumps(longest["ExistingBucketRule"]["EventPattern"], separators=(",", ":"))
+    assert len(pattern) <= patterns.MAX_LENGTH
+    patterns.check(json.loads(pattern))
+    assert len(longest["ExistingBucketRule"]["Name"]) <= 64
+    [policy] = longest["ProcessorRole"]["Policies"]
+    assert len(json.dumps(policy["PolicyDocument"], separators=(",", ":"))) <= 10_240 - 500, (
+        "IAM's limit, with room for ARNs"
+    )
 
 
 def test_no_resource_waits_for_itself() -> None:

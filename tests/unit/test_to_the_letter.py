@@ -48,6 +48,7 @@ def a_success(**video_facts) -> dict:
         "video": facts | video_facts,
         "audio": [english, {"codec": "opus", "channelLayout": None, "sampleRate": None, "language": None}],
         "poster": {"key": "results/a/b.mov/v1/poster.jpg"},
+        "resultBucket": "b",
         "resultKey": "results/a/b.mov/v1/result.json",
         "warnings": ["It is odd."],
     }
@@ -171,11 +172,6 @@ def test_moments_are_written_as_s3_writes_them():
     summer = timezone(timedelta(hours=2))
     assert uploads.timestamp(datetime(2026, 7, 1, 12, 0, 0, 123_999, summer)) == "2026-07-01T10:00:00.123Z"
     assert uploads.timestamp(datetime(2026, 7, 1, tzinfo=UTC)) == "2026-07-01T00:00:00.000Z"
-
-
-@pytest.mark.parametrize("event", [{"tasks": []}, {"invocationSchemaVersion": "1.0"}, {"Records": []}])
-def test_other_events_are_no_job(event):
-    assert not batch.recognizes(event)
 
 
 @pytest.mark.parametrize(

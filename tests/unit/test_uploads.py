@@ -1,12 +1,35 @@
 import copy
 from dataclasses import asdict, replace
+from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.replaying.versions import event
 from video_intake import uploads
-from video_intake.uploads import Upload
+from video_intake.uploads import Shape, Upload
+
+
+def bridged(key: str, **changes) -> dict:
+    """As S3 announces it through EventBridge; what is None is absent."""
+    entity = {"key": key, "size": 5, "etag": "e1", "version-id": "v1", "sequencer": "0A"} | changes
+    return {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "111122223333",
+        "time": "2026-07-01T10:00:00Z",
+        "region": "eu-central-1",
+        "resources": ["arn:aws:s3:::b"],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": "b"},
+            "object": {name: value for name, value in entity.items() if value is not None},
+            "reason": "PutObject",
+        },
+    }
 
 
 def record(key: str, **changes) -> dict:
@@ -52,10 +75,41 @@ def test_the_test_event_of_s3_is_no_upload():
     assert uploads.parse({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}) == []
 
 
-@pytest.mark.parametrize("event", [{}, {"Records": None}, {"Records": []}, {"Records": {}}, [], None, "text"])
+TASKS = {"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {"id": "j"}, "tasks": []}
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"Records": [record("a.mp4")]}, Shape.NOTIFICATION),
+        ({"Records": [None]}, Shape.NOTIFICATION),
+        (bridged("a.mp4"), Shape.EVENTBRIDGE),
+        (bridged("a.mp4") | {"detail": None}, Shape.EVENTBRIDGE),
+        (TASKS, Shape.BATCH),
+        (TASKS | {"invocationSchemaVersion": "2.0"}, Shape.BATCH),
+        ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}, Shape.TEST),
+    ],
+)
+def test_who_calls_is_told_by_the_shape_of_the_event(event, expected):
+    assert uploads.shape(event) is expected
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {}, {"Records": None}, {"Records": []}, {"Records": {}}, [], None, "text", {"tasks": []},
+        {"invocationSchemaVersion": "1.0"}, {"source": "aws.s3"},
+        {"source": "aws.ec2", "detail-type": "Object Created"},
+    ],
+)  # fmt: skip
 def test_a_wrong_wiring_is_an_error(event):
-    with pytest.raises(ValueError, match="not an S3 event notification"):
+    with pytest.raises(ValueError, match="not an event of S3"):
         uploads.parse(event)
+
+
+def test_a_job_of_s3_batch_operations_announces_nothing():
+    with pytest.raises(ValueError, match="it is an invocation by S3 Batch Operations"):
+        uploads.parse(TASKS)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +133,34 @@ def test_one_malformed_record_is_told_in_a_sentence_and_spoils_no_other(malforme
     assert sentence in str(second)
 
 
+@pytest.mark.parametrize("key", ["plain.mp4", "Été 2026 (1).mp4", "a+b.mov", "100%25.avi", "%2B%2B.MP4", "%FF.mp4"])
+def test_the_key_of_an_event_through_eventbridge_is_what_it_says(key):
+    [upload] = uploads.parse(bridged(key))
+    assert upload == Upload("b", key, "v1", 5, "e1", "0A", "2026-07-01T10:00:00Z")
+
+
+@pytest.mark.parametrize("told", [None, "null", ""])
+def test_an_event_through_eventbridge_without_a_version_is_of_version_null(told):
+    assert uploads.parse(bridged("a.mp4", **{"version-id": told}))[0].version_id == "null"
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        (bridged("a.mp4") | {"detail-type": "Object Deleted"}, "its detail-type is Object Deleted"),
+        (bridged("a.mp4", size=-1), "or etag is wrong"),
+        (bridged("a.mp4", size="5"), "or etag is wrong"),
+        (bridged("a.mp4", etag=None), "or etag is wrong"),
+        (bridged("a.mp4") | {"detail": {}}, "or etag is wrong"),
+        (bridged("a.mp4") | {"time": None}, "or etag is wrong"),
+    ],
+)
+def test_an_event_through_eventbridge_that_is_no_upload_says_so(event, sentence):
+    [read] = uploads.parse(event)
+    assert isinstance(read, ValueError)
+    assert sentence in str(read)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -100,6 +182,39 @@ def test_whatever_a_record_holds_it_is_an_upload_or_a_sentence(place, value):
         texts = {name: text for name, text in asdict(read).items() if name != "size"}
         assert all(isinstance(text, str) for text in texts.values())
         assert read.size >= 0
+
+
+BRIDGED_PLACES = [("time",), ("detail-type",), ("detail",), ("detail", "bucket"), ("detail", "bucket", "name"),
+                  ("detail", "object"), ("videoIntakeAttempt",),
+                  *(("detail", "object", name) for name in ("key", "size", "etag", "version-id", "sequencer")),
+]  # fmt: skip
+
+
+@given(st.sampled_from(BRIDGED_PLACES), JSON)
+def test_whatever_an_event_through_eventbridge_holds_it_is_an_upload_or_a_sentence(place, value):
+    broken = bridged("a.mp4")
+    holder = broken
+    for name in place[:-1]:
+        holder = holder[name]
+    holder[place[-1]] = value
+    [read] = uploads.parse(broken)
+    if not isinstance(read, ValueError):
+        texts = {name: text for name, text in asdict(read).items() if name != "size"}
+        assert all(isinstance(text, str) for text in texts.values())
+        assert read.size >= 0
+
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).map(lambda text: text + ".mp4")
+
+
+@given(KEYS, st.sampled_from(["v1", "null", None]))
+def test_every_form_of_an_announcement_is_the_same_upload(key, version_id):
+    """S3's own, S3's through EventBridge, and the one that scripts/replay.py makes of what it found."""
+    [upload] = uploads.parse(bridged(key, **{"version-id": version_id}))
+    [notified] = uploads.parse({"Records": [record(quote_plus(key), versionId=version_id)]})
+    assert replace(upload, event_time="") == replace(notified, event_time="")
+    [again] = uploads.parse(event(upload))
+    assert again == replace(upload, sequencer="")
 
 
 # ---------------------------------------------------------------- Where results are kept

@@ -44,7 +44,10 @@ def operation(environ: Environ) -> str:
     if target := environ.get("HTTP_X_AMZ_TARGET", ""):  # JSON protocols
         return f"{service}:{target.rpartition('.')[2]}"
     if service == "s3":
-        tagging = "Tagging" if "tagging" in _query(environ) else ""
+        query = _query(environ)
+        if environ["REQUEST_METHOD"] == "GET" and query.get("list-type") == ["2"]:
+            return "s3:ListObjectsV2"
+        tagging = "Tagging" if "tagging" in query else ""
         return f"s3:{S3_VERBS.get(environ['REQUEST_METHOD'], environ['REQUEST_METHOD'])}{tagging}"
     if "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):  # the query protocol has it in the body
         return f"{service}:{_form(environ).get('Action', ['?'])[0]}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 from tools.localcloud.cloudformation.resource_types.base import Properties, Resource
 from tools.localcloud.cloudformation.shapes import policy_text
 
@@ -57,11 +60,21 @@ class Function(Resource):
     def create(self) -> None:
         self.physical_resource_id = name = self.name("FunctionName")
         made = self.call(
-            "lambda", "create_function", FunctionName=name, Tags=self.tags, Code=self.declared["Code"],
+            "lambda", "create_function", FunctionName=name, Tags=self.tags, Code=self._code(),
             **self._configuration(), **self._only("Architectures"),
         )  # fmt: skip
         self.attributes = {"Arn": made["FunctionArn"]}
         self._reserve({})
+
+    def _code(self) -> Properties:
+        """Code that stands in the template is a module `index` of a package of its own."""
+        code: Properties = self.declared["Code"]
+        if "ZipFile" not in code:
+            return code
+        package = io.BytesIO()
+        with zipfile.ZipFile(package, "w") as made:
+            made.writestr(zipfile.ZipInfo("index.py", (1980, 1, 1, 0, 0, 0)), code["ZipFile"])
+        return {"ZipFile": package.getvalue()}
 
     def _only(self, *names: str) -> Properties:
         return {key: self.declared[key] for key in names if key in self.declared}
@@ -82,7 +95,7 @@ class Function(Resource):
         name = self.physical_resource_id
         self.call("lambda", "update_function_configuration", FunctionName=name, **(defaults | self._configuration()))
         if self._only("Code", "Architectures") != {k: before[k] for k in ("Code", "Architectures") if k in before}:
-            self.call("lambda", "update_function_code", FunctionName=name, **self.declared["Code"],
+            self.call("lambda", "update_function_code", FunctionName=name, **self._code(),
                       **self._only("Architectures"))  # fmt: skip
         self.call("lambda", "tag_resource", Resource=self.attributes["Arn"], Tags=self.tags)
         self._reserve(before)
@@ -110,6 +123,20 @@ class Permission(Resource):
     def delete(self) -> None:
         self.call("lambda", "remove_permission", FunctionName=self.declared["FunctionName"],
                   StatementId=self.physical_resource_id)  # fmt: skip
+
+
+class EventSourceMapping(Resource):
+    """Of a queue, whose messages moto hands to the function one by one."""
+
+    type = "AWS::Lambda::EventSourceMapping"
+    properties = frozenset({"EventSourceArn", "FunctionName"})
+    replaced_by = frozenset({"EventSourceArn"})
+
+    def create(self) -> None:
+        self.physical_resource_id = self.call("lambda", "create_event_source_mapping", **self.declared)["UUID"]
+
+    def delete(self) -> None:
+        self.call("lambda", "delete_event_source_mapping", UUID=self.physical_resource_id)
 
 
 class EventInvokeConfig(Resource):

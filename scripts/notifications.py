@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""A bucket's notification configuration, which S3 replaces as a whole: read, shown, added to, and compared.
+
+Of the S3 API's JSON, for scripts/shell/existing_bucket.sh; a configuration is read from stdin.
+
+  show             prints what it sends where, a line each; exit status 3 if nothing goes to EventBridge
+  with | without   prints the same configuration with, or without, everything going to EventBridge
+  differs FILE     exit status 3 unless it means the same as the one in FILE
+  admits ROLE      of the policy of a key: exit status 3 unless it lets ROLE decrypt
+"""
+
+import fnmatch
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+BRIDGE: Final = "EventBridgeConfiguration"
+KINDS: Final = {
+    "TopicConfigurations": ("topic", "TopicArn"),
+    "QueueConfigurations": ("queue", "QueueArn"),
+    "LambdaFunctionConfigurations": ("function", "LambdaFunctionArn"),
+}
+NO: Final = 3
+
+
+def main(arguments: list[str]) -> int:
+    given = json.loads(sys.stdin.read() or "{}")  # the CLI prints nothing for a bucket that has no configuration
+    match arguments:
+        case ["show"]:
+            print("\n".join(described(given)))
+            return 0 if BRIDGE in given else NO
+        case ["with"]:
+            print(json.dumps(settings(given) | {BRIDGE: {}}))
+        case ["without"]:
+            print(json.dumps({name: value for name, value in settings(given).items() if name != BRIDGE}))
+        case ["differs", file]:
+            return 0 if comparable(given) == comparable(json.loads(Path(file).read_text() or "{}")) else NO
+        case ["admits", role]:
+            return 0 if admits(given, role) else NO
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
+
+
+def settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Without what is not the configuration."""
+    return {name: value for name, value in given.items() if name in KINDS or name == BRIDGE}
+
+
+def described(given: dict[str, Any]) -> list[str]:
+    """A line for each destination."""
+    lines = []
+    for kind, (noun, arn) in KINDS.items():
+        for each in given.get(kind, []):
+            edges = dict(_rules(each))
+            keys = f"{edges.get('prefix', '')}*{edges.get('suffix', '')}"
+            lines.append(f"{', '.join(each['Events'])} of {keys} to the {noun} {each[arn]}")
+    return [*lines, *["everything to EventBridge"][: BRIDGE in given]] or ["nothing to anybody"]
+
+
+def comparable(given: dict[str, Any]) -> dict[str, Any]:
+    """What two configurations have in common that mean the same: S3 answers `Prefix` where `prefix` was put, names
+    what had no name, and keeps no order."""
+    same: dict[str, Any] = {BRIDGE: BRIDGE in given}
+    for kind, (_, arn) in KINDS.items():
+        found = [(each[arn], sorted(each["Events"]), sorted(_rules(each))) for each in given.get(kind, [])]
+        same[kind] = sorted(found)
+    return same
+
+
+def _rules(one: dict[str, Any]) -> list[tuple[str, str]]:
+    rules = one.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+    return [(rule["Name"].lower(), rule["Value"]) for rule in rules]
+
+
+def admits(policy: dict[str, Any], role: str) -> bool:
+    """Whether the policy itself lets `role` decrypt. That it lets IAM decide is not enough: the role's own policy
+    does not name the key."""
+    return any(
+        each["Effect"] == "Allow"
+        and isinstance(each.get("Principal"), dict)
+        and role in _listed(each["Principal"].get("AWS", []))
+        and any(fnmatch.fnmatchcase("kms:decrypt", action.lower()) for action in _listed(each.get("Action", [])))
+        for each in _listed(policy["Statement"])
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
