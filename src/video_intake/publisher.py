@@ -1,10 +1,13 @@
-"""Writes an outcome where people and programs find it: poster, result, tags, message, in this order.
+"""Writes a verdict where people and programs find it: pictures, result, and tags side by side, then the message.
 
-The message is last, so that whoever reads it finds everything else in place, and a crash before it is
-repeated as a whole by Lambda's retry. Every write may be repeated: same key and same content.
+The message is last, so everything is in place when it is read. After a crash Lambda repeats all of it: the writes
+before the message may end in any order, and each may be repeated, with the same key and the same content.
 """
 
 import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger
@@ -19,14 +22,36 @@ MAX_TAGS: Final = 10  # of an S3 object
 CONTENT_TYPES: Final = {"jpg": "image/jpeg", "vtt": "text/vtt", "json": "application/json"}
 TAG: Final = "video-intake:"
 
+type Write = Callable[[], object]
+
 logger = Logger(child=True)
+pool = ThreadPoolExecutor(5)  # as many as one video has: poster, storyboard with its times, result, tags
+
+
+def side_by_side(writes: Sequence[Write]) -> None:
+    """Carries out all of them at the same time. Raises the first fault once every one has ended."""
+    ends = [pool.submit(write) for write in writes]
+    wait(ends)  # or one of them might go on while the next attempt has begun
+    for end in ends:
+        end.result()
 
 
 class Publisher:
-    """Publishes to one topic; results go to the bucket that they name."""
+    """Publishes to one topic; results go to the bucket that they name.
 
-    def __init__(self, s3: Any, sns: Any, topic_arn: str, environment: str) -> None:
+    `carry_out` does all writes but the message, in any order.
+    """
+
+    def __init__(
+        self,
+        s3: Any,
+        sns: Any,
+        topic_arn: str,
+        environment: str,
+        carry_out: Callable[[Sequence[Write]], None] = side_by_side,
+    ) -> None:
         self._s3, self._sns, self._topic_arn, self._environment = s3, sns, topic_arn, environment
+        self.carry_out = carry_out
 
     def publish(self, result: Result, pictures: dict[str, bytes]) -> None:
         """Publishes a result document and the files it names (by key).
@@ -34,10 +59,9 @@ class Publisher:
         Raises botocore's errors: all of it is then done again.
         """
         document = json.dumps(result, indent=2, ensure_ascii=False).encode()
-        for key, content in {**pictures, result["resultKey"]: document}.items():
-            content_type = CONTENT_TYPES[key.rpartition(".")[2]]
-            self._s3.put_object(Bucket=result["resultBucket"], Key=key, Body=content, ContentType=content_type)
-        self._tag(result)
+        files = {**pictures, result["resultKey"]: document}
+        bucket = result["resultBucket"]
+        self.carry_out([partial(self._tag, result), *(partial(self._put, bucket, *file) for file in files.items())])
         self._sns.publish(
             TopicArn=self._topic_arn,
             Subject=messages.subject(result),
@@ -45,6 +69,10 @@ class Publisher:
             MessageStructure="json",
             MessageAttributes=messages.attributes(result, self._environment),
         )
+
+    def _put(self, bucket: str, key: str, content: bytes) -> None:
+        content_type = CONTENT_TYPES[key.rpartition(".")[2]]
+        self._s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
 
     def _tag(self, result: Result) -> None:
         source = result["source"]

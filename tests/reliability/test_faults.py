@@ -34,8 +34,8 @@ class Case:
     """A fault at one call, and what it was done to."""
 
     fault: str
-    number: int
     operation: str
+    nth: int
     version: Version = field(repr=False)
 
 
@@ -52,23 +52,19 @@ def upload(world: World, key: str, content: bytes) -> Version:
     return world.upload(key, content, "&".join(f"{name}={value}" for name, value in TAGS.items()))
 
 
-def operations(world: World, version: Version) -> dict[int, str]:
-    """The calls of the first attempt at a version, by number."""
+def operations(world: World, version: Version) -> dict[str, set[int]]:
+    """The operations of the first attempt at a version, each with the first and the last of its calls.
+
+    Those between, which are further ranges of the same file or side by side with these, are like them.
+    """
     event = next(call["event"] for call in world.calls() if version.key in call["path"])
-    return {
-        call["number"]: call["operation"] for call in world.calls() if (call["event"], call["attempt"]) == (event, 1)
-    }
+    made = [call for call in world.calls() if (call["event"], call["attempt"]) == (event, 1)]
+    return {call["operation"]: {1, call["nth"]} for call in sorted(made, key=lambda call: call["nth"])}
 
 
 def possible(kind: str, operation: str) -> bool:
     """Only calls about an object can be told that there is none."""
     return kind != "hide" or operation in OF_AN_OBJECT
-
-
-def first_and_last(operation: str, calls: dict[int, str]) -> tuple[int, int]:
-    """Of the calls of an operation: those between, which are further ranges of the same file, are like them."""
-    numbers = [number for number, name in calls.items() if name == operation]
-    return numbers[0], numbers[-1]
 
 
 @pytest.fixture(scope="module")
@@ -89,16 +85,15 @@ def cases(stack, earlier) -> list[Case]:
     for name, version in plain.items():
         others = {case.operation for case in cases} if name in ("empty", "failing") else set()
         again = {case.operation for case in cases}
-        calls = operations(stack, version)
-        for number, operation in calls.items():
-            if number not in first_and_last(operation, calls):
-                continue
+        for operation, nth in (
+            (operation, nth) for operation, some in operations(stack, version).items() for nth in some
+        ):
             for fault, rule in FAULTS.items() if operation not in others else ():
                 if (operation in again and fault in ONCE_FOR_EACH_OPERATION) or not possible(rule["kind"], operation):
                     continue
-                key = f"{name}-{fault.replace(' ', '-')}-at-{number:02d}.mp4"
-                stack.fault(event=key, attempt=1, number=number, **rule)
-                cases.append(Case(fault, number, operation, upload(stack, key, contents[name])))
+                key = f"{name}-{fault.replace(' ', '-')}-at-{operation.partition(':')[2]}-{nth}.mp4"
+                stack.fault(event=key, attempt=1, operation=operation, nth=nth, **rule)
+                cases.append(Case(fault, operation, nth, upload(stack, key, contents[name])))
     stack.settle()
     stack.well()
     return cases

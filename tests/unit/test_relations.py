@@ -61,8 +61,7 @@ def test_the_environment_names_the_stacks_own_resources() -> None:
 def test_the_metrics_that_are_promised_are_those_that_the_function_emits() -> None:
     """A renamed metric breaks alarms and dashboards of others, who know it by its name."""
     assert set(re.findall(r'add_metric\("(\w+)"', SOURCES)) == {
-        "VideosProcessed", "SuccessfulProcessing", "ProcessingDuration",
-        "RangesRead", "BytesRead", "BytesStored", "DuplicateEvents",
+        "VideosProcessed", "SuccessfulProcessing", "ProcessingDuration", "DuplicateEvents",
     }  # fmt: skip
     given = ALL["ProcessorFunction"]["Environment"]["Variables"]
     assert (given["POWERTOOLS_METRICS_NAMESPACE"], given["POWERTOOLS_SERVICE_NAME"]) == ("VideoIntake", "video-intake")

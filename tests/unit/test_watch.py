@@ -221,7 +221,7 @@ def test_an_expression_computes_with_what_its_widget_holds(shown: list[dict[str,
 # What happened in one period, and what each panel must make of it.
 HAPPENED: dict[str, list[float]] = {
     "SuccessfulProcessing": [1] * 7 + [0] * 3, "VideosProcessed": [1] * 10, "ProcessingDuration": [*range(1, 101)],
-    "RangesRead": [1, 3, 3, 5], "BytesRead": [100, 200], "BytesStored": [1000, 5000], "DuplicateEvents": [1, 1],
+    "DuplicateEvents": [1, 1],
     "Invocations": [1] * 12, "Errors": [1] * 2, "Throttles": [4, 5], "Duration": [100, 250_000],
     "ConcurrentExecutions": [1, 6, 2], "AsyncEventsReceived": [1] * 11, "AsyncEventAge": [60_000, 1_800_000],
     "AsyncEventsDropped": [1, 1, 1], "DestinationDeliveryFailures": [1], "ApproximateNumberOfMessagesVisible": [2, 3],
@@ -234,8 +234,6 @@ SHOWN: dict[str, dict[str, float]] = {
     "Events": {"received": 11, "given up": 3, "lost": 1, "failed, waiting": 3},
     "Oldest event": {"age": 30},
     "Concurrency": {"at once": 6},
-    "Bytes stored and bytes read": {"stored": 6000, "read": 300},
-    "Ranges read of each video": {"average": 3, "most": 5},
 }
 
 

@@ -1,6 +1,6 @@
 """Faults on purpose: what the world does to a function, done to chosen calls of it; and a record of all its calls.
 
-A call is one call of the SDK, however often the SDK tries it; `number` counts them within an invocation.
+A call is one call of the SDK, however often the SDK tries it; `nth` counts those of its operation within an invocation.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Rule:
     event: str = ""  # a text in the event that is worked on
     operation: str = "*"  # "s3:PutObject", "s3:*"
     attempt: int = 0  # of the event: Lambda's first, second, third
-    number: int = 0  # of the call in its invocation, from 1
+    nth: int = 0  # call of its operation in the invocation, from 1: calls of several threads have no other order
     attempt_of_call: int = 0  # the SDK's first, second ...
     seconds: float = 0
 
@@ -64,7 +64,7 @@ class Rule:
             raise ValueError(f"a fault is one of {', '.join(KINDS)}")
 
     def befalls(self, call: Call, event: str) -> bool:
-        asked = (self.attempt, call.attempt), (self.number, call.number), (self.attempt_of_call, call.attempt_of_call)
+        asked = (self.attempt, call.attempt), (self.nth, call.nth), (self.attempt_of_call, call.attempt_of_call)
         return (
             self.event in event
             and fnmatchcase(call.operation, self.operation)
@@ -80,7 +80,7 @@ class Call:
     event: str  # the id of the invocation, the same in all attempts
     attempt: int
     worker: str
-    number: int
+    nth: int  # of its operation in the invocation
     attempt_of_call: int
     operation: str
     action: str  # that IAM must allow
@@ -96,7 +96,8 @@ class Faults:
         self.rules: list[Rule] = []
         self.calls: list[Call] = []
         self._workers = workers
-        self._tries: dict[tuple[str, int], dict[str, int]] = {}  # invocation → its calls as the SDK names them
+        # Invocation and operation → its calls, as the SDK names them, and how often it has tried each
+        self._tries: dict[tuple[str, int, str], dict[str, int]] = {}
         self._lock = threading.Lock()
 
     def answer(self, application: Application, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -129,11 +130,11 @@ class Faults:
         operation, (action, resource) = calls.operation(environ), calls.permission(environ)
         name = environ.get("HTTP_AMZ_SDK_INVOCATION_ID", "")
         with self._lock:
-            tries = self._tries.setdefault((invocation.request_id, invocation.attempt), {})
+            tries = self._tries.setdefault((invocation.request_id, invocation.attempt, operation), {})
             tries[name] = tries.get(name, 0) + 1
-            number = list(tries).index(name) + 1
+            nth = list(tries).index(name) + 1
             call = Call(
-                invocation.request_id, invocation.attempt, worker.token, number, tries[name],
+                invocation.request_id, invocation.attempt, worker.token, nth, tries[name],
                 operation, action, resource, unquote(environ.get("RAW_URI", "")),
             )  # fmt: skip
             event = invocation.payload.decode(errors="replace")
