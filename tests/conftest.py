@@ -10,10 +10,15 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import settings
 
 from tests.support import groups, shelf, warm
 from tests.support.listener import Listener
 from tools import environment, localcloud, videos
+
+
+settings.register_profile("untimed", deadline=None)  # how fast a machine is proves nothing
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):
