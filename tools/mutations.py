@@ -9,9 +9,12 @@ failure. Exit status: 0 when every mistake was noticed or has a reason why it ne
 """
 
 import argparse
+import contextlib
+import multiprocessing
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -20,12 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pytest
 import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-COPY: Final = ROOT / "build/mutations"
+COPY: Final = ROOT / f"build/mutations/{os.getpid()}"  # two areas may be tried at once
 TABLE: Final = Path(__file__).with_suffix(".toml")
 SECONDS: Final = 600
+ME: Final = sys.modules[__name__]
+FAILED: Final = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # the second: a file cannot be imported
 TEMPLATE_TESTS: Final = (
     "tests/unit/test_template.py tests/unit/test_relations.py tests/unit/test_parameters.py "
     "tests/unit/test_outputs.py tests/unit/test_replacement.py tests/unit/test_watch.py tests/unit/test_partitions.py "
@@ -93,10 +99,14 @@ def main() -> int:
     if given.sample and given.sample < len(mutations):
         mutations = random.Random(given.seed).sample(mutations, given.sample)
     copy()
-    survivors = [mutation for mutation in mutations if not noticed(mutation)]
+    load_libraries({path.partition("::")[0] for each in mutations for path in each.tests.split() if ".py" in path})
+    survivors = []
+    for mutation in mutations:
+        if not noticed(mutation):
+            survivors.append(mutation)
+            print(f"not noticed: {mutation}" + (f"  ({mutation.reason})" if mutation.reason else ""), flush=True)
     unexplained = [mutation for mutation in survivors if not mutation.reason]
-    for mutation in survivors:
-        print(f"not noticed: {mutation}" + (f"  ({mutation.reason})" if mutation.reason else ""))
+    shutil.rmtree(COPY)
     share = 100 * (len(mutations) - len(survivors)) / len(mutations)
     print(f"{given.area}: {len(mutations) - len(survivors)} of {len(mutations)} mistakes were noticed ({share:.0f} %)")
     return int(bool(unexplained))
@@ -120,17 +130,49 @@ def copy() -> None:
 def noticed(mutation: Mutation) -> bool:
     """Whether a test fails. One that hangs has noticed it too."""
     before = mutation.apply(COPY)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutation.tests.split()]
     try:
-        environ = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}  # or what was compiled before may be taken for the same
-        done = subprocess.run(command, cwd=COPY, env=environ, capture_output=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        return True
+        status = run([*mutation.tests.split(), "-x"])
     finally:
         (COPY / mutation.file).write_text(before)
-    if done.returncode not in (0, 1, 2):  # 5: there are no such tests
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout.decode()[-2000:]}{done.stderr.decode()[-2000:]}")
-    return done.returncode != 0
+    if status not in (None, *FAILED, pytest.ExitCode.OK):
+        raise RuntimeError(f"{mutation}: pytest ended with status {status}, see {COPY}/output: {mutation.tests}")
+    return status != pytest.ExitCode.OK
+
+
+def run(arguments: list[str]) -> int | None:
+    """pytest's exit status in the copy, None when it took too long. A fork has the libraries already, which take longest."""
+    child = multiprocessing.get_context("fork").Process(target=in_copy, args=[arguments])
+    child.start()
+    child.join(SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid or 0, signal.SIGKILL)  # what a test has left running, too
+    child.join()
+    return None if child.exitcode == -signal.SIGKILL else child.exitcode
+
+
+def in_copy(arguments: list[str]) -> None:
+    """Runs pytest as the only thing that this process does."""
+    os.setsid()
+    os.chdir(COPY)
+    output = os.open(COPY / "output", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.dont_write_bytecode = True  # or what was compiled before may be taken for the same
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os._exit(pytest.main(["-q", "-p", "no:cacheprovider", *arguments]))
+
+
+def load_libraries(tests: set[str]) -> None:
+    """Imports what the tests import, and forgets what of it is the project's: that is imported anew for each mistake."""
+    here = Path.cwd()
+    os.chdir(COPY)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        pytest.main(["-q", "-p", "no:cacheprovider", "--collect-only", *sorted(tests)])
+    os.chdir(here)
+    for name, module in list(sys.modules.items()):
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
+        if any(place and ROOT in Path(place).parents and ".venv" not in place for place in places) and module is not ME:
+            del sys.modules[name]
 
 
 def of_table(area: str) -> Iterator[Mutation]:
