@@ -13,6 +13,7 @@ import contextlib
 import multiprocessing
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -94,8 +95,10 @@ def main() -> int:
     parser.add_argument("area", choices=["template", *tomllib.loads(TABLE.read_text())])
     parser.add_argument("--sample", type=int, help="so many of them, chosen by --seed; default: all")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", metavar="PATH", help="those in files whose path contains this")
     given = parser.parse_args()
-    mutations = list(of_template() if given.area == "template" else of_table(given.area))
+    found = of_template() if given.area == "template" else of_table(given.area)
+    mutations = [mutation for mutation in found if given.only in mutation.file]
     if given.sample and given.sample < len(mutations):
         mutations = random.Random(given.seed).sample(mutations, given.sample)
     copy()
@@ -131,7 +134,7 @@ def noticed(mutation: Mutation) -> bool:
     """Whether a test fails. One that hangs has noticed it too."""
     before = mutation.apply(COPY)
     try:
-        status = run([*mutation.tests.split(), "-x"])
+        status = run([*shlex.split(mutation.tests), "-x"])
     finally:
         (COPY / mutation.file).write_text(before)
     if status not in (None, *FAILED, pytest.ExitCode.OK):
