@@ -99,12 +99,21 @@ $(MUTATE_READY): requirements-mutate.txt $(READY)
 	@rm -rf $(@D) && python -m pip install --quiet --target $(@D) --requirement $<
 	@touch $@
 
-.PHONY: mutate
-mutate: $(MUTATE_READY) ## Change the pure modules in every small way and list what no test noticed; one of them: MODULE=video_intake.uploads
-	@rm -rf mutants
-	@export PYTHONPATH=$(CURDIR)/build/mutate/packages; \
-	  python -m mutmut run --max-children 1 $(if $(MODULE),"$(MODULE).*") && \
-  python -m mutmut results | { grep -v 'not checked' || echo 'Every change was noticed.'; }
+# mutmut makes thousands of changes in media, each tried with many tests: one in 60 takes ten minutes
+PIPELINE := handler $(patsubst src/%.py,%,$(filter-out %/__init__.py,$(wildcard src/video_intake/*.py)))
+MUTMUT := PYTHONPATH=$(CURDIR)/build/mutate/packages python -m mutmut
+
+.PHONY: mutate mutate-src mutate-template mutate-scripts
+mutate: $(addprefix mutate-,$(or $(AREA),src template scripts)) ## Make mistakes one at a time and list those that no test notices: AREA=src, template or scripts
+
+mutate-src: $(MUTATE_READY)
+	@$(MUTMUT) run --max-children 1 $(foreach module,$(or $(MODULE),$(subst /,.,$(PIPELINE))),"$(module).*")
+	@$(if $(MODULE),,$(MUTMUT) run --max-children 1 $$(grep -ho 'video_intake\.media\.[^"]*__mutmut_[0-9]*' \
+	  mutants/src/video_intake/media/*.meta | sort -u | awk 'NR % 60 == 30'))
+	@$(MUTMUT) results | { grep -v 'not checked' || echo 'Every change was noticed.'; }
+
+mutate-template mutate-scripts: mutate-%: $(READY)
+	@mkdir -p build && python -m tools.mutations $* $(if $(SAMPLE),--sample $(SAMPLE)) 2>build/mutations.log
 
 # s3fs wants an older botocore than the one that is deployed, so what only the benchmarks need lies beside .venv
 BENCH_READY := build/bench/packages/.ready

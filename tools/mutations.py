@@ -2,9 +2,8 @@
 
     python -m tools.mutations template            # every switch, number and entry of the resources; or --sample 60
     python -m tools.mutations scripts             # those of tools/mutations.toml, made by hand
-    python -m tools.mutations pipeline            # of src/, where mutmut (make mutate) takes too long or does not look
 
-The mistakes are made in a copy of the project below build/. Each of the tests that could notice runs until the first
+The mistakes are made in a copy of the project below build/; mutmut makes those in src/ (make mutate). Each of the tests that could notice runs until the first
 failure. Exit status: 0 when every mistake was noticed or has a reason why it need not be, 1 otherwise.
 """
 
@@ -104,7 +103,8 @@ def main() -> int:
     copy()
     load_libraries({path.partition("::")[0] for each in mutations for path in each.tests.split() if ".py" in path})
     survivors = []
-    for mutation in mutations:
+    for number, mutation in enumerate(mutations, 1):
+        print(f"{number} of {len(mutations)}: {mutation}", file=sys.stderr, flush=True)
         if not noticed(mutation):
             survivors.append(mutation)
             print(f"not noticed: {mutation}" + (f"  ({mutation.reason})" if mutation.reason else ""), flush=True)
@@ -143,7 +143,7 @@ def noticed(mutation: Mutation) -> bool:
 
 
 def run(arguments: list[str]) -> int | None:
-    """pytest's exit status in the copy, None when it took too long. A fork has the libraries already, which take longest."""
+    """pytest's exit status in the copy, None when it took too long. A fork has imported the libraries already."""
     child = multiprocessing.get_context("fork").Process(target=in_copy, args=[arguments])
     child.start()
     child.join(SECONDS)
@@ -166,7 +166,7 @@ def in_copy(arguments: list[str]) -> None:
 
 
 def load_libraries(tests: set[str]) -> None:
-    """Imports what the tests import, and forgets what of it is the project's: that is imported anew for each mistake."""
+    """Imports what the tests import. What of it is the project's is forgotten: each mistake is imported anew."""
     here = Path.cwd()
     os.chdir(COPY)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
