@@ -77,6 +77,17 @@ def test_a_condition_changes_something_and_both_sides_are_whole(condition: str) 
         ("OriginalsStorageClass", "DEEP_ARCHIVE", True),
         ("OriginalsStorageClass", "ONEZONE_IA", False),
         ("OriginalsStorageClass", "", False),
+        ("LogRetentionInDays", 2, False),
+        ("ErrorsAlarmThreshold", 1, True),
+        ("ErrorsAlarmThreshold", 0, False),
+        ("ThrottlesAlarmThreshold", 1, True),
+        ("FailedEventsAlarmThreshold", 1, True),
+        ("EventAgeAlarmInMinutes", 1, True),
+        ("DurationAlarmInSeconds", 1, True),
+        ("FailedVideosAlarmInPercent", 1, True),
+        ("FailedVideosAlarmInPercent", 100, True),
+        ("FailedVideosAlarmInPercent", 101, False),
+        ("FailedVideosAlarmMinimum", 1, True),
         ("OriginalsTransitionInDays", 30, True),
         ("OriginalsTransitionInDays", 29, False),
         ("OriginalsTransitionInDays", 3651, False),
@@ -99,6 +110,11 @@ def test_a_parameter_is_explained_in_sentences(parameter: str) -> None:
     declared = TEMPLATE["Parameters"][parameter]
     assert declared["Description"].rstrip().endswith(".")
     assert declared["ConstraintDescription"].rstrip().endswith(".")
+
+
+def test_every_period_that_logs_can_be_kept_for_may_be_chosen() -> None:
+    periods = schema("AWS::Logs::LogGroup")["properties"]["RetentionInDays"]["enum"]
+    assert TEMPLATE["Parameters"]["LogRetentionInDays"]["AllowedValues"] == sorted(periods)
 
 
 # ---------------------------------------------------------------- KmsKeyArn
