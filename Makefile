@@ -99,18 +99,15 @@ $(MUTATE_READY): requirements-mutate.txt $(READY)
 	@rm -rf $(@D) && python -m pip install --quiet --target $(@D) --requirement $<
 	@touch $@
 
-# mutmut makes thousands of changes in media, each tried with many tests: one in 60 takes ten minutes
-PIPELINE := handler $(patsubst src/%.py,%,$(filter-out %/__init__.py,$(wildcard src/video_intake/*.py)))
-MUTMUT := PYTHONPATH=$(CURDIR)/build/mutate/packages python -m mutmut
-
 .PHONY: mutate mutate-src mutate-template mutate-scripts
 mutate: $(addprefix mutate-,$(or $(AREA),src template scripts)) ## Make mistakes one at a time and list those that no test notices: AREA=src, template or scripts
 
+# A change in media is tried with hundreds of films: some of them take ten minutes, all of them a week
 mutate-src: $(MUTATE_READY)
-	@$(MUTMUT) run --max-children 1 $(foreach module,$(or $(MODULE),$(subst /,.,$(PIPELINE))),"$(module).*")
-	@$(if $(MODULE),,$(MUTMUT) run --max-children 1 $$(grep -ho 'video_intake\.media\.[^"]*__mutmut_[0-9]*' \
-	  mutants/src/video_intake/media/*.meta | sort -u | awk 'NR % 60 == 30'))
-	@$(MUTMUT) results | { grep -v 'not checked' || echo 'Every change was noticed.'; }
+	@export PYTHONPATH=$(CURDIR)/build/mutate/packages; \
+	  python -m mutmut run --max-children 1 $(if $(MODULE),"$(MODULE).*") && \
+	  python -m mutmut results | { grep -v 'not checked' || echo 'Every change was noticed.'; }
+	@$(if $(MODULE),,python -m tools.mutations media --sample $(or $(SAMPLE),40) 2>build/mutations.log)
 
 mutate-template mutate-scripts: mutate-%: $(READY)
 	@mkdir -p build && python -m tools.mutations $* $(if $(SAMPLE),--sample $(SAMPLE)) 2>build/mutations.log

@@ -2,12 +2,14 @@
 
     python -m tools.mutations template            # every switch, number and entry of the resources; or --sample 60
     python -m tools.mutations scripts             # those of tools/mutations.toml, made by hand
+    python -m tools.mutations media --sample 40   # operators, switches and numbers of src/video_intake/media
 
-The mistakes are made in a copy of the project below build/; mutmut makes those in src/ (make mutate). Each of the tests that could notice runs until the first
-failure. Exit status: 0 when every mistake was noticed or has a reason why it need not be, 1 otherwise.
+The mistakes are made in a copy of the project below build/; mutmut makes those of the pipeline (make mutate). The
+tests that could notice run until the first failure. Exit status: 0 when every mistake was noticed or has a reason why it need not be, 1 otherwise.
 """
 
 import argparse
+import ast
 import contextlib
 import multiprocessing
 import os
@@ -37,6 +39,32 @@ TEMPLATE_TESTS: Final = (
     "tests/unit/test_outputs.py tests/unit/test_replacement.py tests/unit/test_watch.py tests/unit/test_partitions.py "
     "tests/unit/test_deploy_role.py"
 )
+# Those that need no worker, the quickest first
+MEDIA_TESTS: Final = " ".join(
+    f"tests/unit/test_{name}.py"
+    for name in (
+        "range_reader", "virtual_file", "display", "poster", "hdr", "facts", "inspector", "storyboard", "large_index",
+        "odd_indexes", "formats", "cost",
+    )
+) + " tests/truth tests/unit/test_hostile.py"  # fmt: skip
+OPERATORS: Final[dict[type[ast.AST], tuple[str, str]]] = {
+    ast.Lt: ("<", "<="),
+    ast.LtE: ("<=", "<"),
+    ast.Gt: (">", ">="),
+    ast.GtE: (">=", ">"),
+    ast.Eq: ("==", "!="),
+    ast.NotEq: ("!=", "=="),
+    ast.Is: ("is", "is not"),
+    ast.IsNot: ("is not", "is"),
+    ast.In: ("in", "not in"),
+    ast.NotIn: ("not in", "in"),
+    ast.And: ("and", "or"),
+    ast.Or: ("or", "and"),
+    ast.Add: ("+", "-"),
+    ast.Sub: ("-", "+"),
+    ast.Mult: ("*", "+"),
+    ast.FloorDiv: ("//", "*"),
+}
 # What no test has to notice: words for people, suppressions of scanners, and tags, which are all alike
 WORDS: Final = {
     "Description",
@@ -91,12 +119,13 @@ class Mutation:
 def main() -> int:
     """Makes the mistakes of one area and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("area", choices=["template", *tomllib.loads(TABLE.read_text())])
+    parser.add_argument("area", choices=["template", "media", *tomllib.loads(TABLE.read_text())])
     parser.add_argument("--sample", type=int, help="so many of them, chosen by --seed; default: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", metavar="PATH", help="those in files whose path contains this")
     given = parser.parse_args()
-    found = of_template() if given.area == "template" else of_table(given.area)
+    made = {"template": of_template, "media": of_media}
+    found = made[given.area]() if given.area in made else of_table(given.area)
     mutations = [mutation for mutation in found if given.only in mutation.file]
     if given.sample and given.sample < len(mutations):
         mutations = random.Random(given.seed).sample(mutations, given.sample)
@@ -190,6 +219,36 @@ def of_template() -> Iterator[Mutation]:
     top = dict(pairs(yaml.compose(text, Loader=yaml.SafeLoader)))
     for _, resource in pairs(top["Resources"]):
         yield from within(resource, text)
+
+
+def of_media() -> Iterator[Mutation]:
+    """Of every module: each operator another, each switch turned, each number one more."""
+    for path in sorted((ROOT / "src/video_intake/media").glob("*.py")):
+        text = path.read_text()
+        begins = [0]
+        for line in text.splitlines(keepends=True):
+            begins.append(begins[-1] + len(line))
+        for node in ast.walk(ast.parse(text)):
+            for (line, column), before, after in changed(node, text):
+                start = begins[line - 1] + column
+                if (start := text.find(before, start, start + 80)) >= 0:
+                    yield Mutation(str(path.relative_to(ROOT)), before, after, MEDIA_TESTS, start)
+
+
+def changed(node: ast.AST, text: str) -> Iterator[tuple[tuple[int, int], str, str]]:
+    """Where to look (line and column), what is there, and what somebody might write by mistake."""
+    match node:
+        case ast.Constant(value=bool(value)):
+            yield (node.lineno, node.col_offset), str(value), str(not value)
+        case ast.Constant(value=int(value)) if str(value) == ast.get_source_segment(text, node):
+            yield (node.lineno, node.col_offset), str(value), str(value + 1)
+        case ast.Compare(left=left, ops=[operator, *_]) | ast.BinOp(left=left, op=operator):
+            if type(operator) in OPERATORS:
+                before, after = OPERATORS[type(operator)]
+                yield (left.end_lineno or 0, left.end_col_offset or 0), f" {before} ", f" {after} "
+        case ast.BoolOp(op=operator, values=[left, *_]):
+            before, after = OPERATORS[type(operator)]
+            yield (left.end_lineno or 0, left.end_col_offset or 0), f"{before} ", f"{after} "
 
 
 def within(node: yaml.Node, text: str) -> Iterator[Mutation]:

@@ -205,6 +205,7 @@ def test_a_result_that_may_not_be_looked_for_is_not_missing(monkeypatch, capsys)
 
     bucket = Bucket([version("a.mp4")])
     monkeypatch.setattr(bucket, "head_object", refused)
+    monkeypatch.setattr(missing.idempotency, "is_done", lambda *_: False)
     stack = Deployed(bucket)
     status = missing.run(stack, versions.Selection(), versions.Bookmark(None, ""), apply=True, limit=9, workers=1)
     assert (status, stack.submitted) == (1, [])
