@@ -5,7 +5,8 @@
     python -m tools.mutations media --sample 40   # operators, switches and numbers of src/video_intake/media
 
 The mistakes are made in a copy of the project below build/; mutmut makes those of the pipeline (make mutate). The
-tests that could notice run until the first failure. Exit status: 0 when every mistake was noticed or has a reason why it need not be, 1 otherwise.
+tests that could notice run until the first failure. Exit status: 0 when every mistake was noticed or has a reason why
+it need not be, 1 otherwise.
 """
 
 import argparse
