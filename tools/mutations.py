@@ -230,8 +230,8 @@ def of_media() -> Iterator[Mutation]:
         for line in text.splitlines(keepends=True):
             begins.append(begins[-1] + len(line))
         for node in ast.walk(ast.parse(text)):
-            for (line, column), before, after in changed(node, text):
-                start = begins[line - 1] + column
+            for (row, column), before, after in changed(node, text):
+                start = begins[row - 1] + column
                 if (start := text.find(before, start, start + 80)) >= 0:
                     yield Mutation(str(path.relative_to(ROOT)), before, after, MEDIA_TESTS, start)
 
