@@ -99,12 +99,18 @@ $(MUTATE_READY): requirements-mutate.txt $(READY)
 	@rm -rf $(@D) && python -m pip install --quiet --target $(@D) --requirement $<
 	@touch $@
 
-.PHONY: mutate
-mutate: $(MUTATE_READY) ## Change the pure modules in every small way and list what no test noticed; one of them: MODULE=video_intake.uploads
-	@rm -rf mutants
+.PHONY: mutate mutate-src mutate-template mutate-scripts
+mutate: $(addprefix mutate-,$(or $(AREA),src template scripts)) ## Make mistakes one at a time and list those that no test notices: AREA=src, template or scripts
+
+# A change in media is tried with hundreds of films: some of them take ten minutes, all of them a week
+mutate-src: $(MUTATE_READY)
 	@export PYTHONPATH=$(CURDIR)/build/mutate/packages; \
 	  python -m mutmut run --max-children 1 $(if $(MODULE),"$(MODULE).*") && \
-  python -m mutmut results | { grep -v 'not checked' || echo 'Every change was noticed.'; }
+	  python -m mutmut results | { grep -v 'not checked' || echo 'Every change was noticed.'; }
+	@$(if $(MODULE),,python -m tools.mutations media --sample $(or $(SAMPLE),40) 2>build/mutations.log)
+
+mutate-template mutate-scripts: mutate-%: $(READY)
+	@mkdir -p build && python -m tools.mutations $* $(if $(SAMPLE),--sample $(SAMPLE)) 2>build/mutations.log
 
 # s3fs wants an older botocore than the one that is deployed, so what only the benchmarks need lies beside .venv
 BENCH_READY := build/bench/packages/.ready

@@ -16,7 +16,6 @@ from tests.support import groups, shelf, warm
 from tests.support.listener import Listener
 from tools import environment, localcloud, videos
 
-
 settings.register_profile("untimed", deadline=None)  # how fast a machine is proves nothing
 settings.load_profile("untimed")
 

@@ -2,16 +2,22 @@
 
     python -m tools.mutations template            # every switch, number and entry of the resources; or --sample 60
     python -m tools.mutations scripts             # those of tools/mutations.toml, made by hand
-    python -m tools.mutations pipeline            # of src/, where mutmut (make mutate) takes too long or does not look
+    python -m tools.mutations media --sample 40   # operators, switches and numbers of src/video_intake/media
 
-The mistakes are made in a copy of the project below build/. Each of the tests that could notice runs until the first
-failure. Exit status: 0 when every mistake was noticed or has a reason why it need not be, 1 otherwise.
+The mistakes are made in a copy of the project below build/; mutmut makes those of the pipeline (make mutate). The
+tests that could notice run until the first failure. Exit status: 0 when every mistake was noticed or has a reason why
+it need not be, 1 otherwise.
 """
 
 import argparse
+import ast
+import contextlib
+import multiprocessing
 import os
 import random
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -20,17 +26,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pytest
 import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-COPY: Final = ROOT / "build/mutations"
+COPY: Final = ROOT / f"build/mutations/{os.getpid()}"  # two areas may be tried at once
 TABLE: Final = Path(__file__).with_suffix(".toml")
 SECONDS: Final = 600
+ME: Final = sys.modules[__name__]
+FAILED: Final = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # the second: a file cannot be imported
 TEMPLATE_TESTS: Final = (
     "tests/unit/test_template.py tests/unit/test_relations.py tests/unit/test_parameters.py "
     "tests/unit/test_outputs.py tests/unit/test_replacement.py tests/unit/test_watch.py tests/unit/test_partitions.py "
     "tests/unit/test_deploy_role.py"
 )
+# Those that need no worker, the quickest first
+MEDIA_TESTS: Final = " ".join(
+    f"tests/unit/test_{name}.py"
+    for name in (
+        "range_reader", "virtual_file", "display", "poster", "hdr", "facts", "inspector", "storyboard", "large_index",
+        "odd_indexes", "formats", "cost",
+    )
+) + " tests/truth tests/unit/test_hostile.py"  # fmt: skip
+OPERATORS: Final[dict[type[ast.AST], tuple[str, str]]] = {
+    ast.Lt: ("<", "<="),
+    ast.LtE: ("<=", "<"),
+    ast.Gt: (">", ">="),
+    ast.GtE: (">=", ">"),
+    ast.Eq: ("==", "!="),
+    ast.NotEq: ("!=", "=="),
+    ast.Is: ("is", "is not"),
+    ast.IsNot: ("is not", "is"),
+    ast.In: ("in", "not in"),
+    ast.NotIn: ("not in", "in"),
+    ast.And: ("and", "or"),
+    ast.Or: ("or", "and"),
+    ast.Add: ("+", "-"),
+    ast.Sub: ("-", "+"),
+    ast.Mult: ("*", "+"),
+    ast.FloorDiv: ("//", "*"),
+}
 # What no test has to notice: words for people, suppressions of scanners, and tags, which are all alike
 WORDS: Final = {
     "Description",
@@ -85,18 +120,26 @@ class Mutation:
 def main() -> int:
     """Makes the mistakes of one area and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("area", choices=["template", *tomllib.loads(TABLE.read_text())])
+    parser.add_argument("area", choices=["template", "media", *tomllib.loads(TABLE.read_text())])
     parser.add_argument("--sample", type=int, help="so many of them, chosen by --seed; default: all")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", metavar="PATH", help="those in files whose path contains this")
     given = parser.parse_args()
-    mutations = list(of_template() if given.area == "template" else of_table(given.area))
+    made = {"template": of_template, "media": of_media}
+    found = made[given.area]() if given.area in made else of_table(given.area)
+    mutations = [mutation for mutation in found if given.only in mutation.file]
     if given.sample and given.sample < len(mutations):
         mutations = random.Random(given.seed).sample(mutations, given.sample)
     copy()
-    survivors = [mutation for mutation in mutations if not noticed(mutation)]
+    load_libraries({path.partition("::")[0] for each in mutations for path in each.tests.split() if ".py" in path})
+    survivors = []
+    for number, mutation in enumerate(mutations, 1):
+        print(f"{number} of {len(mutations)}: {mutation}", file=sys.stderr, flush=True)
+        if not noticed(mutation):
+            survivors.append(mutation)
+            print(f"not noticed: {mutation}" + (f"  ({mutation.reason})" if mutation.reason else ""), flush=True)
     unexplained = [mutation for mutation in survivors if not mutation.reason]
-    for mutation in survivors:
-        print(f"not noticed: {mutation}" + (f"  ({mutation.reason})" if mutation.reason else ""))
+    shutil.rmtree(COPY)
     share = 100 * (len(mutations) - len(survivors)) / len(mutations)
     print(f"{given.area}: {len(mutations) - len(survivors)} of {len(mutations)} mistakes were noticed ({share:.0f} %)")
     return int(bool(unexplained))
@@ -120,17 +163,49 @@ def copy() -> None:
 def noticed(mutation: Mutation) -> bool:
     """Whether a test fails. One that hangs has noticed it too."""
     before = mutation.apply(COPY)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutation.tests.split()]
     try:
-        environ = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}  # or what was compiled before may be taken for the same
-        done = subprocess.run(command, cwd=COPY, env=environ, capture_output=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        return True
+        status = run([*shlex.split(mutation.tests), "-x"])
     finally:
         (COPY / mutation.file).write_text(before)
-    if done.returncode not in (0, 1, 2):  # 5: there are no such tests
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout.decode()[-2000:]}{done.stderr.decode()[-2000:]}")
-    return done.returncode != 0
+    if status not in (None, *FAILED, pytest.ExitCode.OK):
+        raise RuntimeError(f"{mutation}: pytest ended with status {status}, see {COPY}/output: {mutation.tests}")
+    return status != pytest.ExitCode.OK
+
+
+def run(arguments: list[str]) -> int | None:
+    """pytest's exit status in the copy, None when it took too long. A fork has imported the libraries already."""
+    child = multiprocessing.get_context("fork").Process(target=in_copy, args=[arguments])
+    child.start()
+    child.join(SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid or 0, signal.SIGKILL)  # what a test has left running, too
+    child.join()
+    return None if child.exitcode == -signal.SIGKILL else child.exitcode
+
+
+def in_copy(arguments: list[str]) -> None:
+    """Runs pytest as the only thing that this process does."""
+    os.setsid()
+    os.chdir(COPY)
+    output = os.open(COPY / "output", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.dont_write_bytecode = True  # or what was compiled before may be taken for the same
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os._exit(pytest.main(["-q", "-p", "no:cacheprovider", *arguments]))
+
+
+def load_libraries(tests: set[str]) -> None:
+    """Imports what the tests import. What of it is the project's is forgotten: each mistake is imported anew."""
+    here = Path.cwd()
+    os.chdir(COPY)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        pytest.main(["-q", "-p", "no:cacheprovider", "--collect-only", *sorted(tests)])
+    os.chdir(here)
+    for name, module in list(sys.modules.items()):
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
+        if any(place and ROOT in Path(place).parents and ".venv" not in place for place in places) and module is not ME:
+            del sys.modules[name]
 
 
 def of_table(area: str) -> Iterator[Mutation]:
@@ -145,6 +220,36 @@ def of_template() -> Iterator[Mutation]:
     top = dict(pairs(yaml.compose(text, Loader=yaml.SafeLoader)))
     for _, resource in pairs(top["Resources"]):
         yield from within(resource, text)
+
+
+def of_media() -> Iterator[Mutation]:
+    """Of every module: each operator another, each switch turned, each number one more."""
+    for path in sorted((ROOT / "src/video_intake/media").glob("*.py")):
+        text = path.read_text()
+        begins = [0]
+        for line in text.splitlines(keepends=True):
+            begins.append(begins[-1] + len(line))
+        for node in ast.walk(ast.parse(text)):
+            for (row, column), before, after in changed(node, text):
+                start = begins[row - 1] + column
+                if (start := text.find(before, start, start + 80)) >= 0:
+                    yield Mutation(str(path.relative_to(ROOT)), before, after, MEDIA_TESTS, start)
+
+
+def changed(node: ast.AST, text: str) -> Iterator[tuple[tuple[int, int], str, str]]:
+    """Where to look (line and column), what is there, and what somebody might write by mistake."""
+    match node:
+        case ast.Constant(value=bool(value)):
+            yield (node.lineno, node.col_offset), str(value), str(not value)
+        case ast.Constant(value=int(value)) if str(value) == ast.get_source_segment(text, node):
+            yield (node.lineno, node.col_offset), str(value), str(value + 1)
+        case ast.Compare(left=left, ops=[operator, *_]) | ast.BinOp(left=left, op=operator):
+            if type(operator) in OPERATORS:
+                before, after = OPERATORS[type(operator)]
+                yield (left.end_lineno or 0, left.end_col_offset or 0), f" {before} ", f" {after} "
+        case ast.BoolOp(op=operator, values=[left, *_]):
+            before, after = OPERATORS[type(operator)]
+            yield (left.end_lineno or 0, left.end_col_offset or 0), f"{before} ", f"{after} "
 
 
 def within(node: yaml.Node, text: str) -> Iterator[Mutation]:

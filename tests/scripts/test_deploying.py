@@ -238,6 +238,14 @@ def test_what_is_missing_or_mistaken_is_said_at_once(scripts, made, arguments, w
     assert sentence in refused.told
 
 
+def test_a_stack_that_cannot_be_looked_at_is_not_taken_for_one_that_is_not_there(scripts, made, tmp_path):
+    told = "An error occurred (Throttling)"
+    path = scripts.with_cli(tmp_path, f"cloudformation\\ describe-stacks) echo '{told}' >&2 && exit 254 ;;")
+    refused = scripts.deploy(PATH=path)
+    assert (refused.status, refused.out) == (1, "")
+    assert f"the stack cannot be looked at: {told}" in refused.told
+
+
 def test_a_change_set_that_nobody_executed_is_no_obstacle(scripts, made, tmp_path):
     """What an interrupted first deployment leaves: a stack in REVIEW_IN_PROGRESS."""
     path = scripts.with_cli(tmp_path, "cloudformation\\ delete-*) exit 254 ;;")

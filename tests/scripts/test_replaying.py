@@ -262,6 +262,31 @@ def test_the_result_of_an_upload_to_another_bucket_is_looked_for_in_its_own_fold
     assert found == {"b": False, "theirs": True}
 
 
+def test_a_result_that_may_not_be_looked_for_is_not_missing(monkeypatch, capsys):
+    """Taken for missing, every video of the bucket would be submitted where a permission is missing."""
+
+    def refused(**asked):
+        raise ClientError({"Error": {"Code": "403"}}, "HeadObject")
+
+    bucket = Bucket([version("a.mp4")])
+    monkeypatch.setattr(bucket, "head_object", refused)
+    monkeypatch.setattr(missing.idempotency, "is_done", lambda *_: False)
+    stack = Deployed(bucket)
+    status = missing.run(stack, OWN, versions.Selection(), versions.Bookmark(None, ""), apply=True, limit=9, workers=1)
+    assert (status, stack.submitted) == (1, [])
+    assert "1 failed" in capsys.readouterr().err
+
+
+def test_a_result_that_is_written_meanwhile_is_none_that_is_missing(monkeypatch):
+    bucket = Bucket([version("a.mp4")])
+    monkeypatch.setattr(missing.idempotency, "is_done", lambda *_: setattr(bucket, "done", ("a.mp4",)) or True)
+    stack = Deployed(bucket)
+    assert (
+        missing.run(stack, OWN, versions.Selection(), versions.Bookmark(None, ""), apply=True, limit=9, workers=1) == 0
+    )
+    assert stack.submitted == []
+
+
 # ---------------------------------------------------------------- dead-letters
 
 PAYLOAD = versions.event(Upload("b", "a.mp4", "v1", 7, "e1", "", "2026-07-01T10:00:00.000Z"))
@@ -480,6 +505,45 @@ def test_discarding_sends_nothing():
     assert (queue.deleted, queue.submitted) == (["of m0"], [])
 
 
+def test_discarding_needs_a_yes(capsys):
+    queue = Queue(*letters("a.mp4"))
+    assert looked_through(queue, keys=["a.mp4"], discard=True) == 1
+    assert (queue.deleted, queue.submitted, queue.restored) == ([], [], ["of a.mp4"])
+    assert "give --yes to discard" in capsys.readouterr().err
+
+
+def test_every_letter_of_a_video_is_discarded():
+    queue = Queue(message(RECORD, "one"), message(RECORD, "two"))
+    assert looked_through(queue, keys=["a.mp4"], apply=True, discard=True) == 0
+    assert sorted(queue.deleted) == ["of one", "of two"]
+
+
+def test_an_empty_answer_may_come_before_the_last_message():
+    """SQS asks some of its servers, and may find nothing on those."""
+
+    class Sparse(Queue):
+        def receive_message(self, **asked):
+            self.n += 1
+            return super().receive_message(**asked) if self.n != 2 else dict(ANSWERED)
+
+        n = 0
+
+    queue = Sparse(*letters("a.mp4", "b.mp4", "c.mp4"))
+    assert looked_through(queue, apply=True) == 0
+    assert len(queue.deleted) == 3
+
+
+def test_a_letter_that_sqs_does_not_delete_is_reported_and_given_back(capsys):
+    class Keeping(Queue):
+        def delete_message_batch(self, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803  # boto3's names
+            return {"Failed": [{"Id": Entries[0]["Id"], "SenderFault": False, "Code": "InternalError"}]}
+
+    queue = Keeping(*letters("a.mp4", "b.mp4"))
+    assert looked_through(queue, apply=True) == 1
+    assert queue.restored == ["of a.mp4"]
+    assert "1 failed" in capsys.readouterr().err
+
+
 def test_a_record_without_its_event_is_kept():
     queue = Queue(message(RECORD | {"requestPayload": None}))
     assert looked_through(queue, apply=True) == 1
@@ -540,6 +604,81 @@ def test_a_bucket_that_does_not_answer_is_no_bucket_without_the_key():
     work = reprocess.listed(["a.mp4"])
     assert reprocess.run(stack, [*OWN, Source("closed")], work, "again", apply=True, workers=1) == 1
     assert len(stack.submitted) == 1
+
+
+def submitted(stack: Deployed) -> list[tuple[str, str, str]]:
+    found = [upload for event in stack.submitted for upload in uploads.parse(event)]
+    return [(upload.key, upload.version_id, upload.rerun) for upload in found]
+
+
+@pytest.mark.parametrize(
+    ("apply", "meant"), [(True, [("a.mp4", "v2", "again"), ("b.mp4", "v1", "again")]), (False, [])]
+)
+def test_the_newest_versions_get_new_results_under_the_name_of_the_run(apply, meant):
+    stack = Deployed(Bucket([version("a.mp4", "v1", IsLatest=False), version("a.mp4", "v2"), version("b.mp4")]))
+    status = reprocess.run(stack, OWN, reprocess.newest(stack, OWN, ""), "again", apply=apply, workers=1)
+    assert (status, submitted(stack)) == (int(not apply), meant)
+
+
+def test_what_the_function_may_not_read_is_not_submitted(capsys):
+    stack = Deployed(Bucket([]))
+    work = [("a.txt", "", ""), Upload("b", "b.mp4", "v1", 7, "e1", "", "")]
+    assert reprocess.run(stack, OWN, work, "again", apply=True, workers=1) == 1
+    assert submitted(stack) == [("b.mp4", "v1", "again")]
+    assert "a.txt: WrongUse" in capsys.readouterr().err
+
+
+class Jobs:
+    """S3 and S3 Control as far as a batch job asks."""
+
+    def __init__(self, *keys: str) -> None:
+        self.bucket, self.manifests, self.jobs = Bucket([version(key) for key in keys], done=("done.mp4",)), [], []
+        self.list_object_versions = self.bucket.list_object_versions
+
+    def upload_file(self, name: str, bucket: str, key: str) -> None:
+        with open(name) as manifest:
+            self.manifests.append((key, manifest.read()))
+
+    def head_object(self, **asked) -> dict:
+        is_manifest = asked["Key"].endswith("manifest.csv")
+        return {"VersionId": "m1", "ETag": '"m"'} if is_manifest else self.bucket.head_object(**asked)
+
+    def create_job(self, **asked) -> dict:
+        self.jobs.append(asked)
+        return {"JobId": "j1"}
+
+
+@pytest.mark.parametrize("apply", [True, False])
+@pytest.mark.parametrize("everything", [True, False])
+def test_a_job_reads_its_own_manifest_waits_without_a_yes_and_is_made_once(monkeypatch, apply, everything):
+    s3, stack = Jobs("done.mp4", "a b.mp4"), Deployed()
+    stack.clients, stack.name = {"s3": s3, "s3control": s3}, "the-stack"
+    monkeypatch.setattr(Deployed, "output", lambda self, name: f"arn:aws:x:eu-west-1:1:{name}")
+    options = {"apply": apply, "everything": everything, "workers": 1}
+    assert batch_job.run(stack, OWN, versions.Selection(), "one", "again", **options) == int(not apply)
+    lines = ["b,done.mp4,v1\n"] * everything + ["b,a%20b.mp4,v1\n"]
+    assert s3.manifests == [("batch/one/manifest.csv", "".join(lines))]
+    [job] = s3.jobs
+    assert (job["ConfirmationRequired"], job["ClientRequestToken"]) == (not apply, "one")
+    assert job["Operation"]["LambdaInvoke"]["UserArguments"] == {uploads.RERUN: "again"}
+    location = {"ObjectArn": "arn:aws:x:eu-west-1:1:BucketArn/batch/one/manifest.csv", "ObjectVersionId": "m1"}
+    assert job["Manifest"]["Location"] == location | {"ETag": "m"}
+    assert (job["Report"]["Enabled"], job["Report"]["ReportScope"]) == (True, "FailedTasksOnly")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rerun"), [([], ""), (["--all"], "the name of the run"), (["--all", "--rerun", "again"], "again")]
+)
+def test_a_job_for_all_gets_new_results(run, monkeypatch, arguments, rerun):
+    """Without a name of their own, those that have a result would be duplicates."""
+    given = []
+    monkeypatch.setattr(replay, "named", lambda command: "the name of the run")
+    monkeypatch.setattr(replay, "sources_of", lambda stack, given: OWN)
+    monkeypatch.setattr(
+        batch_job, "run", lambda stack, sources, chosen, name, again, **options: given.append(again) or 0
+    )
+    assert run("batch", *arguments) == 0
+    assert given == [rerun]
 
 
 @pytest.mark.parametrize(

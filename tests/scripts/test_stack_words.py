@@ -45,6 +45,11 @@ def test_a_change_by_a_parameter_which_aws_tells_twice_is_said_once(monkeypatch,
             ["MAY BE REPLACED", "Name, which needs a new one (follows Other.Arn)"],
             True,
         ),
+        (
+            {"Replacement": "Conditional", "Details": [detail("Name", "Static", "Conditionally")]},
+            ["MAY BE REPLACED", "Name, which needs a new one"],
+            True,
+        ),
         ({"Action": "Remove", "PolicyAction": "Retain"}, ["TAKEN OUT", "it stays as it is"], True),
         ({"Action": "Remove", "PolicyAction": "Delete"}, ["DELETED"], True),
         ({"Action": "Remove"}, ["DELETED"], True),
@@ -66,7 +71,7 @@ def test_what_is_lost_is_said_in_capitals_and_asked_for(monkeypatch, capsys, cha
 
 
 def test_what_is_lost_comes_last_where_the_question_is(monkeypatch, capsys):
-    removed, added = modified(Action="Remove"), modified(Action="Add", LogicalResourceId="New")
+    removed, added = modified(Action="Remove"), modified(Action="Add", LogicalResourceId="Zone")
     status, lines = told(monkeypatch, capsys, removed, added)
     assert (status, [line.split()[0] for line in lines]) == (change_set.ASK, ["added", "DELETED"])
 
@@ -101,7 +106,10 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
     ("when", "ago"),
     [
         ("2026-07-01T11:30:00.000Z", "within the last hour"),  # as version 1 of the CLI writes it
+        ("2026-07-01T11:00:00+00:00", "1 h ago"),
         ("2026-06-30T12:00:00.000000+00:00", "24 h ago"),  # version 2
+        ("2026-06-29T13:00:00+00:00", "47 h ago"),
+        ("2026-06-29T12:00:00+00:00", "2 days ago"),
         ("2026-06-01T12:00:00+00:00", "30 days ago"),
     ],
 )
@@ -120,6 +128,7 @@ def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "e
         ([[subscription("PendingConfirmation")]] * 2, ["Confirm the 2 mails"]),
         ([[subscription("PendingConfirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the mail that"]),
         ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation", "a@b.c")]] * 2, ["is confirmed"]),
+        ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation")]] * 2, ["is confirmed"]),
         ([[], [subscription("arn:aws:sns:x")]], ["not subscribed any more to 1 of 2"]),
         ([[subscription("arn", protocol="email-json")], []], ["not subscribed any more to 2 of 2"]),
         ([[subscription("PendingConfirmation")], []], ["Confirm the mail that", "not subscribed any more to 1 of 2"]),
@@ -129,3 +138,39 @@ def test_what_is_missing_until_mails_arrive(topics, words):
     said = "\n".join(stack_report.emails(topics, "ops@example.com"))
     assert [word for word in words if word not in said] == []
     assert ("is confirmed" in said) == (words == ["is confirmed"])
+
+
+TEMPLATE = """Parameters:
+  Kept:
+    DeletionPolicy: Retain
+Resources:
+  Bucket:
+    DeletionPolicy: RetainExceptOnCreate
+    Type: AWS::S3::Bucket
+  Queue:
+    DeletionPolicy: Delete
+    UpdateReplacePolicy: Retain
+    Type: AWS::SQS::Queue
+  Role:
+    Type: AWS::IAM::Role
+Outputs:
+  Role:
+    DeletionPolicy: Retain
+"""
+
+
+@pytest.mark.parametrize(
+    ("retained", "role"), [(set(), "  goes   Role (IAM Role)"), ({"Role"}, "  stays  Role (IAM Role): role-1")]
+)
+def test_a_removal_names_what_goes_before_what_stays_and_nothing_that_is_gone(retained, role):
+    kinds = {"Bucket": "S3::Bucket", "Queue": "SQS::Queue", "Role": "IAM::Role", "Gone": "SNS::Topic"}
+    listed = [
+        {
+            "LogicalResourceId": name, "ResourceType": f"AWS::{kind}", "PhysicalResourceId": f"{name.lower()}-1",
+            "ResourceStatus": "DELETE_COMPLETE" if name == "Gone" else "CREATE_COMPLETE",
+        }
+        for name, kind in kinds.items()
+    ]  # fmt: skip
+    lines = list(stack_report.fates(listed, TEMPLATE, retained))
+    assert sorted(lines) == lines, "what goes comes first"
+    assert set(lines) == {"  goes   Queue (SQS Queue)", "  stays  Bucket (S3 Bucket): bucket-1", role}

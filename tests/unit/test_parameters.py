@@ -21,7 +21,7 @@ from tests.support.template import (
     schema,
     statements,
 )
-from video_intake import publisher
+from video_intake import publisher, uploads
 
 # The properties by which resources take a key, as AWS's schemas name them.
 KEY_PROPERTIES = {"BucketEncryption", "KmsKeyArn", "KmsKeyId", "KmsMasterKeyId", "SSESpecification"}
@@ -77,6 +77,17 @@ def test_a_condition_changes_something_and_both_sides_are_whole(condition: str) 
         ("OriginalsStorageClass", "DEEP_ARCHIVE", True),
         ("OriginalsStorageClass", "ONEZONE_IA", False),
         ("OriginalsStorageClass", "", False),
+        ("LogRetentionInDays", 2, False),
+        ("ErrorsAlarmThreshold", 1, True),
+        ("ErrorsAlarmThreshold", 0, False),
+        ("ThrottlesAlarmThreshold", 1, True),
+        ("FailedEventsAlarmThreshold", 1, True),
+        ("EventAgeAlarmInMinutes", 1, True),
+        ("DurationAlarmInSeconds", 1, True),
+        ("FailedVideosAlarmInPercent", 1, True),
+        ("FailedVideosAlarmInPercent", 100, True),
+        ("FailedVideosAlarmInPercent", 101, False),
+        ("FailedVideosAlarmMinimum", 1, True),
         ("OriginalsTransitionInDays", 30, True),
         ("OriginalsTransitionInDays", 29, False),
         ("OriginalsTransitionInDays", 3651, False),
@@ -99,6 +110,11 @@ def test_a_parameter_is_explained_in_sentences(parameter: str) -> None:
     declared = TEMPLATE["Parameters"][parameter]
     assert declared["Description"].rstrip().endswith(".")
     assert declared["ConstraintDescription"].rstrip().endswith(".")
+
+
+def test_every_period_that_logs_can_be_kept_for_may_be_chosen() -> None:
+    periods = schema("AWS::Logs::LogGroup")["properties"]["RetentionInDays"]["enum"]
+    assert TEMPLATE["Parameters"]["LogRetentionInDays"]["AllowedValues"] == sorted(periods)
 
 
 # ---------------------------------------------------------------- KmsKeyArn
@@ -127,6 +143,15 @@ def test_without_a_key_nothing_speaks_of_one() -> None:
     assert plain["IdempotencyTable"]["SSESpecification"] == {"SSEEnabled": False}
 
 
+def test_with_a_key_nothing_is_left_to_another(stack_with_key: Rendered) -> None:
+    assert stack_with_key["IdempotencyTable"]["SSESpecification"] == {
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+        "KMSMasterKeyId": KEY,
+    }
+    assert "SqsManagedSseEnabled" not in stack_with_key["FailedEventsQueue"]  # SQS takes one of them
+
+
 def test_the_bucket_asks_kms_once_for_many_objects(stack_with_key: Rendered) -> None:
     [rule] = stack_with_key["VideoBucket"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["BucketKeyEnabled"] is True
@@ -142,10 +167,12 @@ def test_a_role_uses_that_key_alone_and_only_through_services(stack_with_key: Re
     assert [name for name, each in allowed.items() if "kms:" in json.dumps(each["Action"])] == [sid]
     assert allowed[sid]["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
     assert allowed[sid]["Resource"] == KEY
-    [condition] = allowed[sid]["Condition"].values()
-    [(name, services)] = condition.items()
-    assert name == "kms:ViaService"
-    assert all(service.endswith(".eu-west-1.*") for service in as_list(services))
+    services = ["dynamodb", "lambda", "logs", "s3", "sns", "sqs"] if role == "ProcessorRole" else ["s3"]
+    through = allowed[sid]["Condition"].pop("StringLike")
+    assert {name: as_list(some) for name, some in through.items()} == {
+        "kms:ViaService": [f"{service}.eu-west-1.*" for service in services]
+    }
+    assert allowed[sid]["Condition"] == {}, "and no other condition"
 
 
 # ---------------------------------------------------------------- The others
@@ -183,6 +210,7 @@ def test_every_action_and_every_resource_of_a_permission_is_named() -> None:
     for role in Rendered(EVERYTHING).of_type("AWS::IAM::Role").values():
         for policy in role["Policies"]:
             for sid, each in statements(policy["PolicyDocument"]).items():
+                assert each["Effect"] == "Allow", sid
                 assert not [action for action in as_list(each["Action"]) if "*" in action]
                 assert "*" not in as_list(each["Resource"]), sid
 
@@ -210,6 +238,27 @@ def test_the_bucket_refuses_tls_below_1_2() -> None:
     assert (denied["Effect"], denied["Principal"], denied["Action"]) == ("Deny", "*", "s3:*")
     assert denied["Resource"] == ["<VideoBucket.Arn>", "<VideoBucket.Arn>/*"]
     assert denied["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
+
+
+def test_only_the_function_writes_results_and_verdict_tags() -> None:
+    denied = statements(Rendered({})["VideoBucketPolicy"]["PolicyDocument"])
+    others = {"ArnNotEquals": {"aws:PrincipalArn": "<ProcessorRole.Arn>"}}
+    assert denied["DenyResultsOfOthers"] == {
+        "Sid": "DenyResultsOfOthers",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"<VideoBucket.Arn>/{uploads.RESULTS}*",
+        "Condition": others,
+    }
+    assert denied["DenyVerdictTagsOfOthers"] == {
+        "Sid": "DenyVerdictTagsOfOthers",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"],
+        "Resource": "<VideoBucket.Arn>/*",
+        "Condition": others | {"ForAnyValue:StringLike": {"s3:RequestObjectTagKeys": f"{publisher.TAG}*"}},
+    }
 
 
 @pytest.fixture(scope="module")

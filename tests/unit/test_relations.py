@@ -65,6 +65,8 @@ def test_the_metrics_that_are_promised_are_those_that_the_function_emits() -> No
     }  # fmt: skip
     given = ALL["ProcessorFunction"]["Environment"]["Variables"]
     assert (given["POWERTOOLS_METRICS_NAMESPACE"], given["POWERTOOLS_SERVICE_NAME"]) == ("VideoIntake", "video-intake")
+    assert given["POWERTOOLS_LOG_LEVEL"] == "INFO"  # dashboard and saved queries count lines of this level
+    assert given["MALLOC_ARENA_MAX"] == "1"
 
 
 # ---------------------------------------------------------------- Policies and what they are attached to

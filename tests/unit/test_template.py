@@ -103,6 +103,7 @@ def test_an_address_is_subscribed_to_outcomes_and_alarms(email: dict[str, str], 
     subscribed = Rendered(email).of_type("AWS::SNS::Subscription").values()
     assert len(subscribed) == subscriptions
     assert {each["Endpoint"] for each in subscribed} == set(email.values())
+    assert {each["Protocol"] for each in subscribed} <= {"email"}
     assert {each["TopicArn"] for each in subscribed} in (set(), {"<OutcomeTopic>", "<AlarmTopic>"})
 
 
@@ -110,6 +111,7 @@ def test_an_address_is_subscribed_to_outcomes_and_alarms(email: dict[str, str], 
 def test_only_outcomes_are_filtered_and_alarms_never(which: str, statuses: list[Any]) -> None:
     stack = Rendered(WITH_EMAIL | {"EmailedOutcomes": which})
     assert stack["OutcomeEmailSubscription"]["FilterPolicy"] == {"status": statuses}
+    assert stack["OutcomeEmailSubscription"]["FilterPolicyScope"] == "MessageAttributes"
     assert "FilterPolicy" not in stack["AlarmEmailSubscription"]
 
 
@@ -149,6 +151,7 @@ def test_only_our_bucket_may_call_the_function_and_waits_until_it_may(stack: Ren
     assert permission["SourceArn"] == f"arn:aws:s3:::{stack['VideoBucket']['BucketName']}" == BUCKET_ARN
     assert permission["SourceAccount"] == PSEUDO["AWS::AccountId"]
     assert permission["FunctionName"] == "<ProcessorFunction>"
+    assert (permission["Principal"], permission["Action"]) == ("s3.amazonaws.com", "lambda:InvokeFunction")
     assert set(RESOURCES["VideoBucket"]["DependsOn"]) == {"ProcessorPermission", "ProcessorEventInvokeConfig"}
 
 
@@ -309,8 +312,12 @@ def test_results_are_all_that_the_function_may_write(stack: Rendered, permission
 
 def test_only_lambda_takes_the_role(stack: Rendered) -> None:
     [trust] = stack["ProcessorRole"]["AssumeRolePolicyDocument"]["Statement"]
-    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
-    assert trust["Action"] == "sts:AssumeRole"
+    assert trust == trusted("TrustLambda", "lambda.amazonaws.com")
+    assert stack["ProcessorFunction"]["Role"] == "<ProcessorRole.Arn>"
+
+
+def trusted(sid: str, service: str) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
 
 
 def test_the_function_is_given_exactly_the_environment_that_it_reads(stack: Rendered) -> None:
@@ -364,7 +371,7 @@ def test_batch_operations_have_a_role_only_on_request(parameters: dict[str, str]
 def test_a_batch_job_may_call_the_function_read_its_manifest_and_write_its_report() -> None:
     role = Rendered(WITH_BATCH)["BatchRole"]
     [trust] = role["AssumeRolePolicyDocument"]["Statement"]
-    assert trust["Principal"] == {"Service": "batchoperations.s3.amazonaws.com"}
+    assert trust == trusted("TrustBatchOperations", "batchoperations.s3.amazonaws.com")
     [policy] = role["Policies"]
     allowed = statements(policy["PolicyDocument"])
     folder = f"<VideoBucket.Arn>/{batch_job.FOLDER}*"

@@ -121,6 +121,35 @@ def test_an_alarm_as_a_whole(stack: Rendered, name: str) -> None:
     assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
 
 
+COMPUTED: dict[str, tuple[dict[str, float], float]] = {  # the sums or the maxima of a period, and what is compared
+    "ProcessorDurationAlarm": ({"Duration": 240_000}, 240),
+    "EventAgeAlarm": ({"AsyncEventAge": 1_800_000}, 30),
+    "FailedVideosAlarm": ({"VideosProcessed": 10, "SuccessfulProcessing": 3}, 70),
+}
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_compares_what_its_expression_computes(stack: Rendered, name: str) -> None:
+    queries = stack[name].get("Metrics", [])
+    assert bool(queries) is (name in COMPUTED)
+    if queries:
+        values, expected = COMPUTED[name]
+        known = {each["Id"]: values[each["MetricStat"]["Metric"]["MetricName"]] for each in queries[:-1]}
+        *inputs, compared = queries
+        assert {each["ReturnData"] for each in inputs} == {False}
+        assert compared.get("ReturnData", True)
+        assert compared["Label"]
+        math = {"__builtins__": {}, "IF": lambda condition, yes, no: yes if condition else no}
+        assert eval(compared["Expression"], math, known) == expected
+
+
+def test_of_few_videos_the_share_of_failed_ones_alarms_nobody(stack: Rendered) -> None:
+    expression = stack["FailedVideosAlarm"]["Metrics"][-1]["Expression"]
+    math = {"__builtins__": {}, "IF": lambda condition, yes, no: yes if condition else no}
+    assert eval(expression, math, {"processed": 9, "succeeded": 0}) == 0
+    assert eval(expression, math, {"processed": 10, "succeeded": 0}) == 100
+
+
 @pytest.mark.parametrize("name", ALARMS)
 def test_an_alarm_on_lambdas_metrics_sees_what_arrives_after_the_longest_invocation(stack: Rendered, name: str) -> None:
     """Lambda stamps a value with the start of the invocation, and sends it some minutes after its end."""
@@ -141,7 +170,8 @@ def test_the_runbook_says_when_an_alarm_is_triggered(stack: Rendered, name: str)
 
 def test_the_topic_admits_the_alarms_of_this_stack(stack: Rendered) -> None:
     allowed = statements(stack["AlarmTopicPolicy"]["PolicyDocument"])["PublishAlarmsOfThisStack"]
-    assert allowed["Resource"] == "<AlarmTopic>"
+    assert (allowed["Effect"], allowed["Action"], allowed["Resource"]) == ("Allow", "sns:Publish", "<AlarmTopic>")
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert allowed["Condition"]["ArnLike"]["aws:SourceArn"].endswith(f":alarm:{PSEUDO['AWS::StackName']}-*")
 
 
@@ -281,3 +311,5 @@ def test_the_saved_queries_lie_in_a_folder_of_the_stack_and_ask_its_logs(stack: 
     names = {query["Name"] for query in saved}
     assert names == {f"{PSEUDO['AWS::StackName']}/{name}" for name in re.findall(r"saved '(.+?)'", RUNBOOK)}
     assert all(query["LogGroupNames"] == ["<ProcessorLogGroup>"] for query in saved)
+    assert all(re.search(r"^\| (sort|stats) ", query["QueryString"], re.MULTILINE) for query in saved)
+    assert stack["IntakeDashboard"]["DashboardName"] == f"{PSEUDO['AWS::StackName']}-{PSEUDO['AWS::Region']}"
