@@ -107,7 +107,7 @@ if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then # which has nei
       --attribute-names ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible --output text --query \
       'sum([Attributes.ApproximateNumberOfMessages, Attributes.ApproximateNumberOfMessagesNotVisible][].to_number(@))')
     [ "${waiting%.*}" = 0 ] || say "
-In the queue of failed events wait ${waiting%.*}: uploads without an outcome. They go with it. To have them processed first:
+In the failed-events queue wait ${waiting%.*}: uploads without an outcome. They go with it. To have them processed first:
   make replay ARGS=\"dead-letters --stack $stack\""
   fi
 fi

@@ -146,7 +146,7 @@ class Stack:
         def ask() -> Result | None:
             result = self.result(uploaded)
             if result is None and (failed := self.failed_events()):
-                raise Overdue(f"{failed} event(s) wait in the queue of failed events, and {uploaded.key} has no result")
+                raise Overdue(f"{failed} event(s) wait in the failed-events queue, and {uploaded.key} has no result")
             return result
 
         return wait_for(f"the result of {uploaded.key}", ask, seconds)

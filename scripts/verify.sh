@@ -18,7 +18,7 @@ Usage: scripts/verify.sh [options]
 
 It may run on a stack that people use: the videos lie in a folder of their own, below verify/, and no setting is changed.
 What stays behind: log lines, the metric values of two videos, one e-mail about a rejected video to whoever gets those,
-and, where the function fails, its event in the queue of failed events.
+and, where the function fails, its event in the failed-events queue.
 
 What runs is tests/integration/test_verify.py, which needs `make setup`, and credentials that may use the stack's bucket
 and queue, read its metrics, and make a queue of their own for the messages. On AWS it takes some minutes, because

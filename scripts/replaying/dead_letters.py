@@ -84,7 +84,7 @@ def parse(message: dict[str, Any]) -> DeadLetter:
 
 
 class Queue:
-    """The queue of failed events, looked through once. As a context manager it gives back what was not deleted.
+    """The failed-events queue, looked through once. As a context manager it gives back what was not deleted.
 
     `late` counts messages that arrived after the first answer: what is sent again may fail again at once, and a run
     that took those as well might never end.

@@ -151,7 +151,7 @@ def test_a_disabled_rule_does_not_fire(deployed):
 
 
 def kept(deployed, key):
-    """Body and attributes of the message in the queue of failed events that is about an object."""
+    """Body and attributes of the message in the failed-events queue that is about an object."""
     sqs = deployed.client("sqs")
 
     def found():

@@ -52,7 +52,7 @@ def test_it_says_what_goes_and_what_stays_and_does_nothing_without_an_answer(scr
     assert alone.status == 1
     assert "  goes   ProcessorFunction (Lambda Function)" in alone.told
     assert f"  stays  VideoBucket (S3 Bucket): {bucket}" in alone.told
-    assert "In the queue of failed events wait 1:" in alone.told
+    assert "In the failed-events queue wait 1:" in alone.told
     assert "Pass --yes to proceed" in alone.told
     assert scripts.left(STACK) == before
 

@@ -155,7 +155,7 @@ class World:
         return done.returncode, [line.split("\t") for line in done.stdout.splitlines()]
 
     def letters(self, take: str | None = None) -> list[dict[str, Any]]:
-        """What is in the queue of failed events; what tells of a key that begins with `take` is taken out."""
+        """What is in the failed-events queue; what tells of a key that begins with `take` is taken out."""
         sqs, url = self.intake.client("sqs"), self.intake.outputs["FailedEventsQueueUrl"]
         found = []
         while some := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600).get("Messages"):

@@ -165,7 +165,7 @@ def test_a_threshold_is_a_parameter_that_the_description_names(name: str) -> Non
 
 def test_each_threshold_parameter_is_used_bounded_and_on_the_form() -> None:
     interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
-    [group] = [group for group in interface["ParameterGroups"] if group["Label"]["default"] == "When it alarms"]
+    [group] = [group for group in interface["ParameterGroups"] if group["Label"]["default"] == "Alarms"]
     assert set(group["Parameters"]) == {name for name in TEMPLATE["Parameters"] if "Alarm" in name}
     conditions = [
         {key: value for key, value in RESOURCES[name]["Properties"].items() if key != "AlarmDescription"}
@@ -174,7 +174,7 @@ def test_each_threshold_parameter_is_used_bounded_and_on_the_form() -> None:
     for parameter in group["Parameters"]:
         declared = TEMPLATE["Parameters"][parameter]
         assert parameter in str(conditions)
-        assert declared["MinValue"] >= 1, "0 would ring for ever"
+        assert declared["MinValue"] >= 1, "0 would always be in alarm"
         assert interface["ParameterLabels"][parameter]["default"]
     thresholds = {RESOURCES[name]["Properties"]["Threshold"]["Ref"] for name in ALARMS if name not in WITHOUT_PARAMETER}
     assert thresholds <= set(group["Parameters"])
@@ -229,13 +229,13 @@ HAPPENED: dict[str, list[float]] = {
 SHOWN: dict[str, dict[str, float]] = {
     "Outcomes": {"succeeded": 7, "failed": 3},
     "Success rate": {"% of videos": 70},
-    "Inspections, and the longest invocation": {"p50": 50, "p90": 90, "p99": 99, "invocation": 250_000},
+    "Inspection time and longest invocation": {"p50": 50, "p90": 90, "p99": 99, "invocation": 250_000},
     "Function": {"invocations": 12, "errors": 2, "throttles": 9, "duplicates": 2},
     "Events": {"received": 11, "given up": 3, "lost": 1, "failed, waiting": 3},
     "Oldest event": {"age": 30},
     "Concurrency": {"at once": 6},
-    "Bytes stored and bytes read": {"stored": 6000, "read": 300},
-    "Ranges read of each video": {"average": 3, "most": 5},
+    "Bytes stored and read": {"stored": 6000, "read": 300},
+    "Ranges read per video": {"average": 3, "most": 5},
 }
 
 
