@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# Prove that a deployed stack works, on two small videos of its own. `scripts/verify.sh --help` tells the rest.
+# Test a deployed stack with two small videos. See `scripts/verify.sh --help`.
 set -euo pipefail
 . "$(dirname "$0")/shell/session.sh"
 
 usage() {
   cat <<'TEXT'
-Prove that a deployed stack works: upload a good and a bad video, wait for both outcomes, look at results, poster, tags,
-messages and metrics, and take everything back. Ends with status 0 if all is well.
+Test a deployed stack: upload a good and a bad video, wait for both outcomes, check results, poster, tags, messages and
+metrics, and clean up. Exits with status 0 if everything works.
 
 Usage: scripts/verify.sh [options]
 
   --env SUFFIX       environment (default: dev)
   --stack-name NAME  default: video-intake-SUFFIX
-  --region REGION    default: as the AWS CLI is configured
-  --profile PROFILE  a profile of the AWS CLI
+  --region REGION    default: the AWS CLI's configured region
+  --profile PROFILE  AWS CLI profile
   --help
 
-It may run on a stack that people use: the videos lie in a folder of their own, below verify/, and no setting is changed.
-What stays behind: log lines, the metric values of two videos, one e-mail about a rejected video to whoever gets those,
-and, where the function fails, its event in the failed-events queue.
+It is safe to run on a stack in production: the videos are in a separate folder under verify/, and no setting is changed.
+It leaves log lines, the metrics of two videos, one e-mail about a rejected video to the subscribers and, if the function
+fails, an event in the failed-events queue.
 
-What runs is tests/integration/test_verify.py, which needs `make setup`, and credentials that may use the stack's bucket
-and queue, read its metrics, and make a queue of their own for the messages. On AWS it takes some minutes, because
-metrics do, and costs less than a cent.
+It runs tests/integration/test_verify.py, which requires `make setup` and credentials that may use the stack's bucket and
+queue, read its metrics, and create a temporary queue for the messages. On AWS it takes a few minutes, because metrics
+arrive late, and costs less than a cent.
 TEXT
 }
 
@@ -55,13 +55,13 @@ PATH=$root/.venv/bin:$PATH
 open_session
 . "$root/scripts/shell/stack.sh"
 look_at_stack "$stack"
-[ -n "$status" ] || fail "there is no stack $stack in account $account, $region. Give --env, --stack-name, --region or --profile."
+[ -n "$status" ] || fail "there is no stack $stack in account $account, $region. Pass --env, --stack-name, --region or --profile."
 
 say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_URL}"
 cd "$root"
 if python -m pytest --no-header --tb short -v -p no:cacheprovider tests/integration/test_verify.py --stack "$stack"; then
   say "$stack works."
 else
-  fail "$stack does not do what it should; the reasons are above. Which events failed for good, and why:
+  fail "$stack does not work as expected; see the errors above. To see which events failed, and why:
   make replay ARGS=\"dead-letters --stack $stack\""
 fi
