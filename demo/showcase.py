@@ -33,7 +33,7 @@ def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
     try:
         progress("Starting the local cloud ...")
         with localcloud.running(state) as cloud:
-            progress("Deploying template.yaml by scripts/deploy.sh ...")
+            progress("Deploying template.yaml with scripts/deploy.sh ...")
             intake = deploy(cloud, ENVIRONMENT, *OPTIONS, tools=tools)
             expected = upload(intake, videos, progress)
             results = results_of(intake, list(expected), progress)
@@ -52,7 +52,7 @@ def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
 def _failed(progress: terminal.Progress, why: str, state: Path) -> int:
     progress.clear()
     free = shutil.disk_usage(next(folder for folder in (state, *state.parents) if folder.exists())).free
-    room = f"\nOnly {free >> 20} MB are free on the disk of {state}." if free < SMALL_DISK else ""
+    room = f"\nOnly {free >> 20} MB of disk space is free at {state}." if free < SMALL_DISK else ""
     print(f"demo: {why}{room}", file=sys.stderr)
     return 1
 
@@ -119,7 +119,7 @@ def show(intake: Stack, results: list[Result], mailbox: Path, output: Path) -> N
         letters=[page.Letter(letters.subject(mail), letters.text(mail)) for mail in mails],
     )
     index = page.write(output, shown, zip(results, folders, strict=True))
-    out.print(f"\nThe results with their posters, on one page:\n  {index.resolve().as_uri()}")
+    out.print(f"\nAll results with their posters on one page:\n  {index.resolve().as_uri()}")
 
 
 def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:
@@ -127,7 +127,7 @@ def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:
     for result, verdict in zip(results, expected.values(), strict=True):
         actual = result["failure"]["reason"] if "failure" in result else "success"
         if verdict not in (None, actual):
-            raise Trouble(f"{result['source']['key']} was judged {json.dumps(actual)} instead of {json.dumps(verdict)}")
+            raise Trouble(f"{result['source']['key']} got {json.dumps(actual)} instead of {json.dumps(verdict)}")
 
 
 def _counted(intake: Stack) -> float | None:

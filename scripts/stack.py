@@ -72,7 +72,7 @@ class Stack:
             if "does not exist" in str(error):
                 region = self.session.region_name
                 raise WrongUse(
-                    f"There is no stack {self.name} in {region}. Give --stack, --region or --profile."
+                    f"There is no stack {self.name} in {region}. Pass --stack, --region or --profile."
                 ) from None
             raise
         return cast("dict[str, Any]", stack)
@@ -146,7 +146,7 @@ class Stack:
         def ask() -> Result | None:
             result = self.result(uploaded)
             if result is None and (failed := self.failed_events()):
-                raise Overdue(f"{failed} event(s) wait in the failed-events queue, and {uploaded.key} has no result")
+                raise Overdue(f"{failed} event(s) are in the failed-events queue, and {uploaded.key} has no result")
             return result
 
         return wait_for(f"the result of {uploaded.key}", ask, seconds)

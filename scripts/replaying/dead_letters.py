@@ -146,7 +146,9 @@ class Queue:
             if n not in kept:
                 self._hidden.pop(letter.message_id, None)
         if kept:
-            raise RuntimeError(f"{len(kept)} accepted events are still in the queue; sent again, they are duplicates")
+            raise RuntimeError(
+                f"{len(kept)} accepted events could not be deleted; if submitted again, they are duplicates"
+            )
 
 
 def _answered(answer: dict[str, Any]) -> float:
@@ -201,9 +203,11 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
         progress.count("left for the next run", queue.late)
     advice = []
     if not apply and progress.counts["waiting"]:
-        advice.append(f"Nothing was changed: give --yes to {'discard them' if discard else 'send them again'}.")
+        advice.append(f"Nothing was changed. Pass --yes to {'discard them' if discard else 'submit them again'}.")
     if progress.counts["left for the next run"]:
-        advice.append("What arrived since this run began, or is about a video that it sent, is left for the next run.")
+        advice.append(
+            "Events that arrived during this run, or whose video it has submitted, are left for the next run."
+        )
     progress.summary(*advice)
     return int(any(progress.counts[what] for what in ("waiting", "left alone", "left for the next run", "failed")))
 

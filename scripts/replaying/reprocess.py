@@ -29,7 +29,7 @@ def run(stack: Stack, work: Iterable[Work], rerun: str, *, apply: bool, workers:
                 else:
                     progress.count("submitted" if apply else "to be processed again")
                     progress.found(end.key, end.version_id)
-    progress.summary(f"Rerun {rerun}." if apply else "Nothing was submitted: give --yes to do it.")
+    progress.summary(f"Rerun {rerun}." if apply else "Nothing was submitted. Pass --yes to submit.")
     return int(not apply or bool(progress.counts["failed"]) or not progress.counts["submitted"])
 
 
@@ -52,7 +52,7 @@ def _submit(stack: Stack, rerun: str, apply: bool, work: Work) -> Upload | Excep
     try:
         upload = work if isinstance(work, Upload) else versions.find(stack.client("s3"), stack.bucket, *work)
         if not upload.key.endswith(SUFFIXES):
-            raise WrongUse(f"its name ends in none of {' '.join(SUFFIXES)}, so the function may not read it")
+            raise WrongUse(f"its name does not end in any of {' '.join(SUFFIXES)}, so the function cannot read it")
         if apply:
             stack.submit(versions.event(replace(upload, rerun=rerun)))
     except (ClientError, BotoCoreError, RuntimeError, WrongUse) as fault:

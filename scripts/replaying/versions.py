@@ -97,7 +97,7 @@ class Bookmark:
             return {}
         kept = json.loads(self._path.read_text())
         if kept["walk"] != self._walk:
-            raise WrongUse(f"{self._path} belongs to another walk: {kept['walk']}")
+            raise WrongUse(f"{self._path} belongs to a run with other options: {kept['walk']}")
         marker: Marker = kept["marker"]
         return marker
 

@@ -59,7 +59,7 @@ def run(intake: Stack, inbox: str, folder: str) -> Run:
     def outcome(uploaded: Uploaded) -> Callable[[], dict | None]:
         def ask() -> dict | None:
             if (result := intake.result(uploaded)) is None and intake.failed_events() > failed_before:
-                raise Overdue("An event has failed for good: `scripts/replay.py dead-letters` tells which, and why")
+                raise Overdue("An event has failed permanently: `scripts/replay.py dead-letters` shows which, and why")
             return result
 
         return ask

@@ -218,7 +218,7 @@ def test_a_port_in_use_is_a_sentence_with_a_way_out(tmp_path):
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
     assert ended.returncode == 2
     taken = f"cannot listen on 127.0.0.1 port {port}: Address already in use."
-    assert ended.stderr.splitlines()[1:] == [f"cloud: {taken} Any port that is free: make cloud PORT=0"]
+    assert ended.stderr.splitlines()[1:] == [f"cloud: {taken} To use any free port: make cloud PORT=0"]
 
 
 def test_a_second_one_on_any_port_has_a_folder_of_its_own():

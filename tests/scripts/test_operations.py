@@ -508,7 +508,7 @@ def remove(stage: Stage) -> Iterator[int | None]:
     yield 1
     assert stage.intake.outcome(late)
     yield 1
-    assert "  stays  VideoBucket" in stage.printed[1]
+    assert "  kept     VideoBucket" in stage.printed[1]
     with pytest.raises(ClientError, match="does not exist"):
         stage.stack()
     stored = {"Bucket": bucket, "Key": uploaded.key, "VersionId": uploaded.version_id}
@@ -517,7 +517,7 @@ def remove(stage: Stage) -> Iterator[int | None]:
     stage.shell.run(Box("ENVIRONMENT=half", 0))
     half_removed(stage, "video-intake-half")
     yield 1
-    assert "An earlier removal got stuck:\n  ProcessorRole" in stage.printed[2]
+    assert "An earlier removal failed:\n  ProcessorRole" in stage.printed[2]
     assert "video-intake-half is removed" in stage.printed[2]
 
     stage.shell.run(Box("ENVIRONMENT=prod", 0))

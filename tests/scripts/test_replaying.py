@@ -434,7 +434,7 @@ def test_times_ago(text, hours):
 
 @pytest.mark.parametrize("text", ["yesterday", "7w", "", "-1d"])
 def test_no_times(text):
-    with pytest.raises(WrongUse, match="is no time"):
+    with pytest.raises(WrongUse, match="is not a valid time"):
         replay.moment(text)
 
 
