@@ -60,9 +60,7 @@ def _dead_letters(command: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="only events whose condition or error contains this text (case-insensitive); repeatable",
     )
-    command.add_argument(
-        "--discard", action="store_true", help="with --yes: delete the events instead of submitting them"
-    )
+    command.add_argument("--discard", action="store_true", help="with --yes: delete the events, do not submit them")
 
 
 def _missing(command: argparse.ArgumentParser) -> None:

@@ -146,9 +146,7 @@ class Queue:
             if n not in kept:
                 self._hidden.pop(letter.message_id, None)
         if kept:
-            raise RuntimeError(
-                f"{len(kept)} accepted events could not be deleted; if submitted again, they are duplicates"
-            )
+            raise RuntimeError(f"{len(kept)} accepted events were not deleted; if submitted again, they are duplicates")
 
 
 def _answered(answer: dict[str, Any]) -> float:
@@ -205,9 +203,7 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
     if not apply and progress.counts["waiting"]:
         advice.append(f"Nothing was changed. Pass --yes to {'discard them' if discard else 'submit them again'}.")
     if progress.counts["left for the next run"]:
-        advice.append(
-            "Events that arrived during this run, or whose video it has submitted, are left for the next run."
-        )
+        advice.append("Events that arrived during this run, or whose video it submitted, are left for the next run.")
     progress.summary(*advice)
     return int(any(progress.counts[what] for what in ("waiting", "left alone", "left for the next run", "failed")))
 
