@@ -20,7 +20,7 @@ from video_intake.uploads import NO_VERSION, Upload, folder
 # Patient on purpose: throttling is what a replay of many meets, and nobody waits at the other end.
 RETRIES: Final = {"mode": "standard", "total_max_attempts": 8}
 METRICS: Final = {"VideosProcessed": "Sum", "SuccessfulProcessing": "Average", "ProcessingDuration": "Average"}
-POLL_SECONDS: Final = 0.2  # at first; whoever waits for minutes asks less often, as CloudWatch bills each question
+POLL_SECONDS: Final = 0.2  # at first; longer waits poll less often, because CloudWatch bills each request
 MAX_POLL_SECONDS: Final = 5.0
 
 

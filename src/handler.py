@@ -119,7 +119,7 @@ process_once = once(process, os.environ["IDEMPOTENCY_TABLE"], CLIENT, _duplicate
 
 
 def _measure(result: Result, context: LambdaContext) -> None:
-    """One line by embedded metric format: the metrics, and beside them what the log queries ask for."""
+    """One line in embedded metric format: the metrics, and the fields that the log queries use."""
     metrics.add_metric("VideosProcessed", MetricUnit.Count, 1)
     metrics.add_metric("SuccessfulProcessing", MetricUnit.Count, int(result["status"] == "success"))
     metrics.add_metric("ProcessingDuration", MetricUnit.Milliseconds, result["inspection"]["durationMs"])

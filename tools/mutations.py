@@ -86,7 +86,7 @@ def main() -> int:
     """Makes the mistakes of one area and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("area", choices=["template", *tomllib.loads(TABLE.read_text())])
-    parser.add_argument("--sample", type=int, help="so many of them, chosen by --seed; default: all")
+    parser.add_argument("--sample", type=int, help="the number of changes to try, chosen by --seed; default: all")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     mutations = list(of_template() if given.area == "template" else of_table(given.area))

@@ -1,7 +1,7 @@
 """The versions in the bucket, and whether the pipeline has done with them.
 
 The bucket is walked by ListObjectVersions, a page of 1,000 at a time and never more in memory. Whether a version has
-its result is asked of S3 version by version, by HeadObject: $0.40 for a million, beside some $20 that processing a
+its result is asked of S3 version by version, by HeadObject: $0.40 for a million, compared with about $20 that processing a
 million costs. Merging the walk with a listing of results/ would cost a cent instead, but keys sort differently there
 ("a.mp4 (1).mp4" before "a.mp4/", and long keys are cut), and with --since it would list a million to look for a few.
 """
@@ -42,7 +42,7 @@ class Selection:
 
 
 def pages(s3: Any, bucket: str, selection: Selection, start: Marker) -> Iterator[tuple[list[Upload], Marker]]:
-    """The chosen versions of one page after another, each with the marker of what comes behind it."""
+    """The selected versions, page by page, each page with the marker of the next one."""
     marker = start
     while True:
         page = s3.list_object_versions(Bucket=bucket, Prefix=selection.prefix, **marker)
@@ -86,7 +86,7 @@ def event(upload: Upload) -> dict[str, Any]:
 
 
 class Bookmark:
-    """Where the walk goes on if it is broken off: a file beside it, written after each page that went well."""
+    """Where an interrupted walk continues: a file that is written after each page without a failure."""
 
     def __init__(self, path: Path | None, walk: str) -> None:
         self._path, self._walk = path, walk  # a bookmark of another walk would skip what was never looked at

@@ -1,6 +1,6 @@
 """Writes an outcome where people and programs find it: poster, result, tags, message, in this order.
 
-The message is last, so that whoever reads it finds everything else in place, and a crash before it is
+The message is last, so that its readers find everything else in place, and a crash before it is
 repeated as a whole by Lambda's retry. Every write may be repeated: same key and same content.
 """
 

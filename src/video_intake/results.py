@@ -1,4 +1,4 @@
-"""From what an inspection found to the result document, and to the pictures beside it."""
+"""From an inspection's findings to the result document and its pictures."""
 
 from dataclasses import asdict
 from pathlib import PurePosixPath

@@ -50,7 +50,7 @@ def event(intake: Stack, uploaded: Uploaded, rerun: str) -> dict[str, Any]:
 
 @pytest.fixture
 def under_old_sdk(intake: Stack, environ: dict[str, str]):
-    """Calls the handler with events, in a process of its own."""
+    """Calls the handler with events, in a separate process."""
     assert SDK.is_dir(), "run `make setup` first: it installs the old SDK"
     name = intake.outputs["FunctionName"]
     declared = intake.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]

@@ -167,7 +167,7 @@ def test_the_multipart_upload_of_a_large_file_costs_a_few_ranges(intake, tmp_pat
 
 
 def event(*objects: dict, attempt: str = "") -> bytes:
-    """As S3 sends it; with an `attempt` of its own it is not taken for a duplicate."""
+    """As S3 sends it; with a new `attempt` it is not taken for a duplicate."""
     records = [
         {
             "videoIntakeAttempt": attempt,

@@ -1,6 +1,6 @@
 """What scripts/verify.sh proves of a live stack: a good and a bad video, all the way to result, message and metrics.
 
-It disturbs nobody who works on the stack: it has a folder of its own, changes no setting, and relies on no count that
+It does not disturb users of the stack: it has a separate folder, changes no setting, and relies on no count that
 others may add to. In the end it takes back everything but log lines, metric values and the e-mail about the bad video.
 """
 

@@ -52,7 +52,7 @@ THRESHOLDS: list[tuple[str, dict[str, list[float]], dict[str, list[float]]]] = [
 
 @pytest.fixture(scope="module")
 def world(local_cloud, request, warm_cli, tmp_path_factory) -> Iterator[World]:
-    """A stack on a local cloud of its own: its clock must not make anybody else's metrics older."""
+    """A stack on a separate local cloud: its clock must not make other tests' metrics older."""
     if request.config.getoption("--stack"):
         pytest.skip("nobody can put values into Lambda's own metrics of a real account, or let an hour pass there")
     with local_cloud(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
@@ -88,7 +88,7 @@ def calm(world: World) -> World:
 
 
 def rings(world: World, name: str) -> dict[str, Any]:
-    """Waits until the alarm rings and its mail is there; the alarm."""
+    """Waits for the alarm and its e-mail; returns the alarm."""
     wait_for(f"{name}", lambda: name in ringing(world))
     alarm = alarms(world)[name]
     wait_for("its mail", lambda: bool(mails(world, alarm, "ALARM")))
@@ -96,7 +96,7 @@ def rings(world: World, name: str) -> dict[str, Any]:
 
 
 def put(world: World, alarm: dict[str, Any], values: dict[str, list[float]], age: float = 0) -> None:
-    """Values into the metrics that an alarm watches, stamped so many seconds ago."""
+    """Values into the metrics that an alarm watches, stamped the given number of seconds ago."""
     queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
     metrics = {metric["MetricName"]: metric for metric in queries or [alarm]}
     for name, several in values.items():

@@ -54,5 +54,5 @@ def test_an_end_that_nobody_asked_for_is_noticed(tmp_path):
         cloud.check()
         cloud.process.kill()
         cloud.process.wait(120)
-        with pytest.raises(localcloud.LocalCloudError, match="ended by itself"):
+        with pytest.raises(localcloud.LocalCloudError, match="ended unexpectedly"):
             cloud.check()

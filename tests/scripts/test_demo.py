@@ -21,7 +21,7 @@ def demo(*arguments: object, project: Path = ROOT, **environ: str) -> subprocess
     ended = subprocess.run(
         command, cwd=project, env=os.environ | environ, capture_output=True, text=True, timeout=SECONDS
     )
-    assert "demo/" not in ended.stderr, f"a traceback of its own:\n{ended.stderr}"
+    assert "demo/" not in ended.stderr, f"a traceback in the demo's code:\n{ended.stderr}"
     return ended
 
 

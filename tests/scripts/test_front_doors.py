@@ -1,6 +1,6 @@
 """What deploy.sh, destroy.sh and verify.sh do with their arguments and with the environment that they are called in.
 
-No call reaches AWS: the `aws` of these tests answers by itself, and notes what it is asked.
+No call reaches AWS: the `aws` of these tests is a fake that records its calls.
 """
 
 import os

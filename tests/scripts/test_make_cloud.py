@@ -26,7 +26,7 @@ SECONDS = 240  # nothing is lost by waiting
 
 @dataclass
 class Terminal:
-    """The command in a process group of its own, and what it has printed so far."""
+    """The command in a separate process group, and what it has printed so far."""
 
     process: subprocess.Popen
     printed: str = ""
@@ -66,7 +66,7 @@ class Terminal:
         return status
 
     def shell(self, command: str, may_end: tuple[int, ...] = ()) -> str:
-        """What a command prints in a terminal of somebody with settings of their own, after the lines shown here."""
+        """What a command prints in the terminal of a user with other settings, after the lines shown here."""
         lines = re.findall(r"^  ((?:export|unset) .*)$", self.printed, re.MULTILINE)
         assert len(lines) > 5
         bare = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}

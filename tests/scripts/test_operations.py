@@ -148,7 +148,7 @@ class Stage:
         return uploaded
 
     def purge(self) -> None:
-        """The dead letters are gone, and nothing tells of them."""
+        """The dead letters are gone without a trace."""
         sqs, queue = self.intake.client("sqs"), {"QueueUrl": self.intake.outputs["FailedEventsQueueUrl"]}
         for message in sqs.receive_message(**queue, MaxNumberOfMessages=10).get("Messages", []):
             sqs.delete_message(**queue, ReceiptHandle=message["ReceiptHandle"])

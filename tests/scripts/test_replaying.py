@@ -378,7 +378,7 @@ def test_a_run_ends_although_everything_it_sends_comes_back_at_once(monkeypatch,
     monkeypatch.setattr(Deployed, "submit", lambda self, event: submitted.append(event) or queue.comes_back(event))
     assert looked_through(queue, apply=True) == 1
     assert len(submitted) == 2, "what is about no upload stays"
-    assert len(queue.restored) == 3, "they are there for whoever looks next"
+    assert len(queue.restored) == 3, "they are there for the next reader"
 
 
 def test_a_listing_ends_although_letters_keep_coming():
@@ -440,7 +440,7 @@ def test_no_times(text):
 
 @pytest.fixture
 def run(monkeypatch):
-    """The command line with nothing behind it: whoever asks AWS for anything gets no answer."""
+    """The command line alone: any call to AWS fails."""
     environ = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")
     environ |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), "/dev/null")
     for name, value in (environ | {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).items():

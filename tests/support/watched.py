@@ -23,7 +23,7 @@ from video_intake.worker_process import COMMAND
 
 PROJECT = Path(__file__).parents[2]
 MAX_MB = 700  # of the 1024 that the Lambda has
-DEADLINE = 20  # seconds, as the handler gives one: what the reader enforces by itself
+DEADLINE = 20  # seconds, like the handler's: what the reader enforces itself
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Answer:
 
 
 class Fell(AssertionError):
-    """The inspector crashed, hung, took too much memory or raised what is no verdict."""
+    """The inspector crashed, hung, took too much memory or raised something that is not a verdict."""
 
 
 class Watched:

@@ -28,7 +28,7 @@ def processed(event: dict) -> list[Task]:
     return tasks
 
 
-@pytest.mark.parametrize(("event", "recognised"), [(asked(ONE, schema="1.0"), True), (asked(TWO), True), ({}, False)])
+@pytest.mark.parametrize(("event", "recognized"), [(asked(ONE, schema="1.0"), True), (asked(TWO), True), ({}, False)])
 def test_its_events_are_told_from_those_of_s3(event, recognised):
     assert batch.recognizes(event) is recognised
     assert not batch.recognizes({"Records": []})

@@ -223,7 +223,7 @@ def test_the_demuxers_are_named():
         "frag_keyframe+empty_moov",  # with its own index at the end (mfra)
         "frag_keyframe+empty_moov+dash+global_sidx+skip_trailer",  # with a segment index in front (sidx)
         "frag_keyframe+empty_moov+skip_trailer",  # with none
-        "frag_every_frame+empty_moov+skip_trailer",  # sound and pictures in fragments of their own
+        "frag_every_frame+empty_moov+skip_trailer",  # sound and pictures in separate fragments
     ],
 )
 def test_fragments_are_not_walked(flags):

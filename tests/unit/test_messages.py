@@ -84,7 +84,7 @@ def test_lengths_read_well(success, seconds, text):
     assert f"Length   {text}\n" in messages.email(success)
 
 
-# How long a message may be: strings in facts have at most so many characters, and lists at most so many entries
+# How long a message may be: the maximum length of strings and of lists in facts
 
 WIDEST = "\U0001f3ac"  # four bytes, and twelve characters where JSON escapes it
 TEXTS = st.one_of(st.just(WIDEST * 64), st.text(max_size=64))

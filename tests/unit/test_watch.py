@@ -185,7 +185,7 @@ def test_an_alarm_can_ring_before_lambda_ends_what_it_watches(stack: Rendered) -
     assert parameters["DurationAlarmInSeconds"]["MaxValue"] == stack["ProcessorFunction"]["Timeout"]
     longest = stack["ProcessorEventInvokeConfig"]["MaximumEventAgeInSeconds"]
     assert parameters["EventAgeAlarmInMinutes"]["MaxValue"] * 60 == longest
-    # Three time-outs, and Lambda's waits of one and two minutes between them, are no reason to be woken.
+    # Three timeouts, with Lambda's waits of one and two minutes between them, must not trigger an alarm.
     tries = 1 + stack["ProcessorEventInvokeConfig"]["MaximumRetryAttempts"]
     last_try = (tries - 1) * stack["ProcessorFunction"]["Timeout"] + 60 + 120
     assert parameters["EventAgeAlarmInMinutes"]["Default"] * 60 > last_try

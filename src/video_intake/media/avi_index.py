@@ -13,7 +13,7 @@ from video_intake.media.range_reader import RangeReader
 from video_intake.media.riff import UNKNOWN, Avi, Chunk, chunk_at
 from video_intake.media.virtual_file import VirtualFile
 
-MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx|__)")  # "__": DV with its sound, a type of AVI of its own
+MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx|__)")  # "__": DV with its audio, a separate type of AVI
 FOUND: Final = re.compile(rb"(?:[0-9]{2}(?:d[cb]|wb|pc|tx|__)|ix[0-9]{2}|JUNK|LIST|idx1|RIFF)")
 KEY: Final = 0x10  # of an entry's flags
 COVERED: Final = 0.95  # of the media data, that a whole index lists; the rest fills up sectors
@@ -69,7 +69,7 @@ def _walk(reader: RangeReader, data: bytes, begin: int) -> Iterator[Chunk]:
 def listed(reader: RangeReader, avi: Avi) -> tuple[list[Chunk], dict[int, int]]:
     """The chunks of media data that the file's own index lists, and their flags by their offsets.
 
-    Its offsets are from the list or from the beginning of the file; those that were fetched tell which, and are dropped
+    Its offsets are from the list or from the beginning of the file; those that were fetched show which, and are dropped
     where they are wrong.
     """
     chunks: list[Chunk] = []

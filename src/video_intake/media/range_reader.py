@@ -33,7 +33,7 @@ def _pieces(start: int, end: int, part: int) -> Iterator[tuple[int, int]]:
 class RangeReader:
     """A cache of fetched ranges. Several threads may use it at once.
 
-    `requests`, `bytes_read` and `round_trips` (those beside each other in several threads count one by one) tell
+    `requests`, `bytes_read` and `round_trips` (parallel ones in several threads are counted separately) show
     what was fetched. Loading raises Rejected when more than `max_bytes` would be read or `deadline` (in
     `clock`'s seconds) has passed.
     """
