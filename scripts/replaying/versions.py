@@ -1,8 +1,8 @@
 """The versions in the bucket, and whether the pipeline has done with them.
 
 The bucket is walked by ListObjectVersions, a page of 1,000 at a time and never more in memory. Whether a version has
-its result is asked of S3 version by version, by HeadObject: $0.40 for a million, compared with about $20 that processing a
-million costs. Merging the walk with a listing of results/ would cost a cent instead, but keys sort differently there
+its result is checked version by version with HeadObject: $0.40 for a million, compared with about $20 to process them.
+Merging the walk with a listing of results/ would cost a cent instead, but keys sort differently there
 ("a.mp4 (1).mp4" before "a.mp4/", and long keys are cut), and with --since it would list a million to look for a few.
 """
 

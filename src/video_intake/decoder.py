@@ -182,7 +182,7 @@ class Decoder:
         if job.failure:
             chunks = []
         job.waited += time.monotonic() - job.asked.pop(lane)
-        with contextlib.suppress(wire.Broken, OSError):  # the process is gone, which the code that waits for its answer notices
+        with contextlib.suppress(wire.Broken, OSError):  # the process is gone, as its reader will notice
             wire.send(lane, {} if chunks else {"failed": True}, chunks)
 
     def _outcome(self, control: socket.socket, job: Job, patience: float) -> Inspection | Rejected:

@@ -1,4 +1,4 @@
-"""The page of results in a real browser: what it shows, what it filters, and that it requests nothing from the network."""
+"""The page of results in a real browser: what it shows, what it filters, and that it sends no requests."""
 
 import re
 from contextlib import closing

@@ -147,7 +147,7 @@ def test_every_alarm_of_the_stack_is_tried_here(world):
 
 
 @pytest.mark.parametrize(("name", "quiet", "more"), THRESHOLDS)
-def test_an_alarm_rings_at_its_threshold_and_says_when_it_is_over(calm, name, quiet, more):
+def test_an_alarm_triggers_at_its_threshold_and_notifies_when_it_ends(calm, name, quiet, more):
     alarm = alarms(calm)[name]
     begun, ended = len(mails(calm, alarm, "ALARM")), len(mails(calm, alarm, "OK"))
     put(calm, alarm, quiet)
@@ -282,7 +282,7 @@ def verdicts(world: World) -> Counter[str]:
     return Counter(message.get("failure", {}).get("reason", "playable") for message in world.messages())
 
 
-def test_the_dashboards_queries_tell_what_happened(driven, widgets):
+def test_the_dashboards_queries_show_what_happened(driven, widgets):
     queries = dashboards.queries(widgets)
     assert {group for group, _ in queries.values()} == {driven.intake.outputs["LogGroupName"]}
     rows = {title: ask(driven, query) for title, (_, query) in queries.items()}

@@ -57,7 +57,7 @@ def test_a_parameter_that_the_template_does_not_have_is_refused(deployed):
         deployed.client("cloudformation").create_stack(StackName="refused", TemplateBody=template, Parameters=given)
 
 
-def test_a_failure_rolls_back_and_tells_why(deployed):
+def test_a_failure_rolls_back_with_a_reason(deployed):
     # The bucket's name is taken by the other stack.
     failed = deployed.deploy(TEMPLATE, "rolled-back", "Suffix=one")
     assert failed.returncode != 0

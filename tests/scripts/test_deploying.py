@@ -15,7 +15,7 @@ def artifacts(scripts, made):
     return f"video-intake-artifacts-{scripts.stack(STACK)['StackId'].split(':')[4]}-{scripts.environ['AWS_REGION']}"
 
 
-def test_a_first_deployment_asks_nothing_and_tells_what_there_is_now(scripts, made):
+def test_a_first_deployment_asks_nothing_and_lists_the_outputs(scripts, made):
     assert made.status == 0, made.told
     assert "  added            VideoBucket (S3 Bucket)" in made.told
     outputs = {output["OutputKey"]: output["OutputValue"] for output in scripts.stack(STACK)["Outputs"]}
@@ -26,7 +26,7 @@ def test_a_first_deployment_asks_nothing_and_tells_what_there_is_now(scripts, ma
     assert tags == {"Project": "video-intake", "Environment": "made", "CostCenter": "4711"}
 
 
-def test_packages_lie_in_a_private_bucket_that_forgets_only_what_is_no_longer_used(scripts, artifacts):
+def test_packages_are_in_a_private_bucket_that_expires_only_unused_ones(scripts, artifacts):
     s3, bucket = scripts.client("s3"), {"Bucket": artifacts}
     assert all(s3.get_public_access_block(**bucket)["PublicAccessBlockConfiguration"].values())
     assert s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]
@@ -57,7 +57,7 @@ def test_deployed_again_nothing_changes_as_the_same_inputs_give_the_same_package
     assert before[2] == []
 
 
-def test_a_plan_tells_what_would_change_and_who_changed_things_by_hand_and_changes_nothing(scripts, made):
+def test_a_plan_shows_changes_and_drift_and_changes_nothing(scripts, made):
     scripts.put(name=STACK, drift={"VideoBucket": ["/LifecycleConfiguration/Rules/0"], "AlarmTopic": None})
     before = scripts.left(STACK)
     plan = scripts.deploy("--plan", "--parameter", "Storyboard=enabled", "--email", "")
@@ -238,7 +238,7 @@ def test_what_is_missing_or_mistaken_is_said_at_once(scripts, made, arguments, w
     assert sentence in refused.told
 
 
-def test_a_change_set_that_nobody_executed_is_no_obstacle(scripts, made, tmp_path):
+def test_a_change_set_that_was_never_executed_does_not_block_a_deployment(scripts, made, tmp_path):
     """What an interrupted first deployment leaves: a stack in REVIEW_IN_PROGRESS."""
     path = scripts.with_cli(tmp_path, "cloudformation\\ delete-*) exit 254 ;;")
     plan = scripts.deploy("--plan", env="reviewed", PATH=path)

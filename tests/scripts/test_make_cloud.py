@@ -182,7 +182,7 @@ def test_a_new_alarm_is_a_line_and_not_a_letter(uploaded):
     assert "  | Subject: OK:" not in uploaded.printed
 
 
-def test_each_run_has_a_key_of_its_own(uploaded):
+def test_each_run_has_a_new_access_key(uploaded):
     key = re.search(r"^  export AWS_ACCESS_KEY_ID=(\w{20})$", uploaded.printed, re.MULTILINE)[1]
     assert "AccessDenied" not in uploaded.shell("aws s3 ls")
     refused = uploaded.shell(f"AWS_ACCESS_KEY_ID=AKIA{'Z' * 16} aws s3 ls 2>&1", may_end=(1, 254, 255))
@@ -221,7 +221,7 @@ def test_a_port_in_use_is_a_sentence_with_a_way_out(tmp_path):
     assert ended.stderr.splitlines()[1:] == [f"cloud: {taken} To use any free port: make cloud PORT=0"]
 
 
-def test_a_second_one_on_any_port_has_a_folder_of_its_own():
+def test_a_second_one_on_any_port_has_a_separate_folder():
     clouds = [Terminal.running("--port", "0") for _ in range(2)]
     try:
         for cloud in clouds:

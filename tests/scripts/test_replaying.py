@@ -189,7 +189,7 @@ def test_a_bookmark_of_another_walk_is_refused(walked):
         versions.Bookmark(walked.state, "another").read()
 
 
-def test_only_a_version_that_is_done_and_has_no_result_gets_a_name_of_its_own(monkeypatch):
+def test_only_a_completed_version_without_a_result_gets_a_rerun_name(monkeypatch):
     monkeypatch.setattr(missing.idempotency, "is_done", lambda table, client, upload: upload.key == "deleted.mp4")
     stack = Deployed(Bucket([version("deleted.mp4"), version("lost.mp4")]))
     missing.run(stack, versions.Selection(), versions.Bookmark(None, ""), apply=True, limit=9, workers=1)
@@ -496,7 +496,7 @@ def test_the_region_may_come_from_the_variable_that_boto3_does_not_read(run, mon
     assert regions == ["eu-west-1", "us-west-2"]
 
 
-def test_a_fault_of_the_world_is_no_wrong_use(run):
+def test_an_infrastructure_failure_is_not_a_usage_error(run):
     assert run("reprocess", "--keys-from", "/no/such/file") == 1
 
 

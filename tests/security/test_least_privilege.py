@@ -36,7 +36,7 @@ KEY_USE: Final = {
 # Other services that may use the key, with their use.
 KEY_SERVICES: Final = {
     "lambda": "decrypts the environment at a cold start",
-    "logs": "CloudWatch Logs calls KMS on behalf of the writer, as its documentation recommends (encrypt-log-data-kms.html)",
+    "logs": "CloudWatch Logs calls KMS on behalf of the writer: see its documentation, encrypt-log-data-kms.html",
 }
 
 
@@ -108,7 +108,7 @@ def test_every_action_of_the_role_was_used_or_is_used_on_the_functions_behalf(se
     assert ON_ITS_BEHALF.keys() <= allowed
 
 
-def test_what_services_do_with_the_key_meanwhile_is_allowed_and_nothing_beside_it(seen: Seen) -> None:
+def test_the_key_allows_what_services_do_with_it_and_nothing_else(seen: Seen) -> None:
     done = {action for action, _ in seen.calls} | {"sqs:SendMessage"}
     assert done - KEY_USE.keys() == {"s3:GetObjectVersionTagging", "s3:PutObjectVersionTagging"}, "tags are not content"
     assert KEY_USE.keys() <= done

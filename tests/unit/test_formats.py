@@ -181,7 +181,7 @@ def test_several_films_in_one():
     assert answer.video.width == 64, "the first of them is shown"
 
 
-def test_a_cover_is_no_film():
+def test_a_cover_picture_is_not_a_video():
     answer = found(muxed(cover=True))
     assert (answer.container.video_tracks, answer.video.codec) == (1, "h264")
 

@@ -66,7 +66,7 @@ def test_the_pipeline_knows_no_codec_and_few_of_it_know_aws(module):
 
 
 @pytest.mark.parametrize("module", ["video_intake.results", "scripts.replay", "scripts.stack"])
-def test_whoever_needs_no_decoder_loads_none(module):
+def test_a_module_that_needs_no_decoder_loads_none(module):
     code = f"import sys, {module}; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": f"{SRC}:{ROOT}"}).returncode == 0
 

@@ -105,7 +105,7 @@ def test_a_large_file_costs_its_ends_and_one_key_frame(large, layout):
     assert reader.bytes_read == sum(end - start for start, end in file.ranges) < 1_000_000
 
 
-def test_the_poster_is_no_black_frame():
+def test_the_poster_is_not_a_black_frame():
     """Ten percent into this video all is black; a little later there is something to see."""
     bright_from_1 = "testsrc2,fade=type=in:start_time=1:duration=0.01"
     found = inspect(File(video(audio=None, seconds=6, picture=bright_from_1)).reader(), LIMITS)
@@ -140,7 +140,7 @@ def test_a_renamed_avi_is_read_as_what_it_is(large):
         (b"\0\0\0\x20ftyp"[:7], "an unknown format"),
     ],
 )
-def test_what_is_no_video_is_named(content, found):
+def test_a_file_that_is_not_a_video_is_named(content, found):
     rejected = verdict(content)
     assert (rejected.reason, rejected.evidence["found"]) == ("not-a-video", found)
 

@@ -44,7 +44,7 @@ def test_success_and_failure_differ(success, failure):
     assert "is not a playable video" in messages.email(failure)
 
 
-def test_a_success_tells_what_the_video_is(success):
+def test_a_success_describes_the_video(success):
     text = messages.email(success)
     for fact in ("Été 2026 (1) 🎬.mp4", "640 x 360", "H.264", "30 frames/s", "AAC", "48000 Hz", "MP4", "1.23 kB"):
         assert fact in text, fact
@@ -52,7 +52,7 @@ def test_a_success_tells_what_the_video_is(success):
         assert place in text, place
 
 
-def test_a_failure_tells_why_and_what_to_do(failure):
+def test_a_failure_has_its_reason_and_advice(failure):
     text = messages.email(failure)
     for fact in (TRUNCATED.message, TRUNCATED.advice, "lastSampleEnd: 99", UPLOAD.version_id):
         assert fact in text, fact

@@ -174,7 +174,7 @@ def test_moments_are_written_as_s3_writes_them():
 
 
 @pytest.mark.parametrize("event", [{"tasks": []}, {"invocationSchemaVersion": "1.0"}, {"Records": []}])
-def test_other_events_are_no_job(event):
+def test_other_events_are_not_a_job(event):
     assert not batch.recognizes(event)
 
 

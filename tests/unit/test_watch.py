@@ -72,7 +72,7 @@ def anchors(document: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_tells_what_happened_what_it_means_and_where_it_says_what_to_do(stack: Rendered, name: str) -> None:
+def test_an_alarm_description_has_the_cause_the_action_and_a_runbook_link(stack: Rendered, name: str) -> None:
     description = stack[name]["AlarmDescription"]
     assert len(description) <= 1024  # PutMetricAlarm
     text, _, place = description.partition(" Runbook: docs/operations.md#")
@@ -146,7 +146,7 @@ def test_the_topic_admits_the_alarms_of_this_stack(stack: Rendered) -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_no_data_is_no_alarm(stack: Rendered, name: str) -> None:
+def test_missing_data_does_not_trigger_an_alarm(stack: Rendered, name: str) -> None:
     sleeps = watched(stack[name])[0]["Namespace"] == "AWS/SQS"  # a queue that nobody touches reports nothing
     assert stack[name]["TreatMissingData"] == ("ignore" if sleeps else "notBreaching")
 
@@ -278,7 +278,7 @@ def test_the_dashboard_links_to_what_a_person_needs_next(stack: Rendered, shown:
 # ---------------------------------------------------------------- Saved queries
 
 
-def test_the_saved_queries_lie_in_a_folder_of_the_stack_and_ask_its_logs(stack: Rendered) -> None:
+def test_the_saved_queries_are_in_a_folder_of_the_stack_and_query_its_logs(stack: Rendered) -> None:
     saved = stack.of_type("AWS::Logs::QueryDefinition").values()
     names = {query["Name"] for query in saved}
     assert names == {f"{PSEUDO['AWS::StackName']}/{name}" for name in re.findall(r"saved '(.+?)'", RUNBOOK)}

@@ -124,7 +124,7 @@ def rebuilt(reader: RangeReader, avi: Avi, media: Media | None) -> VirtualFile |
         struct.pack("<4sIII", chunk.kind, known.get(chunk.start, otherwise), chunk.start - avi.data + 4, chunk.size)
         for chunk in chunks
     )
-    # An index of indexes has offsets of its own, which would lead elsewhere
+    # An index of indexes has other offsets, which would lead elsewhere
     headers = b"".join(reader.peek(each.start, each.size + 8) for each in avi.headers).replace(b"indx", b"JUNK")
     movi = struct.pack("<4sI4s", b"LIST", size + 4, b"movi")
     back = bytes(size % 2) + struct.pack("<4sI", b"idx1", len(entries)) + entries

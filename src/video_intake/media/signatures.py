@@ -113,7 +113,7 @@ def describe(head: bytes) -> str:
         if head[first : first + 1] == b"G" == head[first + packet : first + packet + 1]:
             return "an MPEG transport stream"
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character that is cut off at the end is not an error
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character cut off at the end is not an error
     except UnicodeDecodeError:
         text = "\0"
     readable = all(character.isprintable() or character.isspace() for character in text)
