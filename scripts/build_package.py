@@ -179,7 +179,7 @@ def compile_ahead(folder: Path, wheels: str) -> None:
     command += ["--invalidation-mode", "unchecked-hash"]  # no time stamps: the same inputs give the same bytes
     fixed = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}
     if subprocess.run(command, env=os.environ | fixed).returncode:
-        raise PackageError("a module does not compile; the reason is above.")
+        raise PackageError("a module does not compile; see the error above.")
 
 
 def files_to_ship(installed: Path) -> list[File]:

@@ -329,7 +329,7 @@ def test_the_older_schema_and_what_cannot_be(intake, backlog):
     ]
 
 
-def test_a_fault_of_the_world_is_a_temporary_failure(intake, backlog):
+def test_an_infrastructure_failure_is_a_temporary_failure(intake, backlog):
     with broken(intake):
         [end] = invoked(intake, "2.0", [[intake.bucket, backlog[1].key, backlog[1].version_id]])
     assert end["resultCode"] == "TemporaryFailure"

@@ -28,7 +28,7 @@ METRICS_SECONDS = 900  # log line to embedded metric to statistic: two or three 
 
 @dataclass
 class Run:
-    """The two videos of this run and what became of them."""
+    """The two videos of this run and their outcomes."""
 
     began: datetime
     good: Uploaded

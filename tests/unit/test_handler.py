@@ -317,7 +317,7 @@ def test_a_success_leaves_no_reason_behind():
     assert publisher.merged(before, {"status": "success"}) == {"video-intake:status": "success"}
 
 
-def test_a_tag_that_may_not_be_set_is_a_fault_of_the_world():
+def test_a_tag_that_may_not_be_set_is_an_infrastructure_failure():
     client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
     result = {"status": "success", "source": {"bucket": "b", "key": "a.mp4", "versionId": "v"}}
     stubber = Stubber(client)

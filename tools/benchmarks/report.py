@@ -157,9 +157,9 @@ CPU time for objects in memory, fastest of seven runs.
 - **MediaInfo**: `pymediainfo`'s bundled library, which reads URLs directly. Facts, no poster.
 - **{NAMES["P4"]}**, **{NAMES["P5"]}**: default settings, the key frame before 10 %, the same scaling and JPEG.
 - The timeout is {TIMEOUT:.0f} s.
-- The files are generated ([tools/benchmarks/files.py](../tools/benchmarks/files.py)): a few seconds are encoded once and
-  their packets repeated, so every byte is a sample or an index. The pictures are a fractal with noise, at the bit rates of
-  phones, camcorders and streams, coded as cameras do it: one slice, no wavefronts.
+- The files are generated ([tools/benchmarks/files.py](../tools/benchmarks/files.py)): a few seconds are encoded once
+  and their packets repeated, so every byte is a sample or an index. The pictures are a fractal with noise, at the bit
+  rates of phones, camcorders and streams, coded as cameras do it: one slice, no wavefronts.
 """
 
 

@@ -1,8 +1,8 @@
 """Refuses requests of web pages, and all requests without an access key of this run.
 
 A page in the developer's browser can send requests to 127.0.0.1, and so can every other user of the machine; anyone who
-can create a function here runs commands as the developer. Browsers send headers that pages cannot suppress; other clients
-need the key, which is random and known only to those who may read the state or the terminal.
+can create a function here runs commands as the developer. Browsers send headers that pages cannot suppress; other
+clients need the key, which is random and known only to those who may read the state or the terminal.
 """
 
 from __future__ import annotations

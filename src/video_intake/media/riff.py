@@ -1,8 +1,8 @@
 """The outermost chunks of an AVI file: its headers, where its media data are, and whether all of them are there.
 
 Old cameras and capture programs write zeros between chunks, odd chunks without padding, and sizes that were never
-filled in, so anything that is not a chunk is skipped. Layout: Microsoft's AVI RIFF File Reference, and for files of several RIFFs
-the OpenDML extensions (1996). All numbers are little-endian.
+filled in, so anything that is not a chunk is skipped. Layout: Microsoft's AVI RIFF File Reference, and for files of
+several RIFFs the OpenDML extensions (1996). All numbers are little-endian.
 """
 
 import re
