@@ -1,4 +1,4 @@
-"""S3 Batch Operations, the engine for backlogs of millions: from its invocations to tasks, and back.
+"""S3 Batch Operations, for large backlogs: from its invocations to tasks, and back.
 
 It calls the function synchronously, one task a call as of today, and knows three ends of a task: Succeeded,
 TemporaryFailure (tried again before the job ends) and PermanentFailure. Two schemas: 1.0 names the bucket by its
@@ -22,11 +22,11 @@ type Outcome = dict[str, str]
 class Task(Version):
     """One version of one object that a job asks to have processed."""
 
-    rerun: str  # of the whole job; "" where the job is not a deliberate rerun
+    rerun: str  # of the whole job; "" if the job is not a deliberate rerun
 
 
 class Unusable(Exception):
-    """A task that trying again cannot help. Its message is a sentence for the job's report."""
+    """A task that cannot succeed on a retry. Its message is a sentence for the job's report."""
 
 
 def recognizes(event: dict[str, Any]) -> bool:
@@ -35,7 +35,7 @@ def recognizes(event: dict[str, Any]) -> bool:
 
 
 def answer(event: dict[str, Any], process: Callable[[Task], Outcome | Exception]) -> dict[str, Any]:
-    """What S3 Batch Operations is told of each task in `event`.
+    """The response to S3 Batch Operations for each task in `event`.
 
     `process` returns a task's outcome, of which any is a success: a rejected video has its verdict, and one that was
     deleted needs none. Or it returns the infrastructure failure that kept the task from it; that is tried again.
@@ -76,7 +76,7 @@ def _parsed(event: dict[str, Any], task: dict[str, Any]) -> Task | Unusable:
     if not key.endswith(SUFFIXES):
         return Unusable(f"The name ends in none of {' '.join(SUFFIXES)}, so the function may not read it.")
     if not task.get("s3VersionId"):
-        # The newest one would be a guess: by the time of a task it may be another than the manifest meant.
+        # The current version would be a guess: it may have changed since the manifest was written.
         return Unusable(
             "The manifest names no version. Make it of bucket, key and version id (scripts/replay.py batch)."
         )

@@ -13,7 +13,7 @@ SCHEMA_VERSION: Final = "1.1"  # minor: fields added; major: fields changed or g
 
 
 def result(upload: Upload, outcome: Inspection | Rejected, cost: document.Cost) -> document.Result:
-    """The result document; what a success has and a failure lacks is left out, not null."""
+    """The result document; fields that only a success has are omitted from a failure, not null."""
     made: document.Result = {
         "schemaVersion": SCHEMA_VERSION,
         "status": "failure" if isinstance(outcome, Rejected) else "success",
@@ -93,7 +93,7 @@ def _misnamed(upload: Upload, inspection: Inspection) -> list[str]:
 
 
 def _json(value: Any) -> dict[str, Any]:
-    """A dataclass with its fields named as JSON people name them."""
+    """A dataclass as a dictionary with camelCase names."""
     fields = asdict(value).items()
     return {_camel(name): list(content) if isinstance(content, tuple) else content for name, content in fields}
 
