@@ -40,7 +40,7 @@ def run(
         progress.summary(f"Follow it: aws s3control describe-job --account-id {account} --job-id {job}")
         return 0
     progress.summary(
-        "The job waits until it is confirmed (or give --yes at once): aws s3control update-job-status "
+        "The job waits until it is confirmed (or pass --yes): aws s3control update-job-status "
         f"--account-id {account} --job-id {job} --requested-job-status Ready"
     )
     return 1

@@ -109,7 +109,7 @@ def terminal(warm_cli, tmp_path_factory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("cloud")
     terminal = Terminal.running("--port", "0", "--state", str(folder), "--tools", str(warm_cli))
     try:
-        terminal.says("Ctrl-C ends it")
+        terminal.says("Ctrl-C stops it")
         yield terminal
     finally:
         terminal.process.terminate()  # in vain where the last test has ended it
@@ -236,5 +236,5 @@ def test_an_address_that_the_template_refuses_is_refused_at_once(address):
     command = [sys.executable, "-m", "demo.cloud", "--port", "0", "--email", address]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
     assert ended.returncode == 2
-    assert "must be one e-mail address" in ended.stderr
+    assert "must be a single e-mail address" in ended.stderr
     assert "Starting" not in ended.stdout + ended.stderr

@@ -185,7 +185,7 @@ def test_a_page_with_a_failure_is_walked_again(walked):
 
 def test_a_bookmark_of_another_walk_is_refused(walked):
     walked(["a.mp4"], ["b.mp4"], refused=("b.mp4",))
-    with pytest.raises(WrongUse, match="belongs to another walk"):
+    with pytest.raises(WrongUse, match="belongs to a run with other options"):
         versions.Bookmark(walked.state, "another").read()
 
 
