@@ -107,7 +107,7 @@ if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then # which has nei
       --attribute-names ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible --output text --query \
       'sum([Attributes.ApproximateNumberOfMessages, Attributes.ApproximateNumberOfMessagesNotVisible][].to_number(@))')
     [ "${waiting%.*}" = 0 ] || say "
-The failed-events queue holds ${waiting%.*} uploads without a result and will be deleted too. To process them first:
+Uploads without a result in the failed-events queue: ${waiting%.*}. They are deleted with it. To process them first:
   make replay ARGS=\"dead-letters --stack $stack\""
   fi
 fi

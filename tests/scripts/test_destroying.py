@@ -52,7 +52,7 @@ def test_it_says_what_goes_and_what_stays_and_does_nothing_without_an_answer(scr
     assert alone.status == 1
     assert "  deleted  ProcessorFunction (Lambda Function)" in alone.told
     assert f"  kept     VideoBucket (S3 Bucket): {bucket}" in alone.told
-    assert "The failed-events queue holds 1 uploads without a result" in alone.told
+    assert "Uploads without a result in the failed-events queue: 1." in alone.told
     assert "Pass --yes to proceed" in alone.told
     assert scripts.left(STACK) == before
 

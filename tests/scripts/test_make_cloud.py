@@ -195,7 +195,7 @@ def test_ctrl_c_ends_it_with_everything_that_it_started(uploaded):  # the last o
     assert len(started) >= 2, "the server and a worker of the function"
     assert uploaded.end(signal.SIGINT) == 0
     assert wait_for("their end", lambda: not living(started), SECONDS)
-    assert uploaded.errors.splitlines()[-1] == "cloud: ended; nothing of it runs on."
+    assert uploaded.errors.splitlines()[-1] == "cloud: stopped; nothing is left running."
     assert "Traceback" not in uploaded.errors
     assert uploaded.printed.count("Processed  good one.mov") == 1, "each line once, however long it has been there"
 
