@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The tools come from .venv, whatever is installed besides
+# The tools come from .venv, regardless of what else is installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport CDPATH # or cd would look elsewhere first
@@ -24,7 +24,7 @@ $(OLD_SDK_READY): tests/support/old_sdk.txt $(READY)
 	@touch $@
 
 .PHONY: setup
-setup: $(READY) $(OLD_SDK_READY) ## Create .venv with everything to develop and test (the other targets do it by themselves)
+setup: $(READY) $(OLD_SDK_READY) ## Create .venv with everything to develop and test (other targets do this automatically)
 
 # Version managers leave commands that exist and do not work: each candidate must run, and be of a version that serves.
 # It answers with the Python under it, so that an old .venv, still first in PATH, is not built from itself.
@@ -45,7 +45,7 @@ $(READY): requirements.txt src/requirements.txt
 	  if found=$$("$$python" -c "$$FIND_PYTHON" 2>/dev/null); then break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo 'No Python 3.13 or newer found: install one (https://www.python.org/downloads/, with venv), or say where it is: make PYTHON=/path/to/python3.13' >&2; \
+	  echo 'No Python 3.13 or newer found: install one (https://www.python.org/downloads/, with venv), or pass its path: make PYTHON=/path/to/python3.13' >&2; \
 	  exit 1; \
 	fi; \
 	echo "Setting up .venv with $$("$$found" --version) and the pinned tools (once, about a minute) ..."; \
@@ -61,21 +61,21 @@ demo: $(READY) ## Deploy to a cloud on this machine and process sample videos, o
 cloud: $(READY) ## Deploy to a cloud on this machine and leave it running until Ctrl-C: PORT=4566, EMAIL=you@example.com
 	@python -m demo.cloud $(if $(PORT),--port $(PORT)) $(if $(EMAIL),--email $(EMAIL))
 
-# In so many processes at once; tests that share a stack stay in one (tests/support/groups.py). Some tests alone need no others.
+# The number of test processes; tests that share a stack run in the same one (tests/support/groups.py)
 WORKERS ?= auto
 PYTEST := python -m pytest -q
 SPREAD := --numprocesses $(WORKERS)
 
 .PHONY: test
-test: $(READY) $(OLD_SDK_READY) ## Run all tests; some of them: TESTS="tests/unit -k email"
+test: $(READY) $(OLD_SDK_READY) ## Run all tests, or some: TESTS="tests/unit -k email"
 	@$(PYTEST) $(if $(TESTS),$(TESTS),$(SPREAD))
 
 .PHONY: test-unit
-test-unit: $(READY) $(OLD_SDK_READY) ## Run what needs no stack: modules and template, in less than a minute
+test-unit: $(READY) $(OLD_SDK_READY) ## Run the tests that need no stack: modules and template
 	@$(PYTEST) $(SPREAD) tests/unit
 
 .PHONY: coverage
-coverage: $(READY) $(OLD_SDK_READY) ## Run all tests and list the lines and branches of src/ that they leave out; fails under 95 %
+coverage: $(READY) $(OLD_SDK_READY) ## Run all tests and list the lines and branches of src/ that they do not reach; fails under 95 %
 	@mkdir -p build && $(PYTEST) $(SPREAD) --cov --cov-report=term $(TESTS)
 
 BROWSER_READY := build/browser/packages/.ready
@@ -86,7 +86,7 @@ $(BROWSER_READY): tests/browser/requirements.txt $(READY)
 	@touch $@
 
 .PHONY: test-browser
-test-browser: $(BROWSER_READY) ## Open the gallery, and pages that attack the local cloud, in Chromium (fetched where there is none)
+test-browser: $(BROWSER_READY) ## Test the gallery and the local cloud's protection in Chromium (downloaded if missing)
 	@PYTHONPATH=$(dir $(BROWSER_READY)) $(PYTEST) tests/browser
 
 .PHONY: screenshot
@@ -112,7 +112,7 @@ mutate-src: $(MUTATE_READY)
 mutate-template mutate-scripts: mutate-%: $(READY)
 	@mkdir -p build && python -m tools.mutations $* $(if $(SAMPLE),--sample $(SAMPLE)) 2>build/mutations.log
 
-# s3fs wants an older botocore than the one that is deployed, so what only the benchmarks need lies beside .venv
+# s3fs needs an older botocore than the deployed one, so the benchmarks' packages are outside .venv
 BENCH_READY := build/bench/packages/.ready
 
 $(BENCH_READY): tools/benchmarks/requirements.txt $(READY)
@@ -120,24 +120,24 @@ $(BENCH_READY): tools/benchmarks/requirements.txt $(READY)
 	@touch $@
 
 .PHONY: bench
-bench: $(BENCH_READY) ## Measure it beside what people use instead; some of it: RUNS=1 FILES="20s-720p 1gb-mov"
+bench: $(BENCH_READY) ## Compare its speed with the alternatives; a part of it: RUNS=1 FILES="20s-720p 1gb-mov"
 	@python -m tools.benchmarks $(if $(RUNS),--runs $(RUNS)) $(FILES)
 
 .PHONY: soak
-soak: $(READY) ## Tens of thousands of lying and broken videos for the inspector, then bursts: SEEDS=2, CASES=5000, FIRST=0
+soak: $(READY) ## Test with tens of thousands of incorrect and broken videos, then bursts: SEEDS=2, CASES=5000, FIRST=0
 	@PYTHONPATH=src python -m tests.truth $(if $(SEEDS),--seeds $(SEEDS))
 	@PYTHONPATH=src python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(FIRST),--first $(FIRST))
 	@python -m pytest -q tests/reliability --soak
 
-# The hooks are those of .pre-commit-config.yaml, over new files too, which --all-files would pass by. mypy is none of
-# them: it has to see the packages that we use.
+# The hooks of .pre-commit-config.yaml, over new files too, which --all-files would skip. mypy is separate because it
+# needs the installed packages.
 .PHONY: lint
-lint: $(READY) ## Check template, YAML, Python, shell, workflows, secrets, types, rules of security
+lint: $(READY) ## Check template, YAML, Python, shell, workflows, secrets, types, security rules, wording
 	@set -o pipefail; git ls-files -z --cached --others --exclude-standard | xargs -0 pre-commit run --files
 	mypy
 
 .PHONY: actionlint
-actionlint: $(READY) ## Check the workflows once more; fetches its program from GitHub
+actionlint: $(READY) ## Check the workflows with actionlint, which is downloaded from GitHub
 	@pre-commit run --hook-stage manual --all-files actionlint
 
 AUDIT_READY := build/audit/.ready
@@ -148,7 +148,7 @@ $(AUDIT_READY): $(wildcard tools/audit/*.*)
 	@touch $@
 
 .PHONY: audit
-audit: $(AUDIT_READY) ## Hold both templates against cdk-nag's AwsSolutions rules (needs Node.js and npm)
+audit: $(AUDIT_READY) ## Check both templates against cdk-nag's AwsSolutions rules (needs Node.js and npm)
 	@node build/audit/audit.mjs template.yaml
 	@node build/audit/audit.mjs .github/deploy-role.yaml
 
@@ -168,18 +168,18 @@ deploy: $(READY) ## Deploy to AWS: ENV=prod EMAIL=ops@example.com; more with OPT
 	  $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) $(OPTIONS)
 
 .PHONY: verify
-verify: $(READY) ## Prove that a deployed stack works, on two videos of its own: ENV=prod (scripts/verify.sh --help)
+verify: $(READY) ## Test a deployed stack with two small videos: ENV=prod (scripts/verify.sh --help)
 	@scripts/verify.sh $(if $(ENV),--env $(ENV)) $(OPTIONS)
 
 .PHONY: replay
-replay: $(READY) ## When something went wrong: ARGS="dead-letters --stack video-intake-prod" (ARGS=--help tells all)
+replay: $(READY) ## Process failed or missing videos again: ARGS="dead-letters --stack video-intake-prod" (ARGS=--help)
 	@python scripts/replay.py $(ARGS)
 
 .PHONY: cost
-cost: $(READY) ## Dollars a month: ARGS="--videos-a-day 20000 --mb 900" (ARGS=--help tells all)
+cost: $(READY) ## Estimate the monthly cost: ARGS="--videos-a-day 20000 --mb 900" (ARGS=--help)
 	@python scripts/cost.py $(ARGS)
 
 .PHONY: clean
-clean: ## Remove what was made here: .venv, packages, caches
+clean: ## Remove everything that was created here: .venv, packages, caches
 	rm -rf .venv build mutants demo-output .localcloud .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

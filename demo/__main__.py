@@ -1,7 +1,7 @@
-"""The whole pipeline on this machine: the real template, deploy script and package, on a cloud of its own.
+"""Run the whole pipeline on this machine: the real template, deploy script and package, on a local cloud.
 
-Exit status: 0 when every upload has its result, 1 when something went wrong, 2 when a file cannot be uploaded, 130 when
-it was interrupted.
+Exit status: 0 if every upload has a result, 1 if something went wrong, 2 if a file cannot be uploaded, 130 if it was
+interrupted.
 """
 
 import argparse
@@ -22,11 +22,11 @@ def main(arguments: list[str]) -> int:
     """Runs the demonstration and returns the exit status."""
     signal.signal(signal.SIGINT, _leave)
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="default: samples, good and bad, made in code")
+    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="default: generated samples, good and bad")
     parser.add_argument("--state", type=Path, metavar="DIR", default=ROOT / ".localcloud", help="default: .localcloud")
     parser.add_argument("--output", type=Path, metavar="DIR", default=ROOT / "demo-output", help="default: demo-output")
     parser.add_argument("--tools", type=Path, metavar="DIR", default=Path(sys.executable).parent,
-                        help="where the command aws is; default: where this Python is")  # fmt: skip
+                        help="folder of the aws command; default: this Python's")  # fmt: skip
     given = parser.parse_args(arguments)
     if refused := unusable(given.videos):
         print(f"demo: {refused}", file=sys.stderr)
@@ -52,11 +52,11 @@ def unusable(videos: list[str]) -> str | None:
     """Why these files cannot be uploaded; None where they can."""
     for name in videos:
         if Path(name).is_dir():
-            return f"{name} is a folder. Name the videos in it."
+            return f"{name} is a folder. Name the videos in it instead."
         if not Path(name).is_file():
             return f"there is no file {name}"
         if not name.endswith(SUFFIXES):
-            return f"{name}: S3 announces only names that end in {' '.join(SUFFIXES)}. Rename it."
+            return f"{name}: only names that end in {' '.join(SUFFIXES)} are processed. Rename it."
     keys = Counter(Path(name).name for name in videos)
     twice = [key for key, times in keys.items() if times > 1]
     return f"several files are named {twice[0]}, which would be their key in the bucket. Rename one." if twice else None

@@ -1,10 +1,10 @@
-"""An AWS account on this machine with the stack in it, until Ctrl-C.
+"""Run a local AWS account with the stack deployed to it, until Ctrl-C.
 
-Another terminal uploads, looks and breaks things with the AWS CLI; this one shows the function's log and the
-e-mails as they come. Nothing of it outlives the command.
+Use the AWS CLI in another terminal to upload videos and to look around; this one shows the function's log and the
+e-mails as they arrive. Everything is removed when the command ends.
 
-Exit status: 0 when it was ended (Ctrl-C, SIGTERM, the terminal closed), 130 when that was before it was ready,
-2 when the port or the folder is taken, 1 when something went wrong.
+Exit status: 0 if it was stopped (Ctrl-C, SIGTERM, the terminal closed), 130 if it was stopped before it was ready,
+2 if the port or the folder is in use, 1 if something went wrong.
 """
 
 import argparse
@@ -48,17 +48,17 @@ def main(arguments: list[str]) -> int:
         try:
             progress("Starting the local cloud ...")
             with _running(given.state, given.port) as cloud:
-                progress("Deploying template.yaml by scripts/deploy.sh ...")
+                progress("Deploying template.yaml with scripts/deploy.sh ...")
                 intake = deploy(cloud, ENVIRONMENT, "--email", given.email, *_existing_bucket(cloud), tools=given.tools)
                 progress.clear()
-                with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # whoever read our output may have gone
+                with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # the reader of our output may be gone
                     print(welcome(cloud, intake), flush=True)
                     follow(cloud, intake)
-            _say("ended; nothing of it runs on.")
+            _say("stopped; nothing is left running.")
             return 0
         except localcloud.Occupied as occupied:
             progress.clear()
-            print(f"cloud: {occupied} Any port that is free: make cloud PORT=0", file=sys.stderr)
+            print(f"cloud: {occupied} To use any free port: make cloud PORT=0", file=sys.stderr)
             return 2
         except (localcloud.LocalCloudError, DeploymentFailed) as trouble:
             progress.clear()
@@ -78,7 +78,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _interrupt(*_: Any) -> None:
-    """Once: a second Ctrl-C must not interrupt the cleaning up."""
+    """Only once: a second Ctrl-C must not interrupt the cleanup."""
     for number in ENDINGS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -86,19 +86,19 @@ def _interrupt(*_: Any) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo.cloud", description=__doc__)
-    parser.add_argument("--port", type=_port, default=PORT, help="0 for any that is free; default: %(default)s")
+    parser.add_argument("--port", type=_port, default=PORT, help="0 for any free port; default: %(default)s")
     parser.add_argument(
-        "--email", type=_address, default="you@example.com", help="who is subscribed; default: %(default)s"
+        "--email", type=_address, default="you@example.com", help="address to subscribe; default: %(default)s"
     )
     parser.add_argument("--state", type=Path, metavar="DIR", help="its files; default: a folder under .localcloud/")
     parser.add_argument("--tools", type=Path, metavar="DIR", default=Path(sys.executable).parent,
-                        help="where the command aws is; default: where this Python is")  # fmt: skip
+                        help="folder of the aws command; default: this Python's")  # fmt: skip
     return parser
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: give a number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a port: use a number from 0 to 65535")
     return int(text)
 
 
@@ -144,12 +144,12 @@ def _running(state: Path | None, port: int) -> Iterator["LocalCloud"]:
 
 
 def welcome(cloud: "LocalCloud", intake: "Stack") -> str:
-    """What a person copies into another terminal."""
+    """What to copy into another terminal."""
     names = intake.outputs
     exports = "\n".join(f"  export {name}={value}" for name, value in cloud.environ.items())
     direct = " ".join(f"{name}={','.join(environment.THIS_MACHINE)}" for name in environment.PROXIES)
     return f"""\
-{intake.name} is deployed at {cloud.endpoint}. In another terminal, first:
+{intake.name} is deployed at {cloud.endpoint}. In another terminal, first run:
 
   unset AWS_PROFILE $(env | cut -d= -f1 | grep ^AWS_)
 {exports}
@@ -167,7 +167,7 @@ and then, for example:
   aws logs filter-log-events --log-group-name {names["LogGroupName"]}
   aws logs tail --follow {names["LogGroupName"]}  # AWS CLI 2 only
 
-The function's log and the e-mails to {_subscribers(intake)} follow. Ctrl-C ends it, with everything in it.
+The function's log and the e-mails to {_subscribers(intake)} follow. Ctrl-C stops it and removes everything.
 """
 
 
@@ -177,7 +177,7 @@ def _subscribers(intake: "Stack") -> str:
 
 
 def follow(cloud: "LocalCloud", intake: "Stack") -> None:
-    """Prints what happens until somebody interrupts it. Raises LocalCloudError where the cloud ends by itself."""
+    """Prints events until interrupted. Raises LocalCloudError if the cloud stops unexpectedly."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from tools.localcloud import letters
@@ -185,7 +185,7 @@ def follow(cloud: "LocalCloud", intake: "Stack") -> None:
     lines, read = LogLines(intake), 0
     while True:
         cloud.check()
-        with contextlib.suppress(BotoCoreError, ClientError):  # it is going down, and the next check says so
+        with contextlib.suppress(BotoCoreError, ClientError):  # it is shutting down; the next check reports that
             for line in lines.new():
                 print(line, flush=True)
         for letter in letters.letters(cloud.mailbox, read):

@@ -61,7 +61,7 @@ def existing_bucket(cloud: localcloud.LocalCloud) -> list[str]:
 def _failed(progress: terminal.Progress, why: str, state: Path) -> int:
     progress.clear()
     free = shutil.disk_usage(next(folder for folder in (state, *state.parents) if folder.exists())).free
-    room = f"\nOnly {free >> 20} MB are free on the disk of {state}." if free < SMALL_DISK else ""
+    room = f"\nOnly {free >> 20} MB of disk space is free at {state}." if free < SMALL_DISK else ""
     print(f"demo: {why}{room}", file=sys.stderr)
     return 1
 
@@ -130,7 +130,7 @@ def show(intake: Stack, results: list[Result], mailbox: Path, output: Path) -> N
         letters=[page.Letter(letters.subject(mail), letters.text(mail)) for mail in mails],
     )
     index = page.write(output, shown, zip(results, folders, strict=True))
-    out.print(f"\nThe results with their posters, on one page:\n  {index.resolve().as_uri()}")
+    out.print(f"\nAll results with their posters on one page:\n  {index.resolve().as_uri()}")
 
 
 def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:
@@ -138,7 +138,7 @@ def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:
     for result, verdict in zip(results, expected.values(), strict=True):
         actual = result["failure"]["reason"] if "failure" in result else "success"
         if verdict not in (None, actual):
-            raise Trouble(f"{result['source']['key']} was judged {json.dumps(actual)} instead of {json.dumps(verdict)}")
+            raise Trouble(f"{result['source']['key']} got {json.dumps(actual)} instead of {json.dumps(verdict)}")
 
 
 def _counted(intake: Stack) -> float | None:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Build build/function.zip, the deployment package of the Lambda function.
 
-The package is the modules in src/ and the wheels pinned in src/requirements.txt, made for Lambda: Python 3.13 on
-Amazon Linux 2023, arm64 or x86_64, whatever this machine is. The same inputs give the same bytes, so an unchanged
-function is not deployed again. Wheels are fetched once and kept in build/; a second build needs no network.
+The package contains the modules in src/ and the wheels pinned in src/requirements.txt, for Lambda: Python 3.13 on
+Amazon Linux 2023, arm64 or x86_64, regardless of this machine. The same inputs give the same bytes, so an unchanged
+function is not deployed again. Wheels are downloaded once and cached in build/; later builds need no network.
 """
 
 import argparse
@@ -28,8 +28,8 @@ GLIBC_TAGS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux20
 UNZIPPED_LIMIT = 262_144_000  # Lambda's "250 MB"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; any fixed moment would do
 
-# What runs is kept, and with it each package's METADATA and licences: scanners such as Amazon Inspector identify
-# packages by them, and FFmpeg's licence must travel with FFmpeg.
+# The code is kept, and with it each package's METADATA and licenses: scanners such as Amazon Inspector identify
+# packages by them, and FFmpeg must be distributed with its license.
 LEFT_OUT_FOLDERS = {"bin", "include", "sboms", "tests"}
 LEFT_OUT_SUFFIXES = {".c", ".h", ".pxd", ".pyi", ".pyx", ".typed"}
 LEFT_OUT_OF_DIST_INFO = {"INSTALLER", "RECORD", "REQUESTED", "WHEEL", "entry_points.txt", "top_level.txt"}
@@ -58,7 +58,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--wheels",
         choices=("lambda", "host"),
         default="lambda",
-        help="host: this machine's own, for the local cloud where Lambda's do not run (macOS); never deploy those",
+        help="host: this machine's wheels, for the local cloud where Lambda's do not run (macOS); never deploy these",
     )
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "function.zip", help="default: %(default)s")
     parser.add_argument("--source", type=Path, default=ROOT / "src", help="default: %(default)s")
@@ -119,14 +119,14 @@ def dependencies_zip(requirements: Path, architecture: str, wheels: str, folder:
     if not cached.exists():
         for stale in folder.glob(f"dependencies-{target}-*.zip"):
             stale.unlink(missing_ok=True)
-        print(f"Fetching the wheels for {target} ...", flush=True)
+        print(f"Downloading the wheels for {target} ...", flush=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             installed, unfinished = Path(temporary, "installed"), Path(temporary, "dependencies.zip")
             install(requirements, architecture, wheels, installed)
             check_pins(pins, installed)
             compile_ahead(installed, wheels)
             add_to_zip(unfinished, files_to_ship(installed))
-            unfinished.replace(cached)  # in one step: a build beside this one sees all of it or nothing
+            unfinished.replace(cached)  # in one step: a concurrent build sees all of it or nothing
     return cached
 
 
@@ -153,7 +153,7 @@ def install(requirements: Path, architecture: str, wheels: str, target: Path) ->
         command += ["--implementation", "cp", "--python-version", PYTHON_VERSION]
         for tag in GLIBC_TAGS:
             command += ["--platform", f"{tag}_{MACHINES[architecture]}"]
-    environment = os.environ | {"PIP_USER": "0"}  # some systems set it, and pip refuses it beside --target
+    environment = os.environ | {"PIP_USER": "0"}  # some systems set it, and pip refuses it together with --target
     if subprocess.run(command, env=environment).returncode:
         raise PackageError(
             "pip could not fetch the wheels; its reason is above. Without a network, build once where there is one and"
@@ -164,9 +164,9 @@ def install(requirements: Path, architecture: str, wheels: str, target: Path) ->
 def check_pins(pins: dict[str, str], installed: Path) -> None:
     found = {normalized(each.name): each.version for each in metadata.distributions(path=[str(installed)])}
     if unpinned := sorted(f"{name}=={version}" for name, version in found.items() if pins.get(name) != version):
-        raise PackageError(f"src/requirements.txt pulls in what it does not pin. Add to it: {', '.join(unpinned)}.")
+        raise PackageError(f"src/requirements.txt does not pin all of its dependencies. Add: {', '.join(unpinned)}.")
     if missing := sorted(pins.keys() - found.keys()):
-        raise PackageError(f"src/{HASHES} has no hash of {', '.join(missing)}. Add what sha256sum says of each wheel.")
+        raise PackageError(f"src/{HASHES} has no hash of {', '.join(missing)}. Add each wheel's sha256sum.")
 
 
 def compile_ahead(folder: Path, wheels: str) -> None:
@@ -179,7 +179,7 @@ def compile_ahead(folder: Path, wheels: str) -> None:
     command += ["--invalidation-mode", "unchecked-hash"]  # no time stamps: the same inputs give the same bytes
     fixed = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}
     if subprocess.run(command, env=os.environ | fixed).returncode:
-        raise PackageError("a module does not compile; the reason is above.")
+        raise PackageError("a module does not compile; see the error above.")
 
 
 def files_to_ship(installed: Path) -> list[File]:
@@ -199,7 +199,7 @@ def add_to_zip(archive: Path, files: Iterable[File]) -> None:
             entry = zipfile.ZipInfo(name, EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix, also when built elsewhere: otherwise Lambda ignores the permissions
-            entry.external_attr = 0o100644 << 16  # readable by all: Lambda runs as a user of its own
+            entry.external_attr = 0o100644 << 16  # readable by all: Lambda runs as a separate user
             package.writestr(entry, path.read_bytes())
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Say in words what a change set would do: one line for each resource, what is lost by it marked.
+"""Describe a change set in plain words: one line per resource, with anything that is lost in capitals.
 
-Reads the answer of `aws cloudformation describe-change-set` from stdin. Ends with status 3 if something is replaced or
-deleted, or may be: that wants a question. Runs with Python 3.10, as scripts/deploy.sh promises.
+Reads the output of `aws cloudformation describe-change-set` from stdin. Exits with status 3 if something is or may be
+replaced or deleted, which requires confirmation. Runs with Python 3.10, as scripts/deploy.sh promises.
 """
 
 import json
@@ -11,12 +11,12 @@ from typing import Any
 
 ASK = 3  # the exit status
 
-# What a person must know before the old one goes. Types that lose nothing are left out.
+# What a person must know before a resource is replaced. Types that lose nothing are omitted.
 CONSEQUENCES = {
-    "AWS::DynamoDB::Table": "a version that is announced again soon gets a second outcome",
-    "AWS::S3::Bucket": "the new one is empty, and nothing watches the old one any more",
-    "AWS::SNS::Topic": "whoever subscribed besides the stack must subscribe again",
-    "AWS::SQS::Queue": "events that wait in the old one stay there",
+    "AWS::DynamoDB::Table": "a version whose event is delivered again gets a second message",
+    "AWS::S3::Bucket": "the new one is empty, and uploads to the old one are no longer processed",
+    "AWS::SNS::Topic": "subscribers other than the stack's must subscribe again",
+    "AWS::SQS::Queue": "events in the old one stay there",
 }
 ORDER = ("added", "imported", "may change", "changed", "MAY BE REPLACED", "REPLACED", "TAKEN OUT", "DELETED")
 
@@ -27,12 +27,12 @@ def main() -> int:
     for what, text in told:
         print(f"  {what:<15}  {text}")
     if not told:
-        print("  no resource: only outputs, conditions or descriptions")
+        print("  no resources: only outputs, conditions or descriptions")
     return ASK if any(what.isupper() for what, _ in told) else 0
 
 
 def described(change: dict[str, Any]) -> tuple[str, str]:
-    """What happens, in capitals where something is lost; and to what, with the reasons."""
+    """What happens, in capitals if something is lost; and the resource, with the reasons."""
     kind = str(change["ResourceType"])
     what, after = fate(change, kind)
     name = f"{change['LogicalResourceId']} ({kind.removeprefix('AWS::').replace('::', ' ')})"
@@ -48,33 +48,33 @@ def fate(change: dict[str, Any], kind: str) -> tuple[str, str]:
         return "imported", ""
     if change["Action"] == "Remove":
         if "Retain" in policy:
-            return "TAKEN OUT", "it stays as it is, outside of the stack"
+            return "TAKEN OUT", "it is kept, outside the stack"
         return "DELETED", ""
     if change["Action"] == "Dynamic":
-        return "MAY BE REPLACED", "what happens to it cannot be told beforehand"
+        return "MAY BE REPLACED", "CloudFormation cannot predict the change"
     replacement = str(change.get("Replacement", "False"))
     if replacement == "False":
         certain = any(detail.get("Evaluation") == "Static" for detail in change.get("Details", []))
         return ("changed" if certain else "may change"), ""
-    old = "the old one stays, outside of the stack" if "Retain" in policy else "the old one is deleted"
+    old = "the old one is kept, outside the stack" if "Retain" in policy else "the old one is deleted"
     after = "; ".join(filter(None, [old, CONSEQUENCES.get(kind, "")]))
     return ("REPLACED" if replacement == "True" else "MAY BE REPLACED"), after
 
 
 def reasons(change: dict[str, Any]) -> str:
-    """The properties that change, and those that may because what they refer to does."""
+    """The properties that change, and those that may change because something they refer to does."""
     certain: list[str] = []
     follows: dict[str, str] = {}
     for detail in change.get("Details", []):
         target = detail["Target"]
         name = str(target.get("Name") or target["Attribute"])
         if target.get("RequiresRecreation", "Never") != "Never":
-            name += ", which needs a new one"
+            name += ", which requires replacement"
         if detail.get("Evaluation") == "Static":
             if name not in certain:
                 certain.append(name)
         else:
-            follows[name] = str(detail.get("CausingEntity", "something that changes"))
+            follows[name] = str(detail.get("CausingEntity", "another change"))
     uncertain = [f"{name} (follows {cause})" for name, cause in follows.items() if name not in certain]
     return ", ".join(certain + uncertain)
 

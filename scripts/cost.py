@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the stack costs a month: N videos a day of S MB, line by line, beside two other ways to do the same.
+"""What the stack costs a month for N videos a day of S MB, line by line, compared with two alternatives.
 
 Quantities are this project's measurements (docs/limits.md, docs/benchmarks.md) and counts of template.yaml; prices are
 list prices of us-east-1, each with its source. Storage and every free tier are left out. docs/cost.md holds the output.
@@ -66,11 +66,11 @@ START_SHARE, START_SECONDS = 0.05, 1.0  # assumed: Lambda bills starts, and an e
 # A storyboard, at its bounds (media/storyboard.py): 25 key frames at 22 ms of decoding, 24 MB at 75 MB/s
 STORYBOARD_GETS, STORYBOARD_PUTS, STORYBOARD_SECONDS = 25, 2, 1.0
 
-# The same done otherwise. Everything around the inspection is taken to be as it is here.
+# The alternatives. Everything except the inspection is assumed to be the same.
 DOWNLOAD_SECONDS, DOWNLOAD_RATE = 0.2, 73  # more than ours, MB/s: docs/benchmarks.md, where connections share 75 MB/s
 DOWNLOAD_PART: Final = 8.388608  # MB a GET: boto3's parts
 DISK_GB: Final = 9.5  # above what is free, so that 10 GB fit: the most that Lambda has
-CONVERT_MINUTES: Final = 2 * 10 / 60  # a frame capture needs another output beside it [7]; each is billed 10 s at least
+CONVERT_MINUTES: Final = 2 * 10 / 60  # a frame capture requires another output [7]; each is billed for at least 10 s
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Watch:
-    """What the template watches with: counts of what is billed each."""
+    """The monitoring in the template: the number of each billed item."""
 
     metrics: int
     alarm_metrics: int
@@ -187,13 +187,13 @@ def summary(use: Use, watching: Watch) -> str:
     together = sum(cost.values())
     return (
         f"{use.videos_a_day:,.0f} videos of {use.mb:,.0f} MB a day, {use.failed_share:.0%} of them rejected: "
-        f"**{_money(together - watched)} a month to process them, {_money(watched)} to watch over it**. Together "
+        f"**{_money(together - watched)} a month to process them, {_money(watched)} for monitoring**. Together "
         f"{_money(together)}; without the dashboard {_money(together - cost['Dashboard'])}."
     )
 
 
 def lines_table(use: Use, watching: Watch) -> str:
-    """Each line: how much of it we use, at which price, and what it costs in each design."""
+    """Each line: the quantity, and its cost in each design."""
     cost = dollars(use, watching)
     ours = quantities(use, watching)[DESIGNS[0]]
     rows = []
@@ -203,15 +203,15 @@ def lines_table(use: Use, watching: Watch) -> str:
         rows.append([line, amount, *(_money(cost[design][line]) for design in DESIGNS)])
     for name, of in (
         ("**Processing**", [line for line in LINES if line not in WATCHING]),
-        ("**Watching**", WATCHING),
-        ("**Together**", list(LINES)),
+        ("**Monitoring**", WATCHING),
+        ("**Total**", list(LINES)),
     ):
         rows.append([name, "", *(f"**{_money(sum(cost[design][line] for line in of))}**" for design in DESIGNS)])
     return _table(["A month", "of video-intake", *DESIGNS], rows, 2)
 
 
 def sizes_table(use: Use, watching: Watch) -> str:
-    """What processing alone costs, at other sizes and numbers."""
+    """The cost of processing alone, for other sizes and numbers."""
     rows = []
     for videos_a_day in (use.videos_a_day, 100_000):
         for mb in (10, 200, 1000):
@@ -254,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--emailed-outcomes", choices=["failures", "everything"], default=Use.emailed_outcomes)
     use = Use(**vars(parser.parse_args(arguments)))
     if min(use.videos_a_day, use.mb) < 0 or not 0 <= use.failed_share <= 1:
-        parser.error("videos and MB cannot be negative, and the share of failures is between 0 and 1")
+        parser.error("videos and MB cannot be negative, and the share of failures must be between 0 and 1")
     watching = watch(load(TEMPLATE.read_text())[0])
     print(summary(use, watching), lines_table(use, watching), sizes_table(use, watching), prices_table(), sep="\n\n")
 

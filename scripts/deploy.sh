@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the function's package and deploy the stack. `scripts/deploy.sh --help` tells the rest.
+# Build the function's package and deploy the stack. See `scripts/deploy.sh --help`.
 set -euo pipefail
 . "$(dirname "$0")/shell/session.sh"
 . "$(dirname "$0")/shell/stack.sh"
@@ -8,12 +8,12 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Build the function's package and deploy the video-intake stack: a first time, or again after any change.
+Build the function's package, then create or update the video-intake stack.
 
 Usage: scripts/deploy.sh [options]
 
-  --env SUFFIX            environment, part of the bucket's name (default: dev)
-  --email ADDRESS         who receives outcomes and alarms by e-mail; '' for nobody
+  --env SUFFIX            environment name, part of the bucket's name (default: dev)
+  --email ADDRESS         address that receives outcomes and alarms; '' for none
   --email-on WHICH        outcomes sent by e-mail: failures or everything
   --architecture NAME     arm64 or x86_64
   --bucket NAME           process the uploads to this bucket of yours too, which exists already; '' for none. Its events are
@@ -22,24 +22,23 @@ Usage: scripts/deploy.sh [options]
   --parameter NAME=VALUE  any other parameter of template.yaml; may be repeated
   --tag NAME=VALUE        a tag for the stack and everything in it; may be repeated. A tag given once stays
   --stack-name NAME       default: video-intake-SUFFIX
-  --plan                  say what would change, and change nothing
+  --plan                  show what would change without changing it
   --yes                   replace and delete resources without asking: for CI
-  --region REGION         default: as the AWS CLI is configured
-  --profile PROFILE       a profile of the AWS CLI
-  --artifact-bucket NAME  private bucket for packages, created if there is none
+  --region REGION         default: the AWS CLI's configured region
+  --profile PROFILE       AWS CLI profile
+  --artifact-bucket NAME  private bucket for packages, created if it does not exist
                           (default: video-intake-artifacts-ACCOUNT-REGION)
-  --wheels host           package this machine's own wheels: for the local cloud on macOS, never for AWS
+  --wheels host           package this machine's wheels: for the local cloud on macOS, never for AWS
   --help
 
-What is not given keeps the value it has in the deployed stack, and in a new stack the template's default.
+Parameters that you do not pass keep the deployed stack's values; a new stack uses the template's defaults.
 
-What happens: the package is built (scripts/build_package.py) and uploaded by `aws cloudformation package`;
-`aws cloudformation deploy` makes a change set of it, which is shown, and executed unless --plan is given. Before
-anything is replaced or deleted you are asked. (A plan uploads as well, and makes the artifact bucket if there is none.)
+The script builds the package (scripts/build_package.py), uploads it (`aws cloudformation package`), creates a change set
+(`aws cloudformation deploy`), shows it, and executes it unless --plan is given. It asks for confirmation before it
+replaces or deletes anything. (A plan also uploads the package and creates a missing artifact bucket.)
 
-It needs the AWS CLI (1.29 or 2.13, or newer), Python 3.10 or newer with pip, bash 3.2 or newer, and credentials that may
-manage the stack's resources. With AWS_ENDPOINT_URL set, everything goes to that endpoint: so the local cloud is deployed
-to.
+Requires the AWS CLI (1.29 or 2.13, or newer), Python 3.10 or newer with pip, bash 3.2 or newer, and credentials that may
+manage the stack's resources. If AWS_ENDPOINT_URL is set, all calls go to that endpoint, such as the local cloud.
 
 Examples:
   scripts/deploy.sh --env prod --email ops@example.com
@@ -49,7 +48,7 @@ Examples:
 TEXT
 }
 
-# ---------------------------------------------------------------- What is asked for
+# ---------------------------------------------------------------- Options
 
 environment=dev
 architecture=
@@ -105,37 +104,37 @@ stack=${stack:-video-intake-$environment}
 open_session
 say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_URL}"
 
-# ---------------------------------------------------------------- What is there already
+# ---------------------------------------------------------------- Current state
 
 destroy="scripts/destroy.sh --stack-name $stack --region $region"
 look_at_stack "$stack"
 case $status in
 ROLLBACK_COMPLETE)
-  fail "the first deployment of $stack failed and left it in ROLLBACK_COMPLETE, which cannot be updated. Nothing of
-it runs and no video is in it. Remove it, then run this again:
+  fail "the first deployment of $stack failed and left it in ROLLBACK_COMPLETE, which cannot be updated. Nothing
+in it is running and it holds no videos. Remove it, then run this again:
   $destroy"
   ;;
 ROLLBACK_FAILED | DELETE_FAILED)
-  fail "$stack is half removed ($status). Finish that, then run this again:
+  fail "$stack is only partly removed ($status). Finish removing it, then run this again:
   $destroy"
   ;;
 UPDATE_ROLLBACK_FAILED)
-  fail "an earlier update of $stack failed, and so did undoing it. Its events say why; remove the cause, undo the update
-to its end, then run this again:
+  fail "an earlier update of $stack failed, and so did its rollback. The stack's events say why. Fix the cause, complete the
+rollback, then run this again:
   aws cloudformation continue-update-rollback --region $region --stack-name $stack
   aws cloudformation wait stack-rollback-complete --region $region --stack-name $stack"
   ;;
-REVIEW_IN_PROGRESS) ;; # a change set was made and never executed: there is no stack yet
+REVIEW_IN_PROGRESS) ;; # a change set was created but never executed: there is no stack yet
 *_IN_PROGRESS)
-  fail "$stack is being changed by somebody else ($status). Run this again when that is done."
+  fail "another operation on $stack is in progress ($status). Run this again when it has finished."
   ;;
 esac
 exists=$status
 [ "$status" != REVIEW_IN_PROGRESS ] || exists=
 
 if [ -n "$exists" ] && [ "$deployed_environment" != "$environment" ]; then
-  fail "$stack is the environment \"$deployed_environment\"; as \"$environment\" it would get another, empty bucket.
-Give --env $deployed_environment, or another --stack-name."
+  fail "$stack is the environment \"$deployed_environment\"; as \"$environment\" it would get a new, empty bucket.
+Pass --env $deployed_environment, or another --stack-name."
 fi
 if [ "$drifted" = DRIFTED ]; then
   drift=$(aws cloudformation describe-stack-resource-drifts --stack-name "$stack" --output json \
@@ -144,12 +143,12 @@ if [ "$drifted" = DRIFTED ]; then
   say "$drift"
 fi
 
-# The package must be built for the processor that the function has, or is about to get.
+# The package must be built for the architecture that the function has or will have.
 [ -n "$exists" ] || deployed_architecture=
 architecture=${architecture:-${deployed_architecture:-arm64}} # arm64 is the template's default
 parameters+=("EnvironmentSuffix=$environment" "Architecture=$architecture")
 
-# CloudFormation replaces all tags by those of the change set: what is there goes along, and of two the last one counts.
+# CloudFormation replaces all tags with the change set's, so the existing ones are passed too; the last value of a name wins.
 tags=(Project=video-intake)
 while IFS=$'\t' read -r name value; do
   [ -z "$name" ] || tags+=("$name=$value")
@@ -158,9 +157,9 @@ tags+=(${given_tags[@]+"${given_tags[@]}"} "Environment=$environment")
 
 video_bucket=video-intake-$environment-$account-$region
 if [ -z "$exists" ] && bucket_exists "$video_bucket"; then
-  fail "bucket $video_bucket is there already, left by a stack that was deleted (videos are never deleted with a stack).
-A new stack cannot create it again. Choose another --env; or import the bucket, as docs/how-it-works.md tells; or, if
-you no longer need what is in it, delete it and run this again:
+  fail "bucket $video_bucket already exists, from a stack that was deleted (videos are never deleted with a stack).
+A new stack cannot create it again. Choose another --env, or import the bucket as described in docs/how-it-works.md. Or, if
+you no longer need its contents, delete it and run this again:
   scripts/destroy.sh --env $environment --region $region --delete-videos"
 fi
 
@@ -175,7 +174,7 @@ fi
 
 # ---------------------------------------------------------------- Build and upload
 
-watched() { # watched COMMAND...: with the CLI's upload progress if somebody watches, else only what it says in the end
+watched() { # watched COMMAND...: shows the CLI's upload progress on a terminal, otherwise only errors
   if [ -t 2 ]; then
     "$@" >&2
   else
@@ -198,27 +197,27 @@ python3 "$root/scripts/build_package.py" --architecture "$architecture" --wheels
 say "Uploading the package to $artifact_bucket"
 watched aws cloudformation package --template-file "$root/template.yaml" --output-template-file "$work/packaged.yaml" \
   --s3-bucket "$artifact_bucket" --s3-prefix "$artifact_prefix" ||
-  fail "the package could not be uploaded; the reason is above."
+  fail "the package could not be uploaded; see the error above."
 
-# ---------------------------------------------------------------- What would change
+# ---------------------------------------------------------------- Plan
 
 change_set=
 delete_change_set() {
   aws cloudformation delete-change-set --stack-name "$stack" --change-set-name "$1" >/dev/null ||
-    say "Warning: the change set ${1##*:changeSet/} could not be deleted. It costs nothing and changes nothing."
+    say "Warning: the change set ${1##*:changeSet/} could not be deleted. It is harmless and free of charge."
 }
-delete_failed_change_sets() { # which the CLI leaves behind
+delete_failed_change_sets() { # the CLI leaves these
   aws cloudformation list-change-sets --stack-name "$stack" --output text --query \
     "Summaries[?Status=='FAILED' && starts_with(ChangeSetName, 'awscli-cloudformation-package-deploy-')].[ChangeSetId]" \
-    >"$work/failed" || say "Warning: the change set that failed could not be looked for."
+    >"$work/failed" || say "Warning: failed change sets could not be listed."
   while read -r failed; do delete_change_set "$failed"; done <"$work/failed"
 }
-discard() { # what was looked at and not executed, so that nothing of it is left
+discard() { # removes a change set that was shown but not executed
   [ -z "$change_set" ] || delete_change_set "$change_set"
-  if [ -z "$status" ]; then # there was none before; now there may be the empty one that the change set came with
+  if [ -z "$status" ]; then # there was no stack before; creating the change set may have made an empty one
     look_at_stack "$stack"
     [ "$status" != REVIEW_IN_PROGRESS ] || aws cloudformation delete-stack --stack-name "$stack" >/dev/null ||
-      say "Warning: the empty stack $stack could not be removed. It costs nothing; the next deployment uses it."
+      say "Warning: the empty stack $stack could not be removed. It is free of charge; the next deployment uses it."
   fi
 }
 trap 'discard; rm -rf "$work"' EXIT
@@ -228,19 +227,19 @@ if ! aws cloudformation deploy --template-file "$work/packaged.yaml" --stack-nam
   --no-fail-on-empty-changeset --parameter-overrides "${parameters[@]}" --tags "${tags[@]}" >"$work/change-set" 2>&1; then
   tr '\r' '\n' <"$work/change-set" | grep -v -e '^Uploading to ' -e '^Waiting for changeset' -e '^$' >&2 || true
   [ -z "$exists" ] || delete_failed_change_sets
-  fail "AWS does not accept this change; the reason is above. Nothing was changed."
+  fail "AWS did not accept this change; see the error above. Nothing was changed."
 fi
 change_set=$(grep -o 'arn:[^ ]*:changeSet/[^ ]*' "$work/change-set" | head -n 1) || true
 
 if [ -z "$change_set" ]; then
   say "$stack is up to date: there is nothing to change."
-  delete_failed_change_sets # the one that has turned out to be empty
+  delete_failed_change_sets # an empty change set counts as failed
 else
   asks=
   aws cloudformation describe-change-set --stack-name "$stack" --change-set-name "$change_set" --output json \
     >"$work/changes.json"
   words=$(python3 "$root/scripts/change_set.py" <"$work/changes.json") || asks=$?
-  [ "${asks:-3}" = 3 ] || fail "the change set cannot be read; the reason is above."
+  [ "${asks:-3}" = 3 ] || fail "the change set could not be read; see the error above."
 fi
 
 if [ -n "$plan" ]; then
@@ -250,7 +249,7 @@ if [ -n "$plan" ]; then
   exit
 fi
 
-# ---------------------------------------------------------------- Change it
+# ---------------------------------------------------------------- Execute
 
 if [ -n "$bucket" ]; then
   say "$(what_is_added "$bucket" "$bucket_prefix")"
@@ -260,11 +259,11 @@ if [ -n "$change_set" ]; then
   say "Changing $stack:"
   say "$words"
   if [ -n "$asks" ]; then
-    confirmed "Resources are replaced or deleted, or may be (in capitals above). Go on?" || fail "nothing was changed."
+    confirmed "Resources in capitals above will or may be replaced or deleted. Continue?" || fail "nothing was changed."
   fi
   if [ -n "$exists" ]; then stack_events "$stack"; else printf '{"StackEvents": []}'; fi >"$work/before"
   aws cloudformation execute-change-set --stack-name "$stack" --change-set-name "$change_set" >/dev/null ||
-    fail "the change could not be begun; the reason is above."
+    fail "the change could not be started; see the error above."
   trap 'rm -rf "$work"' EXIT
   verb=create
   [ -z "$exists" ] || verb=update
@@ -273,10 +272,10 @@ if [ -n "$change_set" ]; then
     look_at_stack "$stack"
     case $status in
     UPDATE_ROLLBACK_COMPLETE) fail "$stack was not changed: the update failed, and everything is as it was." ;;
-    ROLLBACK_COMPLETE) fail "$stack was not deployed, and nothing of it is left but its name. Remove that before the next try:
+    ROLLBACK_COMPLETE) fail "$stack was not deployed, and only an empty stack is left. Remove it before you try again:
   $destroy" ;;
-    *_IN_PROGRESS) fail "$stack is still being changed ($status). Watch it: aws cloudformation describe-stack-events --stack-name $stack" ;;
-    *) fail "$stack was not deployed and is in $status. Run this again: it tells what to do then." ;;
+    *_IN_PROGRESS) fail "$stack is still changing ($status). Watch it: aws cloudformation describe-stack-events --stack-name $stack" ;;
+    *) fail "$stack was not deployed and is in $status. Run this again to see what to do." ;;
     esac
   fi
   [ -z "$exists" ] || retire_artifacts "$artifact_bucket" "$artifact_prefix" "$work/packaged.yaml"
@@ -307,4 +306,4 @@ if [ -n "$bucket" ]; then
   say "To process the videos that are in $bucket already: make replay ARGS=\"missing --stack $stack --bucket $bucket --yes\""
 fi
 say
-say "Watch it: $(deployed DashboardUrl)"
+say "Dashboard: $(deployed DashboardUrl)"

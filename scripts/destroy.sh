@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Remove the stack; videos and results stay unless you say otherwise. `scripts/destroy.sh --help` tells the rest.
+# Remove the stack; videos and results are kept unless you ask to delete them. See `scripts/destroy.sh --help`.
 set -euo pipefail
 . "$(dirname "$0")/shell/session.sh"
 . "$(dirname "$0")/shell/stack.sh"
@@ -7,22 +7,22 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Remove a video-intake stack. The bucket stays, with every video, version and result in it, unless --delete-videos is
-given. Says what goes and what stays, and asks.
+Remove a video-intake stack. The bucket, with every video, version and result in it, is kept unless you pass
+--delete-videos. Shows what will be removed and what will be kept, then asks for confirmation.
 
 Usage: scripts/destroy.sh [options]
 
   --env SUFFIX       environment (default: dev)
   --stack-name NAME  default: video-intake-SUFFIX
-  --delete-videos    then delete the bucket too: every version of every video, and all results. Asks for the name of the
-                     stack. Also for a bucket that an earlier removal has left
-  --retain NAME      leave this resource (a logical id) behind: for a removal that got stuck on it; may be repeated
-  --yes              do not ask
-  --region REGION    default: as the AWS CLI is configured
-  --profile PROFILE  a profile of the AWS CLI
+  --delete-videos    also delete the bucket: every version of every video, and all results. Asks for the stack's name to
+                     confirm. Also works on a bucket that an earlier removal kept
+  --retain NAME      keep this resource (a logical ID), if an earlier removal failed on it; repeatable
+  --yes              do not ask for confirmation
+  --region REGION    default: the AWS CLI's configured region
+  --profile PROFILE  AWS CLI profile
   --help
 
-A removal that failed or was broken off is taken up again by the same command. It needs the AWS CLI (1.29 or 2.13, or
+To resume a removal that failed or was interrupted, run the same command again. Requires the AWS CLI (1.29 or 2.13, or
 newer), Python 3.10 or newer, bash 3.2 or newer, and credentials that may delete the stack's resources.
 TEXT
 }
@@ -61,12 +61,12 @@ stack=${stack:-video-intake-$environment}
 open_session
 say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_URL}"
 
-# ---------------------------------------------------------------- What is there
+# ---------------------------------------------------------------- Current state
 
 look_at_stack "$stack"
 case $status in
 '' | REVIEW_IN_PROGRESS | DELETE_IN_PROGRESS) ;;
-*_IN_PROGRESS) fail "$stack is being changed by somebody else ($status). Run this again when that is done." ;;
+*_IN_PROGRESS) fail "another operation on $stack is in progress ($status). Run this again when it has finished." ;;
 esac
 environment=${deployed_environment:-$environment}
 bucket=video-intake-$environment-$account-$region
@@ -74,17 +74,17 @@ has_bucket=
 if bucket_exists "$bucket"; then has_bucket=yes; fi
 
 if [ ${#retained[@]} -gt 0 ] && [ "$status" != DELETE_FAILED ]; then
-  fail "resources can be left behind only after a removal got stuck on them (DELETE_FAILED); this is ${status:-no stack}."
+  fail "--retain works only after a removal has failed (DELETE_FAILED); the status is ${status:-no stack}."
 fi
 if [ -z "$status" ]; then
   say "There is no such stack."
   if [ -z "$delete_videos" ] || [ -z "$has_bucket" ]; then
-    [ -z "$has_bucket" ] || say "The bucket $bucket is still there, with what is in it; --delete-videos deletes it."
+    [ -z "$has_bucket" ] || say "The bucket $bucket and its contents still exist; --delete-videos deletes them."
     exit 0
   fi
 fi
 
-# What AWS says of the removal that got stuck before.
+# Why an earlier removal failed, according to AWS.
 in_the_way() {
   aws cloudformation list-stack-resources --stack-name "$stack" --output text --query \
     "StackResourceSummaries[?ResourceStatus=='DELETE_FAILED'].[LogicalResourceId, ResourceStatusReason]"
@@ -92,7 +92,7 @@ in_the_way() {
 
 if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then # which has neither resources nor a template yet
   if [ "$status" = DELETE_FAILED ]; then
-    say "An earlier removal got stuck:"
+    say "An earlier removal failed:"
     in_the_way | sed 's/^/  /' >&2
   fi
   {
@@ -109,7 +109,7 @@ if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then # which has nei
       --attribute-names ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible --output text --query \
       'sum([Attributes.ApproximateNumberOfMessages, Attributes.ApproximateNumberOfMessagesNotVisible][].to_number(@))')
     [ "${waiting%.*}" = 0 ] || say "
-In the queue of failed events wait ${waiting%.*}: uploads without an outcome. They go with it. To have them processed first:
+Uploads without a result in the failed-events queue: ${waiting%.*}. They are deleted with it. To process them first:
   make replay ARGS=\"dead-letters --stack $stack\""
   fi
 fi
@@ -118,7 +118,7 @@ fi
 
 if [ -n "$delete_videos" ] && [ -n "$has_bucket" ]; then
   say "
-DELETED FOR GOOD: $bucket, with every version of every video and all results."
+PERMANENTLY DELETED: $bucket, with every version of every video and all results."
   confirmed_by_name "$stack" || fail "nothing was removed."
 else
   confirmed "Remove $stack?" || fail "nothing was removed."
@@ -131,12 +131,12 @@ if [ -n "$status" ]; then
   if [ "$status" != DELETE_IN_PROGRESS ]; then
     what=(--stack-name "$stack")
     [ ${#retained[@]} -eq 0 ] || what+=(--retain-resources ${retained[@]+"${retained[@]}"})
-    aws cloudformation delete-stack "${what[@]}" >/dev/null || fail "AWS does not remove it; the reason is above."
+    aws cloudformation delete-stack "${what[@]}" >/dev/null || fail "AWS did not remove it; see the error above."
   fi
   if ! aws cloudformation wait stack-delete-complete --stack-name "$stack" 2>"$work/error"; then
     tell_failures "$stack"
     stuck=$(in_the_way | cut -f 1 | sed 's/^/ --retain /' | tr -d '\n')
-    fail "$stack is half removed. Take away what stands in the way and run this again${stuck:+; or leave that behind:
+    fail "$stack is only partly removed. Fix the cause and run this again${stuck:+, or keep the resources that failed:
   scripts/destroy.sh --stack-name $stack --region $region$stuck}"
   fi
   say "$stack is removed."
@@ -147,7 +147,7 @@ yours does, turn it off:
   artifact_bucket=video-intake-artifacts-$account-$region
   if are_packages "$artifact_bucket"; then
     aws s3 rm "s3://$artifact_bucket/video-intake/$stack/" --recursive --only-show-errors # S3 keeps them 90 days more
-    say "Its packages in $artifact_bucket expire in 90 days. That bucket stays, for other stacks."
+    say "Its packages in $artifact_bucket expire in 90 days. That bucket is kept for other stacks."
   fi
 fi
 
@@ -161,7 +161,7 @@ delete_versions() { # of all objects, a thousand at a time
     page=$(grep -c '"Key":' "$work/page.json") || break
     failed=$(aws s3api delete-objects --bucket "$bucket" --delete "file://$work/page.json" --output text \
       --query 'Errors[0].[Key, Code, Message]')
-    case $failed in None | '') ;; *) fail "this version cannot be deleted: $failed" ;; esac
+    case $failed in None | '') ;; *) fail "this version could not be deleted: $failed" ;; esac
     count=$((count + page))
     say "  $count versions deleted"
   done
@@ -172,11 +172,11 @@ if [ -n "$delete_videos" ]; then
   say "Emptying $bucket"
   delete_versions
   aws s3api delete-bucket --bucket "$bucket" >/dev/null ||
-    fail "$bucket is not deleted; the reason is above. Where somebody still uploads to it, end that and run this again."
+    fail "$bucket was not deleted; see the error above. If something still uploads to it, stop that and run this again."
   say "$bucket is deleted."
 else
-  say "$bucket stays, with what is in it; uploads to it are no longer processed.
-A new stack of this environment cannot create it again. Choose another --env for a new one; or import the bucket, as
-docs/how-it-works.md tells; or delete it, when nobody needs what is in it:
+  say "$bucket and its contents were kept; uploads to it are no longer processed.
+A new stack of this environment cannot create it again. Choose another --env for a new stack, import the bucket as
+described in docs/how-it-works.md, or delete it once its contents are no longer needed:
   scripts/destroy.sh --env $environment --region $region --delete-videos"
 fi

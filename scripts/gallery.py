@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""One page of what a stack has judged: posters, facts, reasons, metrics and alarms.
+"""Create an HTML page of a stack's results: posters, facts, reasons, metrics and alarms.
 
-Downloads results and pictures into a folder and writes index.html there. What was downloaded before stays, so the same
-command goes on after an interruption, and brings a page up to date. Videos are not downloaded.
+Downloads results and pictures into a folder and writes index.html there. Existing files are not downloaded again, so
+run the same command to resume after an interruption or to update the page. Videos are not downloaded.
 
   scripts/gallery.py --stack video-intake-prod
   scripts/gallery.py --stack video-intake-prod --since 24h --prefix holiday/ --out /tmp/holiday
 
-Exit status: 0 when the page was written, 1 when something could not be read, 2 on wrong use.
+Exit status: 0 if the page was written, 1 if something could not be read, 2 on usage errors.
 """
 
 import argparse
@@ -41,11 +41,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", required=True, metavar="NAME")
     parser.add_argument(
-        "--since", default="7d", help="a date, or a while ago such as 90m, 36h, 7d; default: %(default)s"
+        "--since", default="7d", help="a date, or a time ago such as 90m, 36h, 7d; default: %(default)s"
     )
-    parser.add_argument("--prefix", default="", help="only uploads whose keys begin so")
+    parser.add_argument("--prefix", default="", help="only uploads whose keys start with PREFIX")
     parser.add_argument(
-        "--limit", type=int, default=MOST_RESULTS, help="at most so many, the newest; default: %(default)s"
+        "--limit", type=int, default=MOST_RESULTS, help="maximum number of results, newest first; default: %(default)s"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", default=Path("gallery"), help="default: ./gallery")
     parser.add_argument("--region")
@@ -60,7 +60,7 @@ def main() -> int:
         print(f"gallery: {wrong}", file=sys.stderr)
         return 2
     except (ClientError, BotoCoreError, OSError) as fault:
-        print(f"gallery: {fault}. The same command goes on.", file=sys.stderr)
+        print(f"gallery: {fault}. Run the same command again to continue.", file=sys.stderr)
         return 1
     return 0
 
@@ -117,5 +117,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("\ngallery: interrupted. The same command goes on.", file=sys.stderr)
+        print("\ngallery: interrupted. Run the same command again to continue.", file=sys.stderr)
         sys.exit(130)

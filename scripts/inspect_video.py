@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""What would the pipeline say about these videos? The same inspection, for local files or objects in S3.
+"""Inspect videos, local files or objects in S3, exactly as the pipeline does.
 
-Prints a summary of each video as it finishes. Folders are searched, and so is s3://bucket/folder/. The pipeline takes
-names that end in .mp4 .MP4 .mov .MOV .avi or .AVI, because S3 compares case; other files are ignored here too. A file
-that cannot be read does not stop the others.
+Prints a summary of each video as it finishes. Folders and s3://bucket/folder/ are searched recursively. Like the
+pipeline, it only inspects names that end in .mp4 .MP4 .mov .MOV .avi or .AVI (S3 is case-sensitive). It continues after
+files that cannot be read.
 
-  scripts/inspect_video.py clip.mov                            a summary
-  scripts/inspect_video.py ~/Videos --out /tmp/looked-at       posters, results, and a page to open in a browser
-  scripts/inspect_video.py s3://bucket/folder/ --json | jq .   result documents (docs/result.schema.json), one a line
+  scripts/inspect_video.py clip.mov                            print a summary
+  scripts/inspect_video.py ~/Videos --out /tmp/inspected       save posters, results, and a page to open in a browser
+  scripts/inspect_video.py s3://bucket/folder/ --json | jq .   print result documents (docs/result.schema.json)
 
-Exit status: 0 when all are playable; 1 when one is not, could not be read, or is ignored by the pipeline; 2 on wrong
-use.
+Exit status: 0 if all are playable; 1 if any is not, could not be read, or is ignored by the pipeline; 2 on usage
+errors.
 """
 
 import argparse
@@ -50,9 +50,9 @@ def main() -> int:
     """Inspects what the command line names and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="+", metavar="FILE|FOLDER|s3://BUCKET/KEY")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="save results, posters and a page of them there")
-    parser.add_argument("--json", action="store_true", help="print result documents, one a line")
-    parser.add_argument("--storyboard", action="store_true", help="make storyboards too")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="save results, posters and an HTML page in DIR")
+    parser.add_argument("--json", action="store_true", help="print result documents, one per line")
+    parser.add_argument("--storyboard", action="store_true", help="create storyboards too")
     arguments = parser.parse_args()
     limits = Limits(storyboard=arguments.storyboard)
     decoder = Decoder()
@@ -81,7 +81,7 @@ def main() -> int:
             try:
                 cards.append((result, saved.write(result, pictures, arguments.out)))
             except OSError as fault:
-                complaints.add(name, f"the results could not be written below {arguments.out}: {fault.strerror}.")
+                complaints.add(name, f"the results could not be written to {arguments.out}: {fault.strerror}.")
     bar.clear()
     decoder.close()
     if cards:
@@ -103,7 +103,7 @@ class Complaints:
 
 
 def taken(arguments: list[str], complaints: Complaints) -> Iterator[str]:
-    """The videos that the arguments mean, folders walked, without those that the pipeline would ignore."""
+    """The videos that the arguments name, folders searched, without those that the pipeline would ignore."""
     for argument in arguments:
         try:
             found = list(named(argument))
@@ -111,7 +111,7 @@ def taken(arguments: list[str], complaints: Complaints) -> Iterator[str]:
             complaints.add(argument, sentence(fault, argument))
             continue
         if not found:
-            complaints.add(argument, f"nothing in there has a name that ends in {' '.join(SUFFIXES)}.")
+            complaints.add(argument, f"it contains no file whose name ends in {' '.join(SUFFIXES)}.")
         for name in found:
             if name.endswith(SUFFIXES):
                 yield name
@@ -120,7 +120,7 @@ def taken(arguments: list[str], complaints: Complaints) -> Iterator[str]:
 
 
 def named(argument: str) -> Iterator[str]:
-    """What an argument means: in a folder, whatever looks like a video by its name, in any case."""
+    """The files that an argument names: in a folder, those with a video's suffix, in upper or lower case."""
     bucket, _, prefix = argument.removeprefix("s3://").partition("/")
     if argument.startswith("s3://") and (not prefix or prefix.endswith("/")):
         for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -134,7 +134,7 @@ def named(argument: str) -> Iterator[str]:
 
 
 def sentence(fault: Exception, name: str) -> str:
-    """What went wrong, as a person would say it."""
+    """What went wrong, in a sentence."""
     bucket = name.removeprefix("s3://").partition("/")[0]
     match fault:
         case NoCredentialsError() | PartialCredentialsError():
@@ -144,13 +144,13 @@ def sentence(fault: Exception, name: str) -> str:
             known = {
                 "NoSuchBucket": f"the bucket {bucket} does not exist.",
                 "NoSuchKey": f"there is no such object in the bucket {bucket}.",
-                "AccessDenied": f"these credentials may not read it, or not look into the bucket {bucket}.",
+                "AccessDenied": f"these credentials may not read it or list the bucket {bucket}.",
                 "InvalidAccessKeyId": "AWS did not accept your credentials.",
                 "ExpiredToken": "your credentials have expired. Run `aws sso login`, or get new ones.",
             }
             return known.get(code, f"S3 answered {code}: {fault.response['Error'].get('Message', '')}")
         case Gone():
-            return "it was deleted or replaced while it was read."
+            return "it was deleted or replaced while it was being read."
         case Unavailable():
             return f"the decoder is not available: {fault}."
         case FileNotFoundError():

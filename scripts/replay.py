@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""When something went wrong: find the videos that have no outcome, and process them (again).
+"""Find videos without a result after a failure, and process them or process videos again.
 
   dead-letters  lists the events that Lambda gave up and why; with --yes sends them once more
   missing       finds versions in the buckets that have no result; with --yes submits them
   reprocess     with --yes makes new results for chosen videos, whatever there is already
   batch         hands a backlog of millions to S3 Batch Operations
 
-After an outage: dead-letters, then missing. Nothing is processed without --yes. Everything may be repeated or broken
-off: what has its outcome, or is on its way to it, is recognised as a duplicate and gets no second message.
+After an outage, run dead-letters, then missing. Without --yes they only report. Every command can be interrupted and
+repeated: a video that has a result, or is being processed, is recognized as a duplicate and gets no second message.
 
 stdout has a line for each video, columns separated by tabs: key, version id, bucket; stderr has progress,
 faults and the summary. Exit status: 0 when nothing is left to do, 1 when something failed or remains (so a listing
@@ -40,7 +40,7 @@ def main() -> int:
     runs = {"dead-letters": run_dead_letters, "missing": run_missing, "reprocess": run_reprocess, "batch": run_batch}
     arguments = command_line.parser(__doc__ or "").parse_args()
     try:
-        region = arguments.region or os.environ.get("AWS_REGION")  # which boto3 does not read
+        region = arguments.region or os.environ.get("AWS_REGION")  # boto3 does not read AWS_REGION
         session = boto3.Session(region_name=region, profile_name=arguments.profile)
         stack = Stack(arguments.stack, session, arguments.workers)
         status: int = runs[arguments.command](stack, arguments)
@@ -51,14 +51,14 @@ def main() -> int:
         print(f"replay: {type(fault).__name__}: {fault}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nreplay: broken off. The same command goes on.", file=sys.stderr)
+        print("\nreplay: interrupted. Run the same command again to continue.", file=sys.stderr)
         return 1
     return status
 
 
 def run_dead_letters(stack: Stack, given: argparse.Namespace) -> int:
     if given.discard and not (given.key or given.reason):
-        raise WrongUse("--discard needs --key or --reason: name what shall be thrown away.")
+        raise WrongUse("--discard requires --key or --reason: select what to discard.")
     return dead_letters.run(
         stack, given.key, given.reason, apply=given.yes, discard=given.discard, workers=given.workers
     )
@@ -120,7 +120,7 @@ def selection(given: argparse.Namespace) -> Selection:
 
 
 def named(command: str) -> str:
-    """A name of its own for this run; that of a reprocessing tells its events from those that have been."""
+    """A unique name for this run, so that its events are not duplicates of earlier ones."""
     return f"{command}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 

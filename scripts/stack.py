@@ -20,7 +20,7 @@ from video_intake.uploads import NO_VERSION, Upload, folder
 # Patient on purpose: throttling is what a replay of many meets, and nobody waits at the other end.
 RETRIES: Final = {"mode": "standard", "total_max_attempts": 8}
 METRICS: Final = {"VideosProcessed": "Sum", "SuccessfulProcessing": "Average", "ProcessingDuration": "Average"}
-POLL_SECONDS: Final = 0.2  # at first; whoever waits for minutes asks less often, as CloudWatch bills each question
+POLL_SECONDS: Final = 0.2  # at first; longer waits poll less often, because CloudWatch bills each request
 MAX_POLL_SECONDS: Final = 5.0
 
 
@@ -82,7 +82,7 @@ class Stack:
             if "does not exist" in str(error):
                 region = self.session.region_name
                 raise WrongUse(
-                    f"There is no stack {self.name} in {region}. Give --stack, --region or --profile."
+                    f"There is no stack {self.name} in {region}. Pass --stack, --region or --profile."
                 ) from None
             raise
         return cast("dict[str, Any]", stack)
@@ -166,7 +166,7 @@ class Stack:
         def ask() -> Result | None:
             result = self.result(uploaded)
             if result is None and (failed := self.failed_events()):
-                raise Overdue(f"{failed} event(s) wait in the queue of failed events, and {uploaded.key} has no result")
+                raise Overdue(f"{failed} event(s) are in the failed-events queue, and {uploaded.key} has no result")
             return result
 
         return wait_for(f"the result of {uploaded.key}", ask, seconds)

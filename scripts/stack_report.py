@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Say in words what CloudFormation and SNS answer about a stack. Each command reads one answer from stdin, as JSON.
+"""Describe a stack's state in plain words. Each command reads responses of the AWS CLI from stdin, as JSON.
 
-  failures BEFORE   describe-stack-events: what failed since those in the file BEFORE, without what was only cancelled
+  failures BEFORE   describe-stack-events: failures since the events in the file BEFORE, except resources only canceled
   drift WHEN        describe-stack-resource-drifts: what was changed by hand; WHEN is the time of the detection
-  emails ADDRESS    list-subscriptions-by-topic, one answer a topic: what is missing until mails reach ADDRESS
-  fates [NAME ...]  list-stack-resources, "---" and the template: what a removal takes, and what it leaves (NAME too)
+  emails ADDRESS    list-subscriptions-by-topic, one response per topic: whether e-mails reach ADDRESS
+  fates [NAME ...]  list-stack-resources, "---" and the template: what a removal deletes and keeps (NAME is kept too)
 
 Runs with Python 3.10, as scripts/deploy.sh promises.
 """
@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-PENDING = {"pendingconfirmation", "pending confirmation"}  # what SNS writes in the place of the ARN
+PENDING = {"pendingconfirmation", "pending confirmation"}  # what SNS returns instead of an ARN
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
             listed, _, template = text.partition("\n---\n")
             lines = fates(json.loads(listed)["StackResourceSummaries"], template, set(arguments))
         case _:
-            raise SystemExit(f"stack_report: there is no command {command}")
+            raise SystemExit(f"stack_report: unknown command: {command}")
     for line in lines:
         print(line)
     return 0
@@ -52,10 +52,10 @@ def several(text: str) -> list[Any]:
 
 
 def failures(events: list[dict[str, Any]], known: set[str]) -> Iterable[str]:
-    """The causes, oldest first; resources that were cancelled because of them are none."""
+    """The causes, oldest first, without the resources that were canceled because of them."""
     for event in reversed(events):
         reason = event.get("ResourceStatusReason") or ""
-        is_stack = event["PhysicalResourceId"] == event["StackId"]  # it only counts its resources up
+        is_stack = event["PhysicalResourceId"] == event["StackId"]  # its events only summarize those of its resources
         failed = event["ResourceStatus"].endswith("_FAILED") and not is_stack
         if failed and event["EventId"] not in known and "cancelled" not in reason:
             yield f"  {event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
@@ -65,31 +65,31 @@ def drift(drifts: list[dict[str, Any]], when: str, now: datetime) -> Iterable[st
     age = now - datetime.fromisoformat(re.sub(r"Z$", "+00:00", when))
     hours = int(age.total_seconds() // 3600)
     ago = "within the last hour" if hours < 1 else f"{hours} h ago" if hours < 48 else f"{hours // 24} days ago"
-    yield f"Somebody has changed the stack by hand, as of the last drift detection ({ago}):"
+    yield f"According to the last drift detection ({ago}), the stack was changed by hand:"
     for found in drifts:
         paths = [difference["PropertyPath"].lstrip("/") for difference in found.get("PropertyDifferences", [])]
         what = "was deleted" if found["StackResourceDriftStatus"] == "DELETED" else ", ".join(paths)
         yield f"  {found['LogicalResourceId']} ({found['ResourceType']}): {what}"
-    yield "A deployment compares templates, not what is there: it sets back only what it changes itself, and fails on"
-    yield "a resource that is gone. Detect again with `aws cloudformation detect-stack-drift`."
+    yield "A deployment compares templates, not resources: it overwrites manual changes only in what it updates, and"
+    yield "fails on a deleted resource. To detect drift again: `aws cloudformation detect-stack-drift`."
 
 
 def emails(topics: list[list[dict[str, Any]]], address: str) -> Iterable[str]:
-    """Nothing to say of an address that is confirmed everywhere but that it is."""
+    """What to do until e-mails reach the address, or one line if it is confirmed for every topic."""
     found = []
     for subscriptions in topics:
         arns = [s["SubscriptionArn"].lower() for s in subscriptions if is_for(s, address)]
         found.append("none" if not arns else "pending" if set(arns) <= PENDING else "confirmed")
     waiting, gone = found.count("pending"), found.count("none")
     if waiting:
-        mails = "the mail" if waiting == 1 else f"the {waiting} mails"
-        yield f"Confirm {mails} that AWS sent to {address}: nothing else arrives until the link in it is clicked."
-        yield "The link holds for two days. After that, deploy with --email '' and then with the address again."
+        mails = "the e-mail" if waiting == 1 else f"the {waiting} e-mails"
+        yield f"Confirm {mails} that AWS sent to {address}: no outcomes or alarms arrive until the link is clicked."
+        yield "The link is valid for two days. After that, deploy with --email '' and then with the address again."
     if gone:
-        yield f"{address} is not subscribed any more to {gone} of {len(found)} topics: left, or never confirmed."
-        yield "Deploy with --email '' and then with the address again; AWS sends new mails to confirm."
+        yield f"{address} is no longer subscribed to {gone} of {len(found)} topics: unsubscribed, or never confirmed."
+        yield "Deploy with --email '' and then with the address again; AWS then sends new confirmation e-mails."
     if not waiting and not gone:
-        yield f"{address} is confirmed: mails arrive."
+        yield f"{address} is confirmed and receives e-mails."
 
 
 def is_for(subscription: dict[str, Any], address: str) -> bool:
@@ -97,8 +97,8 @@ def is_for(subscription: dict[str, Any], address: str) -> bool:
 
 
 def fates(resources: list[dict[str, Any]], template: str, retained: set[str]) -> Iterable[str]:
-    """What has a policy to be kept comes last. The template is YAML as `aws cloudformation package` writes it, so that
-    no YAML library is needed."""
+    """Retained resources come last. The template is YAML as `aws cloudformation package` writes it, so that no YAML
+    library is needed."""
     _, _, body = template.partition("\nResources:\n")
     kept = set(retained)
     name = ""
@@ -113,9 +113,9 @@ def fates(resources: list[dict[str, Any]], template: str, retained: set[str]) ->
     for resource in sorted(there, key=lambda each: each["LogicalResourceId"] in kept):
         name, kind = resource["LogicalResourceId"], resource["ResourceType"].removeprefix("AWS::").replace("::", " ")
         if name in kept:
-            yield f"  stays  {name} ({kind}): {resource.get('PhysicalResourceId', '')}"
+            yield f"  kept     {name} ({kind}): {resource.get('PhysicalResourceId', '')}"
         else:
-            yield f"  goes   {name} ({kind})"
+            yield f"  deleted  {name} ({kind})"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a terminal shows of a run: progress while it works, and results. Plain text where the output is no terminal."""
+"""A run's output on a terminal: progress and results. Plain text if the output is not a terminal."""
 
 import sys
 from collections.abc import Sequence

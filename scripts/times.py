@@ -1,4 +1,4 @@
-"""Times as people give them on a command line."""
+"""Times on the command line."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def moment(text: str | None) -> datetime | None:
-    """Of a date, a date and time (UTC where it names no zone), or a while ago such as 90m, 36h, 7d."""
+    """Parses a date, a date and time (UTC unless it has a zone), or a time ago such as 90m, 36h, 7d."""
     if text is None:
         return None
     if ago := re.fullmatch(r"(\d+)([mhd])", text):
@@ -17,5 +17,5 @@ def moment(text: str | None) -> datetime | None:
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
-        raise WrongUse(f"{text} is no time: give 2026-07-01, 2026-07-01T10:00Z, 90m, 36h or 7d.") from None
+        raise WrongUse(f"{text} is not a valid time. Examples: 2026-07-01, 2026-07-01T10:00Z, 90m, 36h, 7d.") from None
     return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prove that a deployed stack works, on two small videos of its own. `scripts/verify.sh --help` tells the rest.
+# Test a deployed stack with two small videos. See `scripts/verify.sh --help`.
 set -euo pipefail
 . "$(dirname "$0")/shell/session.sh"
 
@@ -13,8 +13,8 @@ Usage: scripts/verify.sh [options]
 
   --env SUFFIX       environment (default: dev)
   --stack-name NAME  default: video-intake-SUFFIX
-  --region REGION    default: as the AWS CLI is configured
-  --profile PROFILE  a profile of the AWS CLI
+  --region REGION    default: the AWS CLI's configured region
+  --profile PROFILE  AWS CLI profile
   --help
 
 It may run on a stack that people use: the videos are in a folder of their own, verify/, in an existing bucket below its
@@ -56,13 +56,13 @@ PATH=$root/.venv/bin:$PATH
 open_session
 . "$root/scripts/shell/stack.sh"
 look_at_stack "$stack"
-[ -n "$status" ] || fail "there is no stack $stack in account $account, $region. Give --env, --stack-name, --region or --profile."
+[ -n "$status" ] || fail "there is no stack $stack in account $account, $region. Pass --env, --stack-name, --region or --profile."
 
 say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_URL}"
 cd "$root"
 if python -m pytest --no-header --tb short -v -p no:cacheprovider tests/integration/test_verify.py --stack "$stack"; then
   say "$stack works."
 else
-  fail "$stack does not do what it should; the reasons are above. Which events failed for good, and why:
+  fail "$stack does not work as expected; see the errors above. To see which events failed, and why:
   make replay ARGS=\"dead-letters --stack $stack\""
 fi

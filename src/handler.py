@@ -27,8 +27,8 @@ type Outcome = dict[str, str]
 MAX_INSPECTION_SECONDS = 30  # a real video takes under one
 PUBLISHING_SECONDS = 15  # kept back of Lambda's time to publish the verdict and flush the metrics
 
-# S3, SNS and DynamoDB answer in milliseconds or not at all: a second try soon is worth more than a long wait. Four
-# tries with waits between them outlast a passing fault; what lasts longer is left to Lambda, a minute later.
+# S3, SNS and DynamoDB answer in milliseconds or not at all: an early retry is better than a long wait. Four attempts
+# with waits between them outlast a brief failure; Lambda retries longer ones a minute later.
 CLIENT = Config(
     connect_timeout=2,
     read_timeout=8,
@@ -73,20 +73,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> list[Outcome] | di
 
 
 def attempt(asked: Upload | batch.Task, context: LambdaContext) -> Outcome | Exception:
-    """The outcome of what was asked for, or the infrastructure failure that kept it from one."""
+    """The outcome of a task, or the infrastructure failure that prevented it."""
     with logger.append_context_keys(bucket=asked.bucket, key=asked.key, versionId=asked.version_id):
         try:
             upload = s3_object.described(s3, asked, asked.rerun) if isinstance(asked, batch.Task) else asked
             return process_once(upload=upload, context=context)
         except Gone as gone:
             return _gone(asked.key, gone)
-        except Exception as fault:  # sorted by consequence: what is not a verdict is retried
+        except Exception as fault:  # sorted by consequence: anything that is not a verdict is retried
             logger.exception("Not processed; it will be tried again")
             return fault
 
 
 def process(upload: Upload, context: LambdaContext) -> Outcome:
-    """Inspects one upload and publishes its outcome; of one that was deleted before its turn there is none."""
+    """Inspects an upload and publishes its outcome; one that was deleted before processing has none."""
     seconds = min(MAX_INSPECTION_SECONDS, context.get_remaining_time_in_millis() / 1000 - PUBLISHING_SECONDS)
     try:
         if not upload.size:
@@ -128,12 +128,12 @@ def _measure(result: Result, context: LambdaContext) -> None:
     for name, value in (("bucket", source["bucket"]), ("key", source["key"]), ("versionId", source["versionId"])):
         metrics.add_metadata(name, value)
     metrics.add_metadata("function_request_id", context.aws_request_id)
-    metrics.flush_metrics()  # now: what is flushed at the end is lost with a time-out
+    metrics.flush_metrics()  # now, because a timeout would lose metrics that are flushed at the end
     reason = result["failure"]["reason"] if "failure" in result else None
     told: dict[str, Any] = {"status": result["status"], "reason": reason, "size": source["size"]}
-    # threads and memory grow from line to line where something leaks
+    # threads and memory grow from line to line if something leaks
     logger.info("Processed", **told, **result["inspection"], **decoder.footprint())
 
 
 decoder = Decoder(on_fault=lambda text: logger.error("The decoder failed", detail=text))
-decoder.start()  # after the imports: it is ready before the first answer of AWS
+decoder.start()  # after the imports: it is ready before AWS's first response

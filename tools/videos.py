@@ -40,7 +40,7 @@ FRACTAL: Final = "mandelbrot=maxiter=300:start_scale=0.9:end_scale=0.02:end_pts=
 RIPPLES: Final = "zoneplate=ku=512:kv=128:kt2=10:kx2=300:ky2=300"
 
 
-shelf: Path | None = None  # a folder where what was made is kept; None: everything is made anew
+shelf: Path | None = None  # a folder that caches what was made; None: everything is made again
 
 
 def kept[**P](make: Callable[P, bytes]) -> Callable[P, bytes]:

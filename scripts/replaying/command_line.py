@@ -1,4 +1,4 @@
-"""What scripts/replay.py can be told."""
+"""The command line of scripts/replay.py."""
 
 import argparse
 import sys
@@ -7,9 +7,10 @@ from typing import Any, Final
 
 COMMANDS: Final = {
     "dead-letters": (
-        "What Lambda gave up after its retries, and why: time-outs and out-of-memory too. Messages are hidden from "
-        "others for at most two minutes while they are looked at. What fails once more comes back to the queue.",
-        "send them once more, and delete what Lambda accepted",
+        "List the events that Lambda gave up on after its retries, with their errors, including timeouts and "
+        "out-of-memory kills. Messages are hidden from others for up to two minutes meanwhile. Events that fail again "
+        "return to the queue.",
+        "submit the events again, and delete those that Lambda accepted",
     ),
     "missing": (
         "Every version of every video in the buckets that has no result, older versions too. Those uploaded a moment "
@@ -17,15 +18,15 @@ COMMANDS: Final = {
         "submit them",
     ),
     "reprocess": (
-        "New results for chosen videos, with new messages: after a change of the function or of its parameters. "
-        "Without a version the newest one is meant.",
+        "Create new results, with new messages, for selected videos, for example after an upgrade or a changed "
+        "parameter. Without --version, the current version of each video is processed.",
         "submit them",
     ),
     "batch": (
-        "A manifest of the versions without a result goes to the bucket, under batch/, and a job of S3 Batch "
-        "Operations is made of it; its report comes to the same place. The stack needs BatchOperations=enabled. The "
-        "job takes as much of Lambda's concurrency as it gets: ReservedConcurrency bounds it.",
-        "start the job at once; without it the job waits until it is confirmed",
+        "Write a manifest of the versions without a result to the bucket, under batch/, and create an S3 Batch "
+        "Operations job for it; the job's report goes to the same prefix. The stack needs BatchOperations=enabled. The "
+        "job uses as much Lambda concurrency as is available; ReservedConcurrency limits it.",
+        "start the job immediately; otherwise the job waits for confirmation",
     ),
 }
 
@@ -37,10 +38,10 @@ def parser(description: str) -> argparse.ArgumentParser:
     for name, (about, yes) in COMMANDS.items():
         one = added[name] = commands.add_parser(name, help=about.partition(".")[0], description=about)
         one.add_argument("--stack", default="video-intake-dev", help="default: %(default)s")
-        one.add_argument("--region", help="default: as the AWS CLI is configured")
-        one.add_argument("--profile", help="a profile of the AWS CLI")
+        one.add_argument("--region", help="default: the AWS CLI's configured region")
+        one.add_argument("--profile", help="AWS CLI profile")
         one.add_argument(
-            "--workers", type=_number, default=16, metavar="N", help="requests at once; %(default)s if not given"
+            "--workers", type=_number, default=16, metavar="N", help="parallel requests; default: %(default)s"
         )
         one.add_argument("--yes", action="store_true", help=yes)
     _dead_letters(added["dead-letters"])
@@ -52,14 +53,14 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 def _dead_letters(command: argparse.ArgumentParser) -> None:
     repeated: dict[str, Any] = {"action": "append", "default": []}
-    command.add_argument("--key", **repeated, help="only events of this key; may be repeated")
+    command.add_argument("--key", **repeated, help="only events for this key; repeatable")
     command.add_argument(
         "--reason",
         **repeated,
         metavar="TEXT",
-        help="only where condition or error contain this, in any case; may be repeated",
+        help="only events whose condition or error contains this text (case-insensitive); repeatable",
     )
-    command.add_argument("--discard", action="store_true", help="with --yes: throw them away instead of sending them")
+    command.add_argument("--discard", action="store_true", help="with --yes: delete the events, do not submit them")
 
 
 def _missing(command: argparse.ArgumentParser) -> None:
@@ -69,19 +70,19 @@ def _missing(command: argparse.ArgumentParser) -> None:
         type=_number,
         default=sys.maxsize,
         metavar="N",
-        help="submit at most so many: Lambda keeps an event for six hours, in which it must come to process it",
+        help="submit at most N versions: Lambda discards events that it cannot process within six hours",
     )
     command.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
-        help="with --yes: remember there how far the walk came, and go on from there. Without it a run begins anew, "
-        "asks for every result once more, and submits only what has none",
+        help="with --yes: save progress in FILE and continue from there. Without it, each run checks every version "
+        "again and submits only those without a result",
     )
 
 
 def _reprocess(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--key", action="append", default=[], help="this video; may be repeated")
+    command.add_argument("--key", action="append", default=[], help="this video; repeatable")
     command.add_argument("--version", default="", metavar="ID", help="this version of the --key")
     _bucket(command)
     command.add_argument("--prefix", help="every video whose key begins so; '' for all")
@@ -94,13 +95,14 @@ def _reprocess(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rerun", metavar="NAME", help="go on with an earlier run: what it has done is not done again"
     )
+    command.add_argument("--rerun", metavar="NAME", help="continue an earlier run without repeating what it has done")
 
 
 def _batch(command: argparse.ArgumentParser) -> None:
     _walk(command)
-    command.add_argument("--all", action="store_true", help="also those that have a result: they get new ones")
+    command.add_argument("--all", action="store_true", help="include versions that have a result; they get new ones")
     command.add_argument(
-        "--rerun", metavar="NAME", help="as for reprocess; needed where results were deleted within 15 days"
+        "--rerun", metavar="NAME", help="as for reprocess; required if results were deleted within the last 15 days"
     )
 
 
@@ -117,5 +119,5 @@ def _walk(command: argparse.ArgumentParser) -> None:
 
 def _number(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return int(text)

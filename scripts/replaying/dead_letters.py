@@ -84,7 +84,7 @@ def parse(message: dict[str, Any]) -> DeadLetter:
 
 
 class Queue:
-    """The queue of failed events, looked through once. As a context manager it gives back what was not deleted.
+    """The failed-events queue, looked through once. As a context manager it gives back what was not deleted.
 
     `late` counts messages that arrived after the first answer: what is sent again may fail again at once, and a run
     that took those as well might never end.
@@ -146,7 +146,7 @@ class Queue:
             if n not in kept:
                 self._hidden.pop(letter.message_id, None)
         if kept:
-            raise RuntimeError(f"{len(kept)} accepted events are still in the queue; sent again, they are duplicates")
+            raise RuntimeError(f"{len(kept)} accepted events were not deleted; if submitted again, they are duplicates")
 
 
 def _answered(answer: dict[str, Any]) -> float:
@@ -201,9 +201,9 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
         progress.count("left for the next run", queue.late)
     advice = []
     if not apply and progress.counts["waiting"]:
-        advice.append(f"Nothing was changed: give --yes to {'discard them' if discard else 'send them again'}.")
+        advice.append(f"Nothing was changed. Pass --yes to {'discard them' if discard else 'submit them again'}.")
     if progress.counts["left for the next run"]:
-        advice.append("What arrived since this run began, or is about a video that it sent, is left for the next run.")
+        advice.append("Events that arrived during this run, or whose video it submitted, are left for the next run.")
     progress.summary(*advice)
     return int(any(progress.counts[what] for what in ("waiting", "left alone", "left for the next run", "failed")))
 

@@ -48,7 +48,7 @@ def run(
                 break
     if apply and unbroken:
         bookmark.remove()
-    progress.summary(*["Nothing was submitted: give --yes to do it."][: not apply and progress.counts["missing"]])
+    progress.summary(*["Nothing was submitted. Pass --yes to submit."][: not apply and progress.counts["missing"]])
     return int(any(progress.counts[what] for what in ("missing", "left", "failed")))
 
 

@@ -9,7 +9,7 @@ SECONDS: Final = {True: 0.2, False: 10.0}  # between two signs of life: on a ter
 
 
 class Progress:
-    """Counts what became of each, and says so now and then and in the end."""
+    """Counts each outcome, and prints the counts regularly and at the end."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

@@ -105,7 +105,7 @@ def event(upload: Upload) -> dict[str, Any]:
 
 
 class Bookmark:
-    """Where the walk goes on if it is broken off: a file beside it, written after each page that went well."""
+    """Where an interrupted walk continues: a file that is written after each page without a failure."""
 
     def __init__(self, path: Path | None, walk: str) -> None:
         self._path, self._walk = path, walk  # a bookmark of another walk would skip what was never looked at
@@ -116,7 +116,7 @@ class Bookmark:
             return {}
         kept = json.loads(self._path.read_text())
         if kept["walk"] != self._walk:
-            raise WrongUse(f"{self._path} belongs to another walk: {kept['walk']}")
+            raise WrongUse(f"{self._path} belongs to a run with other options: {kept['walk']}")
         marker: Marker = kept["marker"]
         return marker
 

@@ -1,12 +1,12 @@
 # shellcheck shell=bash disable=SC2154 # what open_session sets
-# Sourced after session.sh: the bucket that deployment packages are kept in.
+# Sourced after session.sh: the bucket for deployment packages.
 #
-# CloudFormation undoes a failed update with the package that was deployed before, so that one must never expire, however
-# old it is; and `aws cloudformation package` uploads nothing whose name, a checksum, is there already. No age of an
-# object can tell the two apart. So the bucket keeps versions, each stack has a folder, and what a stack no longer needs
-# is deleted after a successful deployment: for 90 more days it is there as an older version, then it expires.
+# CloudFormation rolls back a failed update with the package that was deployed before, so that one must never expire; and
+# `aws cloudformation package` does not upload a package whose name, a checksum, already exists. So an object's age does
+# not show whether it is needed. Therefore the bucket is versioned, each stack has a folder, and packages that a stack no
+# longer needs are deleted after a successful deployment: they remain as noncurrent versions for 90 days, then expire.
 
-artifact_settings() { # what some versions of the CLI print here is for nobody
+artifact_settings() {
   aws s3api put-public-access-block --bucket "$1" --public-access-block-configuration \
     BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
   aws s3api put-bucket-encryption --bucket "$1" --server-side-encryption-configuration \
@@ -22,14 +22,14 @@ artifact_settings() { # what some versions of the CLI print here is for nobody
      "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}]}'
 }
 
-# are_packages NAME: whether this bucket was set up here, to its end: the tags are written last.
+# are_packages NAME: whether these scripts have set up this bucket completely: the tags are written last.
 are_packages() {
   aws s3api get-bucket-tagging --bucket "$1" --expected-bucket-owner "$account" --query 'TagSet[].[Key, Value]' --output text 2>/dev/null |
     grep -q "^Purpose[[:space:]]video-intake-packages$"
 }
 
-# prepare_artifact_bucket NAME IS_OURS: it exists afterwards. Ours ('yes') is set up as it should be, where that was not
-# done; somebody's own bucket is used as it is.
+# prepare_artifact_bucket NAME IS_OURS: makes sure that it exists. Our own ('yes') gets all its settings; a bucket of the
+# user's is used as it is.
 managed_artifacts=
 prepare_artifact_bucket() {
   local location=() place
@@ -39,15 +39,15 @@ prepare_artifact_bucket() {
   fi
   if ! bucket_exists "$1"; then
     say "Creating $1 for packages"
-    if [ "$region" != us-east-1 ]; then # the one region whose name S3 does not accept here
+    if [ "$region" != us-east-1 ]; then # S3 does not accept this region's name here
       location=(--create-bucket-configuration "LocationConstraint=$region")
     fi
     aws s3api create-bucket --bucket "$1" ${location[@]+"${location[@]}"} >/dev/null
   elif [ "$2" != yes ]; then
     place=$(aws s3api get-bucket-location --bucket "$1" --query LocationConstraint --output text)
     [ "$place" != None ] || place=us-east-1
-    [ "$place" = "$region" ] || fail "bucket $1 is in $place; Lambda takes a package from its own region only, $region."
-    say "Packages go to $1 as it is: nothing about the bucket is changed, and none is ever removed from it."
+    [ "$place" = "$region" ] || fail "bucket $1 is in $place; Lambda accepts packages only from its own region, $region."
+    say "Packages go to $1; its settings are not changed and packages are never deleted from it."
     return
   else
     say "Completing the settings of $1"
@@ -58,7 +58,7 @@ prepare_artifact_bucket() {
   managed_artifacts=yes
 }
 
-# retire_artifacts BUCKET PREFIX TEMPLATE: deletes what lies there and the packaged TEMPLATE does not name.
+# retire_artifacts BUCKET PREFIX TEMPLATE: deletes packages under PREFIX that the packaged TEMPLATE does not name.
 retire_artifacts() {
   local keep=() key
   [ -n "$managed_artifacts" ] || return 0
@@ -67,5 +67,5 @@ retire_artifacts() {
   done < <(grep -o "$2/[0-9a-f]*" "$3" | sort -u) # with or without s3://BUCKET/ before it
   [ ${#keep[@]} -gt 0 ] || return 0
   aws s3 rm "s3://$1/$2/" --recursive --only-show-errors "${keep[@]}" ||
-    say "Old packages could not be removed from $1; the next deployment tries again."
+    say "Warning: old packages could not be removed from $1; the next deployment tries again."
 }

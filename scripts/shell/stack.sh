@@ -1,8 +1,8 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # those who source it use what it sets, and set what it uses
-# Sourced after session.sh: the state that a stack is in, and what became of it.
+# shellcheck shell=bash disable=SC2034,SC2154 # the scripts that source it use its variables and set those it uses
+# Sourced after session.sh: the state of a stack, and what happened to it.
 
-# look_at_stack NAME: sets status ('' if there is no stack), the environment and architecture that it has now, and what
-# the last drift detection found; writes its tags into $work/tags.
+# look_at_stack NAME: sets status ('' if there is no stack), its current environment and architecture, and the result of
+# the last drift detection; writes its tags to $work/tags.
 look_at_stack() {
   local query answer
   status='' deployed_environment='' deployed_architecture='' drifted='' drift_time=''
@@ -16,7 +16,7 @@ look_at_stack() {
     [ "$deployed_environment" != None ] || deployed_environment=''
     [ "$deployed_architecture" != None ] || deployed_architecture='' # a stack that only holds an imported bucket
   elif ! grep -q 'does not exist' "$work/error"; then
-    fail "the stack cannot be looked at: $(cat "$work/error")"
+    fail "the stack could not be read: $(cat "$work/error")"
   fi
 }
 

@@ -1,4 +1,4 @@
-"""S3 Batch Operations, the engine for backlogs of millions: from its invocations to tasks, and back.
+"""S3 Batch Operations, for large backlogs: from its invocations to tasks, and back.
 
 It calls the function synchronously, one task a call as of today, and knows three ends of a task: Succeeded,
 TemporaryFailure (tried again before the job ends) and PermanentFailure. Two schemas: 1.0 names the bucket by its
@@ -23,11 +23,11 @@ type Outcome = dict[str, str]
 class Task(Version):
     """One version of one object that a job asks to have processed."""
 
-    rerun: str  # of the whole job; "" where the job is not a deliberate rerun
+    rerun: str  # of the whole job; "" if the job is not a deliberate rerun
 
 
 class Unusable(Exception):
-    """A task that trying again cannot help. Its message is a sentence for the job's report."""
+    """A task that cannot succeed on a retry. Its message is a sentence for the job's report."""
 
 
 def answer(event: dict[str, Any], process: Callable[[Task], Outcome | Exception]) -> dict[str, Any]:

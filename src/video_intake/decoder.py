@@ -1,4 +1,4 @@
-"""The inspector in a process separate from the function: whatever a file does to it, there is an outcome.
+"""The inspector in a process separate from the function, so that there is an outcome no matter what a file does to it.
 
 One process is started with the function's environment and reused. It is given byte ranges and returns facts and
 pictures. When it exceeds its time, crashes or answers nonsense, it is ended and replaced, and the file gets a verdict.
@@ -21,8 +21,8 @@ from video_intake.media.limits import Limits
 from video_intake.media.verdicts import Reason, Rejected
 from video_intake.worker_process import Died, WorkerProcess
 
-CONNECTIONS: Final = 8  # beyond this a Lambda of 1 GB gains nothing: its network, not S3, is the bound
-GRACE_SECONDS: Final = 0.5  # the worker watches its time too, and answers with what it knows
+CONNECTIONS: Final = 8  # more do not help a Lambda function of 1 GB: its network is the limit, not S3
+GRACE_SECONDS: Final = 0.5  # the worker checks the time too, and answers with what it knows
 MAX_PICTURES: Final = 16 << 20  # bytes
 MAX_FAULT: Final = 4000  # characters
 
@@ -39,15 +39,15 @@ class _Overdue(Exception):
 
 
 class _Abandoned(Exception):
-    """The worker was told that there are no bytes, and waits for its next job."""
+    """The worker was told that its bytes cannot be fetched, and waits for the next job."""
 
 
 @dataclass
 class Decoder:
-    """A worker, and another whenever that one is lost. Does one job at a time."""
+    """A worker, which is replaced when it is lost. Does one job at a time."""
 
     command: Sequence[str] = worker_process.COMMAND
-    on_fault: Callable[[str], None] = lambda _text: None  # is given what a verdict does not say: how a worker was lost
+    on_fault: Callable[[str], None] = lambda _text: None  # receives what a verdict does not show: how a worker was lost
     _worker: WorkerProcess | None = field(default=None, init=False)
     _why: str = field(default="", init=False)  # there is none
     _pool: ThreadPoolExecutor = field(
@@ -55,22 +55,22 @@ class Decoder:
     )
 
     def start(self) -> None:
-        """Starts a worker where there is none, and does not wait for it."""
+        """Starts a worker if there is none, without waiting for it."""
         if self._worker is None:
             try:
                 self._worker = WorkerProcess(self.command)
-            except OSError as error:  # no process or socket to be had now: tried again when there is a job
+            except OSError as error:  # no process or socket is available now: retried with the next job
                 self._why = f"it could not be started: {error}"
 
     def inspect(self, fetch: Fetch, size: int, limits: Limits, seconds: float) -> tuple[Inspection | Rejected, Spent]:
-        """The outcome for a file of `size` bytes, and what that took: at most `seconds` with a worker.
+        """The outcome for a file of `size` bytes, and its cost: at most `seconds` with a worker.
 
         Raises whatever `fetch` raises, other than Rejected, which is an outcome; and Unavailable.
         """
         if seconds <= 0:
             return verdicts.too_slow(requests=0, bytesRead=0), Spent()
         job, how = Job(fetch, size, limits.max_bytes, time.monotonic() + seconds), ""
-        for _ in range(2):  # a worker may have died of something before: not every crash is this file's fault
+        for _ in range(2):  # an earlier file may have damaged the worker: not every crash is this file's fault
             began = time.monotonic()
             worker = self._started()
             job.deadline += time.monotonic() - began  # its start is not the file's time
@@ -97,7 +97,7 @@ class Decoder:
         return self._worker.process.pid if self._worker else None
 
     def footprint(self) -> dict[str, Any]:
-        """Threads of this process and of the worker, and the most memory that each has taken, together, in MB."""
+        """Threads of this process and the worker, and the sum of their peak memory in MB."""
         both = [worker_process.figures(each) for each in ("self", self.process_id) if each]
         return {
             "threads": sum(each.get("Threads", 0) for each in both),
@@ -159,7 +159,7 @@ class Decoder:
                 raise _Overdue from error
 
     def _ask(self, lane: socket.socket, job: Job, patience: float) -> None:
-        """Has the bytes fetched that the worker asks for."""
+        """Starts fetching the bytes that the worker asks for."""
         message, _ = wire.receive(lane, 0, patience)
         ranges = job.take(message.get("ranges"))
         if lane in job.asked:
@@ -168,7 +168,7 @@ class Decoder:
         self._pool.submit(self._give, lane, job, ranges)
 
     def _give(self, lane: socket.socket, job: Job, ranges: list[tuple[int, int]]) -> None:
-        """Sends the bytes that the worker asked for, or word that there are none."""
+        """Sends the bytes that the worker asked for, or reports that there are none."""
         chunks: list[bytes] = []
         try:
             if job.failure is None and len(ranges) == 1:
@@ -182,7 +182,7 @@ class Decoder:
         if job.failure:
             chunks = []
         job.waited += time.monotonic() - job.asked.pop(lane)
-        with contextlib.suppress(wire.Broken, OSError):  # it is gone, and whoever waits for its answer sees that
+        with contextlib.suppress(wire.Broken, OSError):  # the process is gone, as its reader will notice
             wire.send(lane, {} if chunks else {"failed": True}, chunks)
 
     def _outcome(self, control: socket.socket, job: Job, patience: float) -> Inspection | Rejected:

@@ -1,4 +1,4 @@
-"""One file, as far as the decoder may see it: which bytes it asks for, how many, and how long they took to come."""
+"""One file as the decoder sees it: which bytes it requests, how many, and how long they took."""
 
 import time
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from video_intake.worker_process import Died
 
 type Fetch = Callable[[int, int], bytes]  # (start, end) -> the bytes of [start, end), never fewer
 
-# What S3 may take and still be the file's fault, which asked for so much: beyond it, S3 is to blame. Real figures are
-# a fiftieth of the one and a tenth of the other, so that no file can bring about that it is S3.
+# How slow S3 may be while the file, which asked for that much, is still to blame; beyond that, S3 is. Real figures are
+# a fiftieth of the one and a tenth of the other, so that no file alone can cause this.
 SLOW_ROUND_TRIP: Final = 1.0  # seconds
 SLOW_SECOND: Final = 8 << 20  # bytes in one
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a job took."""
+    """The cost of a job."""
 
     requests: int = 0
     round_trips: int = 0
@@ -28,7 +28,7 @@ class Spent:
 
 @dataclass
 class Job:
-    """The bytes of one file, and what was asked for so far. `deadline` is one of time.monotonic."""
+    """The bytes of one file, and the requests so far. `deadline` is a time of time.monotonic."""
 
     fetch: Fetch
     size: int
@@ -42,7 +42,7 @@ class Job:
     failure: BaseException | None = None  # what kept the bytes from the worker
 
     def take(self, ranges: Any) -> list[tuple[int, int]]:
-        """The ranges that the worker asks for, counted. Raises Died where it may not have them."""
+        """Counts the ranges that the worker asks for. Raises Died if they are not allowed."""
         if not isinstance(ranges, list) or not 0 < len(ranges) <= MAX_REQUESTS - self.requests:
             raise Died("it asked for too many ranges")
         if not all(self._inside(each) for each in ranges):
@@ -63,11 +63,11 @@ class Job:
 
     @property
     def spent(self) -> Spent:
-        """What it took so far."""
+        """The cost so far."""
         return Spent(self.requests, self.round_trips, self.bytes_read)
 
     @property
     def starved(self) -> bool:
-        """Whether the time went into waiting for S3, and not into a file that asks for too much."""
+        """Whether the time was spent waiting for S3, rather than on a file that asks for too much."""
         waiting = sum(time.monotonic() - since for since in tuple(self.asked.values()))
         return self.waited + waiting > SLOW_ROUND_TRIP * max(self.round_trips, 1) + self.bytes_read / SLOW_SECOND

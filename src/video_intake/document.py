@@ -19,7 +19,7 @@ class Source(TypedDict):
 
 
 class Cost(TypedDict):
-    """What the inspection took."""
+    """The cost of the inspection."""
 
     durationMs: int
     requests: int  # ranges fetched
@@ -37,7 +37,7 @@ class Failure(TypedDict):
 
 
 class Chapter(TypedDict):
-    """See facts.Chapter; so are the others."""
+    """See facts.Chapter, and so on for the other types."""
 
     start: float
     end: float
@@ -114,7 +114,7 @@ class Storyboard(TypedDict):
 
 
 class Result(TypedDict):
-    """A success has everything but `failure`; a failure has nothing that follows it."""
+    """A success has everything except `failure`; a failure has none of the fields after it."""
 
     schemaVersion: str
     status: Literal["success", "failure"]

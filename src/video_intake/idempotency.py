@@ -1,4 +1,4 @@
-"""Each version is processed once, however often and however many at a time it is announced.
+"""Each version is processed once, no matter how often or how concurrently it is announced.
 
 S3 delivers at least once, Lambda's queue repeats, and people re-drive dead letters. Powertools Idempotency keeps a
 record for each version in a DynamoDB table: in progress, then completed with what was returned.
@@ -19,13 +19,13 @@ from botocore.config import Config
 
 from video_intake.uploads import NO_VERSION, Upload
 
-# A lock left by a crash must be gone when Lambda tries again, a minute later, and a minute after that: with the
-# remaining time of the invocation (300 s), as is usual, both tries would find it and the event would be a dead letter.
+# A lock left by a crash must have expired when Lambda retries, after one minute and two more. If it lasted for the rest
+# of the invocation (300 s), as is usual, both retries would find it and the event would be a dead letter.
 LOCK_SECONDS: Final = 55
-# Longer than a dead letter waits to be re-driven (14 days).
+# Longer than a dead letter can wait to be submitted again (14 days).
 REMEMBERED_SECONDS: Final = 15 * 24 * 3600
-# Of a piece of work: what makes two of them the same. Where there is no version, the content tells one upload of a key
-# from the next, and the event's own sequencer a content that comes back after another.
+# The identity of a piece of work. Without versioning, the content distinguishes uploads of a key, and the event's
+# sequencer distinguishes content that is uploaded again after other content.
 IDENTITY: Final = (
     f"version_id != '{NO_VERSION}' && [bucket, key, version_id, rerun] "
     "|| [bucket, key, version_id, etag, sequencer, rerun]"
@@ -36,7 +36,7 @@ type Process = Callable[..., dict[str, Any]]
 
 
 class _Lock:
-    """Stands in for the Lambda context, of which Powertools asks how long a lock shall hold."""
+    """Stands in for the Lambda context, which Powertools asks for the duration of a lock."""
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
@@ -59,7 +59,7 @@ def once(process: Process, table: str, client: Config, on_duplicate: Callable[[]
         event_key_jmespath=IDENTITY,
         expires_after_seconds=REMEMBERED_SECONDS,
         response_hook=duplicate,
-        lambda_context=_Lock(),  # type: ignore[arg-type]  # it asks for nothing else
+        lambda_context=_Lock(),  # type: ignore[arg-type]  # it uses nothing else
     )
     return idempotent_function(  # type: ignore[no-any-return]  # returns a function like the one it is given
         process,
@@ -71,7 +71,7 @@ def once(process: Process, table: str, client: Config, on_duplicate: Callable[[]
 
 
 def is_done(table: str, dynamodb: Any, upload: Upload) -> bool:
-    """Whether the table says that `upload` has its outcome, so that the function would take it for a duplicate."""
+    """Whether `upload` has an outcome according to the table, so that the function would treat it as a duplicate."""
     records = DynamoDBPersistenceLayer(table, boto3_client=dynamodb)
     records.configure(IdempotencyConfig(event_key_jmespath=IDENTITY), key_prefix=KEY_PREFIX)
     try:

@@ -1,4 +1,4 @@
-"""The words of an outcome: one message with two voices, prose for a person's e-mail and JSON for programs."""
+"""The text of an outcome: one message in two versions, text for a person's e-mail and JSON for programs."""
 
 import json
 import unicodedata
@@ -23,9 +23,9 @@ CODECS: Final = {
 
 
 def message(result: Result) -> str:
-    """The message body for `MessageStructure="json"`: every protocol but e-mail gets the result document.
+    """The message body for `MessageStructure="json"`: every protocol except e-mail gets the result document.
 
-    Without its lists if it is too long for SNS, which would refuse it forever; a warning then says so.
+    A message too long for SNS, which would always refuse it, is sent without its lists; a warning says so.
     """
     whole = _voices(result)
     return whole if len(whole.encode()) <= MAX_MESSAGE else _voices(_shortened(result))
@@ -36,7 +36,7 @@ def _voices(result: Result) -> str:
 
 
 def _shortened(result: Result) -> Result:
-    """Everything that takes no more room than the key: still a result document, by its schema."""
+    """Only the parts of bounded length: still a result document that conforms to the schema."""
     short = result.copy()
     if "failure" in result:
         short["failure"] = result["failure"] | {"evidence": {}}
@@ -48,7 +48,7 @@ def _shortened(result: Result) -> Result:
 
 
 def attributes(result: Result, environment: str) -> dict[str, dict[str, str]]:
-    """What subscribers filter by: status, the reason of a failure, and the environment."""
+    """What subscribers filter on: the status, the reason for a failure, and the environment."""
     values = {"status": result["status"], "environment": environment}
     if "failure" in result:
         values["reason"] = result["failure"]["reason"]
@@ -56,7 +56,7 @@ def attributes(result: Result, environment: str) -> dict[str, dict[str, str]]:
 
 
 def subject(result: Result) -> str:
-    """The subject line: what happened, then the end of the key, which tells files of one folder apart."""
+    """The subject line: what happened, then the end of the key, which distinguishes files in the same folder."""
     if "failure" in result:
         head = f"Video rejected ({result['failure']['reason']}): "
     else:
@@ -99,14 +99,14 @@ def _success(result: Result) -> list[str]:
         picture.append(f"{float(Fraction(video['frameRate'])):.5g} frames/s")
     if video["hdr"]:
         picture.append(f"HDR ({video['hdr']}, {video['bitDepth']} bit)")
-    length = _time(container["duration"]) if container["duration"] else "not said by the file"
+    length = _time(container["duration"]) if container["duration"] else "unknown"
     rate = f", {container['bitRate'] / 1e6:.3g} Mbit/s" if container["bitRate"] else ""
     return [
         f"{result['source']['key']} is a playable video.",
         "",
         f"Picture  {', '.join(picture)}",
         f"Length   {length}",
-        f"Sound    {'; '.join(_sound(track) for track in result['audio']) or 'none'}",
+        f"Audio    {'; '.join(_sound(track) for track in result['audio']) or 'none'}",
         f"File     {container['format'].upper()}, {bytes_text(result['source']['size'])}{rate}",
         *(f"Note     {warning}" for warning in result["warnings"]),
     ]

@@ -89,7 +89,7 @@ class Publisher:
     def _merge_tags(self, result: Result) -> None:
         source = result["source"]
         bucket, key, version_id = source["bucket"], source["key"], source["versionId"]
-        if version_id == NO_VERSION:  # tags take no condition, and must not describe what has replaced this content
+        if version_id == NO_VERSION:  # tags cannot be conditional, and must not describe newer content
             upload = Upload(bucket, key, version_id, source["size"], source["eTag"], "", "")
             s3_object.confirm(self._s3, upload)
         version = {"Bucket": bucket, "Key": key, "VersionId": version_id}
@@ -101,7 +101,7 @@ class Publisher:
 
 
 def merged(before: dict[str, str], result: Result) -> dict[str, str]:
-    """The user's tags, all of them, and of ours as many as there is room for."""
+    """All of the user's tags, and as many of ours as there is room for."""
     theirs = {key: value for key, value in before.items() if not key.startswith(TAG)}
     ours: dict[str, str] = {TAG + "status": result["status"]}
     if "failure" in result:

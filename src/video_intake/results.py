@@ -1,4 +1,4 @@
-"""From what an inspection found to the result document, and to the pictures beside it."""
+"""From an inspection's findings to the result document and its pictures."""
 
 from dataclasses import asdict
 from pathlib import PurePosixPath
@@ -95,7 +95,7 @@ def _misnamed(upload: Upload, inspection: Inspection) -> list[str]:
 
 
 def _json(value: Any) -> dict[str, Any]:
-    """A dataclass with its fields named as JSON people name them."""
+    """A dataclass as a dictionary with camelCase names."""
     fields = asdict(value).items()
     return {_camel(name): list(content) if isinstance(content, tuple) else content for name, content in fields}
 

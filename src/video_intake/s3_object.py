@@ -1,4 +1,4 @@
-"""One version of an S3 object: what it is, and ranges of it; and what an error of S3 means for an upload.
+"""One version of an S3 object: its properties and ranges, and what an S3 error means for an upload.
 
 An upload ends without a verdict only where S3 proves that nobody waits for one. Whatever else S3 answers, with or
 without a code, is an infrastructure failure, which is tried again and kept: a wrong "it is gone" would lose an upload
@@ -29,7 +29,7 @@ from video_intake.media import verdicts
 from video_intake.media.verdicts import Gone
 from video_intake.uploads import NO_VERSION, Upload, Version
 
-BODY_ATTEMPTS = 3  # botocore repeats a request that fails, but not a body that breaks off while it is read
+BODY_ATTEMPTS = 3  # botocore retries a request that fails, but not a body that breaks off while it is read
 
 
 def described(client: Any, version: Version, rerun: str = "") -> Upload:
@@ -45,7 +45,7 @@ def described(client: Any, version: Version, rerun: str = "") -> Upload:
 
 
 def confirm(client: Any, upload: Upload) -> None:
-    """Asks S3 whether an upload is there, as it was announced: for its first byte, or for all of it if it is empty.
+    """Checks that an upload still exists as announced, by its first byte, or as a whole if it is empty.
 
     Raises Gone, Rejected (archived), ValueError where an empty one has a byte, or botocore's errors for infrastructure
     failures. HeadObject would cost the same, but its errors have no code.
@@ -106,7 +106,7 @@ def consequence(client: Any, version: Version, error: ClientError) -> Exception:
 
 
 def with_a_code(client: Any, asked: dict[str, str], error: ClientError) -> ClientError:
-    """What GetObject says of `asked` where HeadObject, whose errors have no code, failed; else `error` itself."""
+    """GetObject's error for `asked` if HeadObject, whose errors have no code, failed; otherwise `error` itself."""
     try:
         client.get_object(**asked, Range="bytes=0-0")["Body"].close()
     except ClientError as coded:
@@ -122,4 +122,4 @@ def _is_listed(client: Any, version: Version) -> bool:
 
 def _pinned(upload: Upload) -> dict[str, str]:
     version = {"Bucket": upload.bucket, "Key": upload.key, "VersionId": upload.version_id}
-    return version | {"IfMatch": f'"{upload.etag}"'}  # holds where versions do not: two files are never mixed
+    return version | {"IfMatch": f'"{upload.etag}"'}  # works without versioning too: two files are never mixed

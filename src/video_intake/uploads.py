@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 SUFFIXES: Final = (".mp4", ".MP4", ".mov", ".MOV", ".avi", ".AVI")  # those that template.yaml has S3 announce
 RERUN: Final = "videoIntakeAttempt"  # field that names a deliberate rerun (scripts/replay.py); S3 sends none
 
-NO_VERSION: Final = "null"  # version id of an object that was put while its bucket kept no versions
+NO_VERSION: Final = "null"  # version ID of an object that was put while versioning was off
 
 RESULTS: Final = "results/"
 RESULTS_OF: Final = "results-of/"  # and the name of a bucket whose results are kept in another
@@ -28,7 +28,7 @@ class Version:
 
     bucket: str
     key: str
-    version_id: str  # NO_VERSION does not tell one content under the key from the next
+    version_id: str  # NO_VERSION does not distinguish contents of the same key
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def parse(event: Any) -> list[Upload | ValueError]:
 
 
 def stored(version: Version, described: dict[str, Any], rerun: str = "") -> Upload:
-    """The upload that S3 describes: an answer of HeadObject, or an entry of ListObjectVersions with its size."""
+    """The upload that S3 describes: a response of HeadObject, or an entry of ListObjectVersions with its size."""
     size = described["ContentLength"] if "ContentLength" in described else described["Size"]
     etag, modified = described["ETag"].strip('"'), timestamp(described["LastModified"])
     version_id = described.get("VersionId") or version.version_id or NO_VERSION

@@ -1,4 +1,4 @@
-"""The process that decodes, seen from outside: its start, its sockets, its end. video_intake.media.worker is inside."""
+"""The decoder process from the outside: its start, its sockets, its end. The inside is video_intake.media.worker."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")  # of
 
 
 class Died(Exception):
-    """The worker is gone, or does not make sense. Says how."""
+    """The worker is gone, or sent something invalid. The message says how."""
 
 
 class WorkerProcess:
@@ -62,7 +62,7 @@ class WorkerProcess:
 
     @property
     def usable(self) -> bool:
-        """Whether the process is there and has given its memory back."""
+        """Whether the process is alive and has released its memory."""
         return self.process.poll() is None and figures(self.process.pid).get("VmRSS", 0) >> 10 <= MAX_KEPT_MB
 
     def end(self) -> str:
@@ -70,14 +70,14 @@ class WorkerProcess:
         for each in (self.control, *self.lanes):
             each.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(0.05)  # one that crashed is about to be gone, with a status that says how
+            self.process.wait(0.05)  # a crashed process ends soon, with a status that shows how
         self.process.kill()
         status = self.process.wait()
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
 
 def figures(process: int | str) -> dict[str, int]:
-    """Figures of a process (proc(5)): sizes in KB, and its threads. Nothing where there is no /proc."""
+    """Figures of a process (proc(5)): sizes in KB, and its threads. Empty without /proc."""
     with contextlib.suppress(OSError):
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
         pairs = (line.split(":") for line in lines if line.startswith(("VmRSS", "VmHWM", "Threads")))

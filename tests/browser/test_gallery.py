@@ -1,4 +1,4 @@
-"""The page of results in a real browser: what it shows, what it filters, and that it asks nobody for anything."""
+"""The page of results in a real browser: what it shows, what it filters, and that it sends no requests."""
 
 import re
 from contextlib import closing

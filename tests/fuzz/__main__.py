@@ -1,4 +1,4 @@
-"""Runs cases and says what became of them; the exit status is 1 where the inspector fell."""
+"""Runs cases and reports their outcomes; the exit status is 1 if the inspector failed."""
 
 import argparse
 import json

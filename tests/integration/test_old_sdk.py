@@ -50,7 +50,7 @@ def event(intake: Stack, uploaded: Uploaded, rerun: str) -> dict[str, Any]:
 
 @pytest.fixture
 def under_old_sdk(intake: Stack, environ: dict[str, str]):
-    """Calls the handler with events, in a process of its own."""
+    """Calls the handler with events, in a separate process."""
     assert SDK.is_dir(), "run `make setup` first: it installs the old SDK"
     name = intake.outputs["FunctionName"]
     declared = intake.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -94,8 +94,8 @@ def test_the_documented_price_of_a_retry_is_the_one_of_that_sdk() -> None:
         int(re.findall(rf"{name} = (\d+)", standard)[0]) for name in ("_RETRY_COST", "_TIMEOUT_RETRY_REQUEST")
     )
     limits = (ROOT / "docs/limits.md").read_text()
-    [row] = [line for line in limits.splitlines() if line.startswith("| The SDK's own tries |")]
+    [row] = [line for line in limits.splitlines() if line.startswith("| The SDK's retries |")]
     version = ".".join(PINNED["botocore"].split(".")[:2])
-    assert f"{tokens} tokens; another try costs {retry} of them, {timeout} after a time-out" in row
+    assert f"{tokens} tokens; a retry costs {retry}, or {timeout} after a timeout" in row
     assert f"botocore {version}, as Lambda's runtime may have it" in row
-    assert f"after {tokens // retry} tries in vain ({tokens // timeout} of them timed out" in row
+    assert f"after {tokens // retry} failures ({tokens // timeout} timeouts" in row

@@ -167,7 +167,7 @@ def test_the_multipart_upload_of_a_large_file_costs_a_few_ranges(intake, tmp_pat
 
 
 def event(*objects: dict, attempt: str = "") -> bytes:
-    """As S3 sends it; with an `attempt` of its own it is not taken for a duplicate."""
+    """As S3 sends it; with a new `attempt` it is not taken for a duplicate."""
     records = [
         {
             "videoIntakeAttempt": attempt,
@@ -185,7 +185,7 @@ def invoke(intake, payload: bytes) -> tuple[str | None, list | dict]:
     return answer.get("FunctionError"), json.loads(answer["Payload"].read())
 
 
-def test_a_video_deleted_before_its_turn_is_no_failure(intake):
+def test_a_video_deleted_before_processing_is_not_a_failure(intake):
     uploaded = intake.upload("gone.mp4", b"no video")
     intake.outcome(uploaded)
     intake.client("s3").delete_object(Bucket=intake.bucket, Key=uploaded.key, VersionId=uploaded.version_id)
@@ -211,7 +211,7 @@ def test_a_fault_of_one_record_does_not_stop_the_others(intake):
     assert intake.result(uploaded)["status"] == "success"
 
 
-def test_an_event_that_is_no_upload_is_an_error(intake):
+def test_an_event_that_is_not_an_upload_is_an_error(intake):
     error, _ = invoke(intake, b'{"hello": "world"}')
     assert error
 

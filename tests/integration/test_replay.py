@@ -75,7 +75,7 @@ def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(in
 
     status, keys, told = replay("dead-letters")
     assert (status, sorted(keys)) == (1, [first.key, second.key])
-    assert "give --yes" in told
+    assert "Pass --yes" in told
     assert in_flight(intake) == {"waiting": 2, "hidden": 0}, "listed, and at once there for everybody again"
 
     status, keys, told = replay("dead-letters", "--key", first.key, "--reason", "IDEMPOTENCY", "--yes")
@@ -170,7 +170,7 @@ def test_chosen_videos_get_new_results(intake, replay):
 
     status, keys, told = replay("reprocess", "--key", new.key)
     assert (status, keys, written()) == (1, [new.key], [1, 1, 1])
-    assert "give --yes" in told
+    assert "Pass --yes" in told
 
     status, keys, told = replay("reprocess", "--key", new.key, "--yes")
     assert (status, keys) == (0, [new.key])
@@ -325,7 +325,7 @@ def test_the_older_schema_and_what_cannot_be(intake, backlog):
     ]
 
 
-def test_a_fault_of_the_world_is_a_temporary_failure(intake, backlog):
+def test_an_infrastructure_failure_is_a_temporary_failure(intake, backlog):
     with broken(intake):
         [end] = invoked(intake, "2.0", [[intake.bucket, backlog[1].key, backlog[1].version_id]])
     assert end["resultCode"] == "TemporaryFailure"

@@ -1,6 +1,6 @@
 """What scripts/verify.sh proves of a live stack: good and bad videos, all the way to result, message and metrics.
 
-It disturbs nobody who works on the stack: it has a folder of its own, changes no setting, and relies on no count that
+It does not disturb users of the stack: it has a separate folder, changes no setting, and relies on no count that
 others may add to. In the end it takes back everything but log lines, metric values and the e-mail about the bad video.
 """
 
@@ -67,7 +67,7 @@ def run(intake: Stack, inbox: str, folder: str) -> Run:
     def outcome(uploaded: Uploaded) -> Callable[[], dict | None]:
         def ask() -> dict | None:
             if (result := intake.result(uploaded)) is None and intake.failed_events() > failed_before:
-                raise Overdue("An event has failed for good: `scripts/replay.py dead-letters` tells which, and why")
+                raise Overdue("An event has failed permanently: `scripts/replay.py dead-letters` shows which, and why")
             return result
 
         return ask

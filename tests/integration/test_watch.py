@@ -52,7 +52,7 @@ THRESHOLDS: list[tuple[str, dict[str, list[float]], dict[str, list[float]]]] = [
 
 @pytest.fixture(scope="module")
 def world(local_cloud, request, warm_cli, tmp_path_factory) -> Iterator[World]:
-    """A stack on a local cloud of its own: its clock must not make anybody else's metrics older."""
+    """A stack on a separate local cloud: its clock must not make other tests' metrics older."""
     if request.config.getoption("--stack"):
         pytest.skip("nobody can put values into Lambda's own metrics of a real account, or let an hour pass there")
     with local_cloud(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
@@ -88,7 +88,7 @@ def calm(world: World) -> World:
 
 
 def rings(world: World, name: str) -> dict[str, Any]:
-    """Waits until the alarm rings and its mail is there; the alarm."""
+    """Waits for the alarm and its e-mail; returns the alarm."""
     wait_for(f"{name}", lambda: name in ringing(world))
     alarm = alarms(world)[name]
     wait_for("its mail", lambda: bool(mails(world, alarm, "ALARM")))
@@ -96,7 +96,7 @@ def rings(world: World, name: str) -> dict[str, Any]:
 
 
 def put(world: World, alarm: dict[str, Any], values: dict[str, list[float]], age: float = 0) -> None:
-    """Values into the metrics that an alarm watches, stamped so many seconds ago."""
+    """Values into the metrics that an alarm watches, stamped the given number of seconds ago."""
     queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
     metrics = {metric["MetricName"]: metric for metric in queries or [alarm]}
     for name, several in values.items():
@@ -147,7 +147,7 @@ def test_every_alarm_of_the_stack_is_tried_here(world):
 
 
 @pytest.mark.parametrize(("name", "quiet", "more"), THRESHOLDS)
-def test_an_alarm_rings_at_its_threshold_and_says_when_it_is_over(calm, name, quiet, more):
+def test_an_alarm_triggers_at_its_threshold_and_notifies_when_it_ends(calm, name, quiet, more):
     alarm = alarms(calm)[name]
     begun, ended = len(mails(calm, alarm, "ALARM")), len(mails(calm, alarm, "OK"))
     put(calm, alarm, quiet)
@@ -282,7 +282,7 @@ def verdicts(world: World) -> Counter[str]:
     return Counter(message.get("failure", {}).get("reason", "playable") for message in world.messages())
 
 
-def test_the_dashboards_queries_tell_what_happened(driven, widgets):
+def test_the_dashboards_queries_show_what_happened(driven, widgets):
     queries = dashboards.queries(widgets)
     assert {group for group, _ in queries.values()} == {driven.intake.outputs["LogGroupName"]}
     rows = {title: ask(driven, query) for title, (_, query) in queries.items()}

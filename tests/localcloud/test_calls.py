@@ -60,7 +60,7 @@ def test_a_request_is_named_as_the_sdk_and_as_iam_name_it(request_, called, acti
     body = request_["wsgi.input"].getvalue()
     assert operation(request_) == called
     assert permission(request_) == (action, resource)
-    assert request_["wsgi.input"].read() == body, "it is still there for whoever answers"
+    assert request_["wsgi.input"].read() == body, "it is still there for the next reader"
 
 
 def test_the_access_log_names_the_operation_of_every_protocol(deployed):

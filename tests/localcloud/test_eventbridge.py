@@ -151,7 +151,7 @@ def test_a_disabled_rule_does_not_fire(deployed):
 
 
 def kept(deployed, key):
-    """Body and attributes of the message in the queue of failed events that is about an object."""
+    """Body and attributes of the message in the failed-events queue that is about an object."""
     sqs = deployed.client("sqs")
 
     def found():
@@ -388,5 +388,5 @@ def test_rules_targets_and_events_of_other_kinds_are_refused(deployed):
         events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": arn, "Input": "{}"}])
     with pytest.raises(ClientError, match="cannot deliver events to"):
         events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": topic}])
-    with pytest.raises(ClientError, match="takes no events"):
+    with pytest.raises(ClientError, match="accepts only events"):
         events.put_events(Entries=[{"Source": "mine", "DetailType": "x", "Detail": "{}"}])

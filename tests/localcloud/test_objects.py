@@ -53,7 +53,7 @@ def test_a_copy_of_a_large_object_is_the_same_object(deployed, large):
     assert copied == large
 
 
-def test_every_way_of_creating_makes_one_event_of_its_own(deployed):
+def test_every_way_of_creating_an_object_makes_one_event(deployed):
     bucket, s3 = deployed.outputs["Bucket"], deployed.client("s3")
     deployed.upload("one put.mp4")
     s3.copy_object(Bucket=bucket, Key="two copy.MP4", CopySource={"Bucket": bucket, "Key": "one put.mp4"})

@@ -30,7 +30,7 @@ def test_a_state_in_use_or_of_somebody_else_is_left_alone(tmp_path):
         localcloud.running(tmp_path / "ours").__enter__()
 
 
-def test_it_ends_with_whoever_started_it_and_leaves_no_child(tmp_path):
+def test_it_ends_with_its_parent_process_and_leaves_no_child(tmp_path):
     command = [sys.executable, "-m", "tools.localcloud", "--state", str(tmp_path), "--until-stdin-closes"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -54,5 +54,5 @@ def test_an_end_that_nobody_asked_for_is_noticed(tmp_path):
         cloud.check()
         cloud.process.kill()
         cloud.process.wait(120)
-        with pytest.raises(localcloud.LocalCloudError, match="ended by itself"):
+        with pytest.raises(localcloud.LocalCloudError, match="ended unexpectedly"):
             cloud.check()

@@ -26,7 +26,7 @@ def reasons(deployed, stack):
         ("{ RetentionInDays: 14 }", "{ LogGroupClass: STANDARD }", "property LogGroupClass of AWS::Logs::LogGroup"),
         ("Type: AWS::Logs::QueryDefinition", "Type: AWS::Logs::Destination", "type AWS::Logs::Destination"),
         ("Suffix: { Type: String, Default: one", "Suffix: { Type: String, Default: ONE", "small letters only"),
-        ("Suffix: { Type: String, Default: one", "Suffix: { Type: String, Default: loud", "a greeting of its own"),
+        ("Suffix: { Type: String, Default: one", "Suffix: { Type: String, Default: loud", "needs its greeting"),
         ("DependsOn: InvokePermission", "DependsOn: BucketPolicy", "Circular dependency"),
         ("Greeting: { Type: String", "Greeting: { Type: CommaDelimitedList", "the type CommaDelimitedList"),
         ("Greeting: { Type: String, Default: hello", "Greeting: { Type: Number, Default: 5", "'hello' is not accepted"),
@@ -57,7 +57,7 @@ def test_a_parameter_that_the_template_does_not_have_is_refused(deployed):
         deployed.client("cloudformation").create_stack(StackName="refused", TemplateBody=template, Parameters=given)
 
 
-def test_a_failure_rolls_back_and_tells_why(deployed):
+def test_a_failure_rolls_back_with_a_reason(deployed):
     # The bucket's name is taken by the other stack.
     failed = deployed.deploy(TEMPLATE, "rolled-back", "Suffix=one")
     assert failed.returncode != 0

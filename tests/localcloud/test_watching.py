@@ -65,7 +65,7 @@ def test_metric_math_comes_to_what_cloudwatch_documents(expression, a, b, value)
     assert metric_math.computed(metric_math.parsed(expression, ["a", "b"]), {"a": a, "b": b}) == value
 
 
-def test_an_alarm_over_an_expression_tells_of_its_metrics(deployed):
+def test_an_alarm_on_an_expression_names_its_metrics(deployed):
     sqs, sns, cloudwatch = deployed.client("sqs"), deployed.client("sns"), deployed.client("cloudwatch")
     url = sqs.create_queue(QueueName="alarms-heard")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

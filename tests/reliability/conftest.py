@@ -41,7 +41,7 @@ def world(stack) -> Iterator[World]:
 
 @pytest.fixture
 def report(soak, capsys) -> Callable[[str], None]:
-    """Tells a figure to whoever runs the full sizes."""
+    """Reports a figure to the person who runs the full sizes."""
 
     def tell(figure: str) -> None:
         with capsys.disabled() if soak else contextlib.nullcontext():

@@ -86,7 +86,7 @@ class Version:
 
 @dataclass(eq=False)
 class Delivery:
-    """An event in Lambda's queue: the versions that it tells of, each with the name of its attempt."""
+    """An event in Lambda's queue: the versions that it announces, each with the name of its attempt."""
 
     records: list[tuple[Version, str]]
     failures: int = 0
@@ -204,7 +204,7 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: len([one for one in self.queue if not one.failures]) > 1)
     @rule()
     def bundle(self) -> None:
-        """One event may tell of several uploads."""
+        """One event may announce several uploads."""
         one, other = [delivery for delivery in self.queue if not delivery.failures][:2]
         if not {version for version, _ in one.records} & {version for version, _ in other.records}:
             self.queue.remove(other)
@@ -407,7 +407,7 @@ class Deliveries(RuleBasedStateMachine):
         return dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables[TABLE].items
 
     def _heard(self) -> Counter[str]:
-        """How many messages tell of each version, by its folder."""
+        """The number of messages about each version, by its folder."""
         sent = sns_backends[DEFAULT_ACCOUNT_ID][REGION].topics[TOPIC_ARN].sent_notifications
         documents = [json.loads(json.loads(message)["default"]) for _, message, *_ in sent]
         return Counter(document["resultKey"].removesuffix("result.json") for document in documents)

@@ -44,7 +44,7 @@ def poison() -> list[tuple[str, bytes, str]]:
 
 @pytest.fixture
 def burst(world, contents, poison) -> Callable[[str, int], dict[Version, str]]:
-    """Uploads so many at once; what each must come to."""
+    """Uploads this many at once; returns the expected outcome of each."""
 
     def upload(name: str, many: int) -> dict[Version, str]:
         world.fault("kill-before", event="-deadly-", operation="s3:GetObject")

@@ -45,7 +45,7 @@ def test_killers_ring_are_named_and_come_back(world, impatient):
         assert letter["requestContext"]["condition"] == "RetriesExhausted"
         assert letter["responsePayload"]["errorType"] == KILLERS[key][1]
         calls = [call for call in world.calls() if call["event"] == letter["requestContext"]["requestId"]]
-        assert len({call["worker"] for call in calls}) == 3, "each attempt had a process of its own"
+        assert len({call["worker"] for call in calls}) == 3, "each attempt had a separate process"
 
     [alarm] = [one for one in world.intake.alarms() if one.get("MetricName") == "ApproximateNumberOfMessagesVisible"]
     assert alarm["StateValue"] == "ALARM"

@@ -21,7 +21,7 @@ def demo(*arguments: object, project: Path = ROOT, **environ: str) -> subprocess
     ended = subprocess.run(
         command, cwd=project, env=os.environ | environ, capture_output=True, text=True, timeout=SECONDS
     )
-    assert "demo/" not in ended.stderr, f"a traceback of its own:\n{ended.stderr}"
+    assert "demo/" not in ended.stderr, f"a traceback in the demo's code:\n{ended.stderr}"
     return ended
 
 
@@ -29,7 +29,7 @@ def demo(*arguments: object, project: Path = ROOT, **environ: str) -> subprocess
     ("names", "sentence"),
     [
         (["no such.mov"], "there is no file "),
-        (["a folder.mov"], " is a folder. Name the videos in it."),
+        (["a folder.mov"], " is a folder. Name the videos in it instead."),
         (["one.mov", "a folder.mov/one.mov"], "several files are named one.mov"),
         (["clip.Mp4"], "S3 announces only names that end in .mp4 .MP4 "),
         (["notes.txt"], "S3 announces only names that end in .mp4 .MP4 "),

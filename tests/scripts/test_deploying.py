@@ -15,18 +15,18 @@ def artifacts(scripts, made):
     return f"video-intake-artifacts-{scripts.stack(STACK)['StackId'].split(':')[4]}-{scripts.environ['AWS_REGION']}"
 
 
-def test_a_first_deployment_asks_nothing_and_tells_what_there_is_now(scripts, made):
+def test_a_first_deployment_asks_nothing_and_lists_the_outputs(scripts, made):
     assert made.status == 0, made.told
     assert "  added            VideoBucket (S3 Bucket)" in made.told
     outputs = {output["OutputKey"]: output["OutputValue"] for output in scripts.stack(STACK)["Outputs"]}
     assert dict(line.split() for line in made.out.splitlines()) == outputs
-    assert f"Watch it: {outputs['DashboardUrl']}" in made.told
-    assert "Confirm the 2 mails that AWS sent to unread@example.com" in made.told
+    assert f"Dashboard: {outputs['DashboardUrl']}" in made.told
+    assert "Confirm the 2 e-mails that AWS sent to unread@example.com" in made.told
     tags = {tag["Key"]: tag["Value"] for tag in scripts.stack(STACK)["Tags"]}
     assert tags == {"Project": "video-intake", "Environment": "made", "CostCenter": "4711"}
 
 
-def test_packages_lie_in_a_private_bucket_that_forgets_only_what_is_no_longer_used(scripts, artifacts):
+def test_packages_are_in_a_private_bucket_that_expires_only_unused_ones(scripts, artifacts):
     s3, bucket = scripts.client("s3"), {"Bucket": artifacts}
     assert all(s3.get_public_access_block(**bucket)["PublicAccessBlockConfiguration"].values())
     assert s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]
@@ -57,7 +57,7 @@ def test_deployed_again_nothing_changes_as_the_same_inputs_give_the_same_package
     assert before[2] == []
 
 
-def test_a_plan_tells_what_would_change_and_who_changed_things_by_hand_and_changes_nothing(scripts, made):
+def test_a_plan_shows_changes_and_drift_and_changes_nothing(scripts, made):
     scripts.put(name=STACK, drift={"VideoBucket": ["/LifecycleConfiguration/Rules/0"], "AlarmTopic": None})
     before = scripts.left(STACK)
     plan = scripts.deploy("--plan", "--parameter", "Storyboard=enabled", "--email", "")
@@ -157,7 +157,7 @@ def test_any_answer_but_yes_changes_nothing(scripts, made, artifacts, answer):
     before, kept = scripts.left(STACK), packages()
     refused = scripts.deploy("--email", "asked@example.com", answer=answer)
     assert refused.status == 1
-    assert "Go on? [y/N]" in refused.told
+    assert "Continue? [y/N]" in refused.told
     assert "nothing was changed" in refused.told
     assert scripts.left(STACK) == before
     assert packages() == kept
@@ -167,12 +167,12 @@ def test_replacements_and_deletions_are_asked_for(scripts, made):
     before = scripts.left(STACK)
     alone = scripts.deploy("--email", "other@example.com")
     assert alone.status == 1
-    assert "REPLACED         AlarmEmailSubscription (SNS Subscription): Endpoint, which needs a new one" in alone.told
+    assert "REPLACED         AlarmEmailSubscription (SNS Subscription): Endpoint, which requires" in alone.told
     assert "There is no terminal to confirm on. Pass --yes to proceed." in alone.told
     assert scripts.left(STACK) == before
     unattended = scripts.deploy("--email", "other@example.com", "--yes")
     assert unattended.status == 0, unattended.told
-    assert "other@example.com is confirmed: mails arrive." in unattended.told
+    assert "other@example.com is confirmed and receives e-mails." in unattended.told
     assert scripts.parameters(STACK)["NotificationEmail"] == "other@example.com"
 
 
@@ -209,7 +209,7 @@ def test_a_failed_first_deployment_is_explained_and_removed_and_then_it_works(sc
     [
         ("UPDATE_IN_PROGRESS", "being changed by somebody else (UPDATE_IN_PROGRESS)"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
-        ("DELETE_FAILED", "half removed (DELETE_FAILED)"),
+        ("DELETE_FAILED", "only partly removed (DELETE_FAILED)"),
         ("ROLLBACK_FAILED", "half removed (ROLLBACK_FAILED)"),
     ],
 )
@@ -260,7 +260,7 @@ def test_a_change_set_that_nobody_executed_is_no_obstacle(scripts, made, tmp_pat
 def test_what_the_template_refuses_is_said_in_its_words_and_leaves_no_stack(scripts, made):
     refused = scripts.deploy("--email", "nobody", env="refused")
     assert refused.status == 1
-    assert "must be one e-mail address such as ops@example.com" in refused.told
+    assert "must be a single e-mail address such as ops@example.com" in refused.told
     assert not scripts.exists("video-intake-refused")
     before = scripts.left(STACK)
     assert scripts.deploy("--email", "nobody").status == 1
@@ -273,7 +273,7 @@ def test_a_bucket_that_is_not_ours_is_used_as_it_is(scripts, made):
     s3.put_object(Bucket=theirs, Key=f"video-intake/{STACK}/theirs", Body=b"")
     plan = scripts.deploy("--plan", "--artifact-bucket", theirs)
     assert plan.status == 0, plan.told
-    assert f"Packages go to {theirs} as it is" in plan.told
+    assert f"Packages go to {theirs}; its settings are not changed" in plan.told
     assert "  changed          ProcessorFunction (Lambda Function): Code" in plan.out
     with pytest.raises(ClientError, match="NoSuchTagSet"):
         s3.get_bucket_tagging(Bucket=theirs)

@@ -50,9 +50,9 @@ def test_it_says_what_goes_and_what_stays_and_does_nothing_without_an_answer(scr
     before = scripts.left(STACK)
     alone = destroy(scripts)
     assert alone.status == 1
-    assert "  goes   ProcessorFunction (Lambda Function)" in alone.told
-    assert f"  stays  VideoBucket (S3 Bucket): {bucket}" in alone.told
-    assert "In the queue of failed events wait 1:" in alone.told
+    assert "  deleted  ProcessorFunction (Lambda Function)" in alone.told
+    assert f"  kept     VideoBucket (S3 Bucket): {bucket}" in alone.told
+    assert "Uploads without a result in the failed-events queue: 1." in alone.told
     assert "Pass --yes to proceed" in alone.told
     assert scripts.left(STACK) == before
 
@@ -73,7 +73,7 @@ def test_anything_but_the_stacks_name_deletes_no_video(scripts, bucket, answer):
     before = scripts.left(STACK)
     refused = destroy(scripts, "--delete-videos", answer=answer)
     assert refused.status == 1
-    assert f"DELETED FOR GOOD: {bucket}" in refused.told
+    assert f"PERMANENTLY DELETED: {bucket}" in refused.told
     assert "nothing was removed" in refused.told
     assert scripts.left(STACK) == before
     assert versions(scripts, bucket) == 5
@@ -87,15 +87,15 @@ def test_a_removal_that_gets_stuck_says_on_what_and_is_taken_up_again(scripts, b
     *_, advice = stuck.told.splitlines()
     assert scripts.stack(STACK)["StackStatus"] == "DELETE_FAILED"
     again = scripts.deploy(env="gone")
-    assert "half removed (DELETE_FAILED)" in again.told
+    assert "only partly removed (DELETE_FAILED)" in again.told
     _, *arguments = advice.split()
     assert arguments[-2:] == ["--retain", "ProcessorRole"]
     done = scripts.run("destroy.sh", *arguments, "--yes")
     assert done.status == 0, done.told
-    assert "An earlier removal got stuck:\n  ProcessorRole" in done.told
-    assert "  stays  ProcessorRole (IAM Role)" in done.told
+    assert "An earlier removal failed:\n  ProcessorRole" in done.told
+    assert "  kept     ProcessorRole (IAM Role)" in done.told
     assert not scripts.exists(STACK)
-    assert f"{bucket} stays" in done.told
+    assert f"{bucket} and its contents were kept" in done.told
     assert versions(scripts, bucket) == 5, "not one of them is lost"
     packages = scripts.client("s3").list_objects_v2(Bucket=packages_of(bucket))
     assert {each["Key"] for each in packages["Contents"]} >= set(OF_OTHERS)
@@ -114,7 +114,7 @@ def test_the_bucket_that_stayed_answers_no_plain_http(scripts, bucket):
 def test_the_bucket_that_stayed_is_in_the_way_of_a_new_stack_until_its_videos_are_deleted_too(scripts, bucket):
     again = scripts.deploy(env="gone")
     assert again.status == 1
-    assert f"bucket {bucket} is there already" in again.told
+    assert f"bucket {bucket} already exists" in again.told
     still = destroy(scripts, "--yes")
     assert (still.status, bucket in still.told) == (0, True)
     done = destroy(scripts, "--delete-videos", answer=STACK)
@@ -133,10 +133,10 @@ def test_a_stack_that_somebody_is_changing_is_left_alone(scripts, made):
     finally:
         scripts.put(name=name, status=usual)
     assert refused.status == 1
-    assert "being changed by somebody else" in refused.told
+    assert "another operation on" in refused.told
     early = scripts.run("destroy.sh", "--stack-name", name, "--retain", "ProcessorRole", "--yes")
     assert early.status == 1
-    assert f"only after a removal got stuck on them (DELETE_FAILED); this is {usual}" in early.told
+    assert f"only after a removal has failed (DELETE_FAILED); the status is {usual}" in early.told
     assert scripts.exists(name)
 
 
@@ -150,7 +150,7 @@ def test_a_version_that_is_locked_ends_the_emptying_with_a_reason(scripts, made)
     s3.put_object_legal_hold(**bucket, Key="locked.mp4", LegalHold={"Status": "ON"})
     stuck = destroy(scripts, "--delete-videos", "--yes", env="locked")
     assert stuck.status == 1
-    assert "this version cannot be deleted: locked.mp4\tAccessDenied" in stuck.told
+    assert "this version could not be deleted: locked.mp4\tAccessDenied" in stuck.told
     assert [each["Key"] for each in s3.list_object_versions(**bucket)["Versions"]] == ["locked.mp4"]
     s3.put_object_legal_hold(**bucket, Key="locked.mp4", LegalHold={"Status": "OFF"})
     assert destroy(scripts, "--delete-videos", "--yes", env="locked").status == 0

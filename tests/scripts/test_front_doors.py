@@ -1,6 +1,6 @@
 """What deploy.sh, destroy.sh and verify.sh do with their arguments and with the environment that they are called in.
 
-No call reaches AWS: the `aws` of these tests answers by itself, and notes what it is asked.
+No call reaches AWS: the `aws` of these tests is a fake that records its calls.
 """
 
 import os
@@ -80,7 +80,7 @@ def test_a_wrong_option_is_named_before_anything_is_asked_of_aws(front, script, 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_value_of_an_option_may_follow_an_equals_sign(front, script):
     refused = front.run(script, "--env=prod", "--region=eu-west-3")
-    assert "AWS did not accept your credentials; the reason is above" in refused.told
+    assert "AWS did not accept your credentials; see the error above" in refused.told
     odd = front.run("deploy.sh", "--parameter=A=B=C", "--email=", "--tag", "x=--y", "--no-such=x", **REGION)
     assert odd.told == "deploy: unknown option: --no-such. See --help.\n", "and all before it are taken"
 
@@ -111,7 +111,7 @@ def test_cdpath_does_not_lead_them_astray(front, script, tmp_path):
 @pytest.mark.parametrize("script", OF_ANY_CLI)
 def test_a_cli_that_would_ignore_the_endpoint_is_refused(front, script, version, reads):
     done = front.run(script, version=version, **REGION, **ENDPOINT)
-    assert (f"AWS CLI {version} ignores AWS_ENDPOINT_URL" in done.told) is not reads
+    assert (f"AWS CLI {version} ignores it" in done.told) is not reads
     assert bool(front.asked()) is reads, "it would have spoken to AWS itself"
     assert front.run(script, version=version, **REGION).told.startswith("The CLI was asked"), "without one it may"
 
@@ -119,7 +119,7 @@ def test_a_cli_that_would_ignore_the_endpoint_is_refused(front, script, version,
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_an_endpoint_that_another_variable_switches_off_is_refused(front, script):
     done = front.run(script, **REGION, **ENDPOINT, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true")
-    assert "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS has the AWS CLI ignore it" in done.told
+    assert "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS makes the AWS CLI ignore it" in done.told
     assert front.asked() == []
 
 

@@ -73,14 +73,14 @@ def test_a_name_is_taken_as_the_pipeline_takes_it_and_it_says_so(run, tmp_path):
         [said] = done.stderr.splitlines()
         assert said.startswith(f"{tmp_path / 'b.Mp4'}: the pipeline ignores it: its name does not end in .mp4 .MP4 ")
     (tmp_path / "empty").mkdir()
-    assert "nothing in there has a name that ends in" in run(tmp_path / "empty").stderr
+    assert "it contains no file whose name ends in" in run(tmp_path / "empty").stderr
 
 
 def test_results_that_cannot_be_written_are_told_and_stop_no_other(run, folder, tmp_path):
     (tmp_path / "taken").write_bytes(b"a file")
     done = run(folder, "--out", tmp_path / "taken")
     assert [line.split()[0] for line in done.stdout.splitlines() if line[0] != " "] == ["not-a-video", "playable"]
-    said = f"the results could not be written below {tmp_path / 'taken'}: Not a directory."
+    said = f"the results could not be written to {tmp_path / 'taken'}: Not a directory."
     assert [line.endswith(said) for line in done.stderr.splitlines()] == [True, True]
     assert done.returncode == 1
 

@@ -26,7 +26,7 @@ SECONDS = 240  # nothing is lost by waiting
 
 @dataclass
 class Terminal:
-    """The command in a process group of its own, and what it has printed so far."""
+    """The command in a separate process group, and what it has printed so far."""
 
     process: subprocess.Popen
     printed: str = ""
@@ -66,7 +66,7 @@ class Terminal:
         return status
 
     def shell(self, command: str, may_end: tuple[int, ...] = ()) -> str:
-        """What a command prints in a terminal of somebody with settings of their own, after the lines shown here."""
+        """What a command prints in the terminal of a user with other settings, after the lines shown here."""
         lines = re.findall(r"^  ((?:export|unset) .*)$", self.printed, re.MULTILINE)
         assert len(lines) > 5
         bare = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
@@ -109,7 +109,7 @@ def terminal(warm_cli, tmp_path_factory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("cloud")
     terminal = Terminal.running("--port", "0", "--state", str(folder), "--tools", str(warm_cli))
     try:
-        terminal.says("Ctrl-C ends it")
+        terminal.says("Ctrl-C stops it")
         yield terminal
     finally:
         terminal.process.terminate()  # in vain where the last test has ended it
@@ -180,7 +180,7 @@ def test_a_new_alarm_is_a_line_and_not_a_letter(uploaded):
     assert "  | Subject: OK:" not in uploaded.printed
 
 
-def test_each_run_has_a_key_of_its_own(uploaded):
+def test_each_run_has_a_new_access_key(uploaded):
     key = re.search(r"^  export AWS_ACCESS_KEY_ID=(\w{20})$", uploaded.printed, re.MULTILINE)[1]
     assert "AccessDenied" not in uploaded.shell("aws s3 ls")
     refused = uploaded.shell(f"AWS_ACCESS_KEY_ID=AKIA{'Z' * 16} aws s3 ls 2>&1", may_end=(1, 254, 255))
@@ -193,7 +193,7 @@ def test_ctrl_c_ends_it_with_everything_that_it_started(uploaded):  # the last o
     assert len(started) >= 2, "the server and a worker of the function"
     assert uploaded.end(signal.SIGINT) == 0
     assert wait_for("their end", lambda: not living(started), SECONDS)
-    assert uploaded.errors.splitlines()[-1] == "cloud: ended; nothing of it runs on."
+    assert uploaded.errors.splitlines()[-1] == "cloud: stopped; nothing is left running."
     assert "Traceback" not in uploaded.errors
     assert uploaded.printed.count("Processed  good one.mov") == 1, "each line once, however long it has been there"
 
@@ -216,10 +216,10 @@ def test_a_port_in_use_is_a_sentence_with_a_way_out(tmp_path):
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
     assert ended.returncode == 2
     taken = f"cannot listen on 127.0.0.1 port {port}: Address already in use."
-    assert ended.stderr.splitlines()[1:] == [f"cloud: {taken} Any port that is free: make cloud PORT=0"]
+    assert ended.stderr.splitlines()[1:] == [f"cloud: {taken} To use any free port: make cloud PORT=0"]
 
 
-def test_a_second_one_on_any_port_has_a_folder_of_its_own():
+def test_a_second_one_on_any_port_has_a_separate_folder():
     clouds = [Terminal.running("--port", "0") for _ in range(2)]
     try:
         for cloud in clouds:
@@ -234,5 +234,5 @@ def test_an_address_that_the_template_refuses_is_refused_at_once(address):
     command = [sys.executable, "-m", "demo.cloud", "--port", "0", "--email", address]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
     assert ended.returncode == 2
-    assert "must be one e-mail address" in ended.stderr
+    assert "must be a single e-mail address" in ended.stderr
     assert "Starting" not in ended.stdout + ended.stderr

@@ -34,7 +34,7 @@ SECONDS = 240  # nothing is lost by waiting
 IN_THE_PAGE = "KEY='holiday/beach.mp4'\n"
 KEY = """holiday/it's "the" beach & `more` \\ é.mp4"""  # nothing in the page may depend on its key being plain
 PACKAGES = f"video-intake-artifacts-{ACCOUNT_ID}-{DEFAULT_REGION}"
-DESCRIPTION = "Inspects one uploaded video"  # of the function
+DESCRIPTION = "Inspects an uploaded video"  # of the function
 OLDER = "Inspects what was uploaded long ago"
 
 
@@ -56,7 +56,7 @@ def chapters() -> dict[str, list[Box]]:
 
 
 CHAPTERS = chapters()
-BEGINNING = "First"
+BEGINNING = "Setup"
 CHAPTERS[BEGINNING][0] = Box(CHAPTERS[BEGINNING][0].command.replace(IN_THE_PAGE, f"KEY={shlex.quote(KEY)}\n"), 0)
 assert KEY not in PAGE
 assert shlex.quote(KEY) in CHAPTERS[BEGINNING][0].command
@@ -148,7 +148,7 @@ class Stage:
         return uploaded
 
     def purge(self) -> None:
-        """The dead letters are gone, and nothing tells of them."""
+        """The dead letters are gone without a trace."""
         sqs, queue = self.intake.client("sqs"), {"QueueUrl": self.intake.outputs["FailedEventsQueueUrl"]}
         for message in sqs.receive_message(**queue, MaxNumberOfMessages=10).get("Messages", []):
             sqs.delete_message(**queue, ReceiptHandle=message["ReceiptHandle"])
@@ -247,7 +247,7 @@ def test_every_link_within_the_page_leads_somewhere():
     assert {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in CHAPTERS} <= linked, "in the contents"
 
 
-@scene("How is it?")
+@scene("Health check")
 def how_is_it(stage: Stage) -> Iterator[int | None]:
     yield
     [printed] = stage.printed
@@ -256,7 +256,7 @@ def how_is_it(stage: Stage) -> Iterator[int | None]:
     assert printed.count("ops@example.com") == 2
 
 
-@scene("What watches")
+@scene("Monitoring")
 def what_watches(stage: Stage) -> Iterator[int | None]:
     yield
     listed = set(re.findall(r"video-intake-prod-(\w+?Alarm)\b", stage.printed[0]))
@@ -310,7 +310,7 @@ def failed_videos(stage: Stage) -> Iterator[int | None]:
     wait_for("another result", lambda: len(stage.versions(uploaded.folder + "result.json")) == 2, SECONDS)
 
 
-@scene("What became of a video?")
+@scene("Find the result of a video")
 def what_became_of_a_video(stage: Stage) -> Iterator[int | None]:
     uploaded, other = stage.upload(), stage.upload("other.mp4")
     yield
@@ -360,7 +360,7 @@ def roll_back(stage: Stage) -> Iterator[int | None]:
     assert (stage.parameters(), stage.tags()) == (parameters, tags)
 
 
-@scene("Another e-mail address")
+@scene("Change the e-mail address")
 def another_address(stage: Stage) -> Iterator[int | None]:
     yield
     assert stage.printed[1].count("new@example.com") == 2
@@ -378,7 +378,7 @@ def another_address(stage: Stage) -> Iterator[int | None]:
     assert "broken.mp4" in told[0]
 
 
-@scene("Mails that do not come")
+@scene("E-mails do not arrive")
 def mails_that_do_not_come(stage: Stage) -> Iterator[int | None]:
     sns = stage.intake.client("sns")
     for topic in ("OutcomeTopicArn", "AlarmTopicArn"):  # as if the link in a mail had been clicked
@@ -411,7 +411,7 @@ def after_an_outage(stage: Stage) -> Iterator[int | None]:
     assert stage.intake.outcome(forgotten)["status"] == "success"
 
 
-@scene("Make results anew")
+@scene("Reprocess videos")
 def make_results_anew(stage: Stage) -> Iterator[int | None]:
     uploaded = stage.upload()
     result = uploaded.folder + "result.json"
@@ -446,7 +446,7 @@ def restore_overwritten(stage: Stage) -> Iterator[int | None]:
     assert unwanted.version_id in stage.versions(), "nothing is lost"
 
 
-@scene("Stop everything, and go on")
+@scene("Stop and resume processing")
 def stop_and_go_on(stage: Stage) -> Iterator[int | None]:
     yield 1
     meanwhile = stage.intake.upload("meanwhile.mp4", FILM)
@@ -493,7 +493,7 @@ def move(stage: Stage) -> Iterator[int | None]:
     assert not any(uploaded.version_id in key for key in there()), "old results stay where they are"
 
 
-@scene("What is kept, and when it is lost")
+@scene("Retention and backups")
 def what_is_kept(stage: Stage) -> Iterator[int | None]:
     yield
     assert '"Status": "Enabled"' in stage.printed[0]
@@ -501,14 +501,14 @@ def what_is_kept(stage: Stage) -> Iterator[int | None]:
     assert f"| Overwritten and deleted versions | {days} days |" in PAGE
 
 
-@scene("Remove it")
+@scene("Remove the stack")
 def remove(stage: Stage) -> Iterator[int | None]:
     uploaded, bucket = stage.upload("kept.mp4"), stage.intake.bucket
     late, s3 = stage.dead_letter("late.mp4"), stage.intake.client("s3")
     yield 1
     assert stage.intake.outcome(late)
     yield 1
-    assert "  stays  VideoBucket" in stage.printed[1]
+    assert "  kept     VideoBucket" in stage.printed[1]
     with pytest.raises(ClientError, match="does not exist"):
         stage.stack()
     stored = {"Bucket": bucket, "Key": uploaded.key, "VersionId": uploaded.version_id}
@@ -517,7 +517,7 @@ def remove(stage: Stage) -> Iterator[int | None]:
     stage.shell.run(Box("ENVIRONMENT=half", 0))
     half_removed(stage, "video-intake-half")
     yield 1
-    assert "An earlier removal got stuck:\n  ProcessorRole" in stage.printed[2]
+    assert "An earlier removal failed:\n  ProcessorRole" in stage.printed[2]
     assert "video-intake-half is removed" in stage.printed[2]
 
     stage.shell.run(Box("ENVIRONMENT=prod", 0))

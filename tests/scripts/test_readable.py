@@ -44,7 +44,7 @@ def test_what_people_read_is_on_one_line_and_does_not_change_what_is_around_it(t
 
 
 @given(KEYS)
-def test_any_result_can_be_saved_and_lies_below_its_folder(key):
+def test_any_result_can_be_saved_inside_its_folder(key):
     out = Path("/out/of/everything")
     target = saved.local(f"results/{key}/v/result.json", out)
     assert target.is_relative_to(out)

@@ -36,7 +36,7 @@ def test_its_seconds_are_those_of_the_benchmark():
 
 
 def commands() -> str:
-    """The lines for those who have a pipeline of their own."""
+    """The lines for those who have another pipeline."""
     return re.search(r"```sh\nmake package\n(.*?)```", README, re.DOTALL)[1].replace("\\\n", " ")
 
 

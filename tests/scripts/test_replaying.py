@@ -187,11 +187,11 @@ def test_a_page_with_a_failure_is_walked_again(walked):
 
 def test_a_bookmark_of_another_walk_is_refused(walked):
     walked(["a.mp4"], ["b.mp4"], refused=("b.mp4",))
-    with pytest.raises(WrongUse, match="belongs to another walk"):
+    with pytest.raises(WrongUse, match="belongs to a run with other options"):
         versions.Bookmark(walked.state, "another").read()
 
 
-def test_only_a_version_that_is_done_and_has_no_result_gets_a_name_of_its_own(monkeypatch):
+def test_only_a_completed_version_without_a_result_gets_a_rerun_name(monkeypatch):
     monkeypatch.setattr(missing.idempotency, "is_done", lambda table, client, upload: upload.key == "deleted.mp4")
     stack = Deployed(Bucket([version("deleted.mp4"), version("lost.mp4")]))
     missing.run(stack, OWN, versions.Selection(), versions.Bookmark(None, ""), apply=True, limit=9, workers=1)
@@ -484,7 +484,7 @@ def test_a_run_ends_although_everything_it_sends_comes_back_at_once(monkeypatch,
     monkeypatch.setattr(Deployed, "submit", lambda self, event: submitted.append(event) or queue.comes_back(event))
     assert looked_through(queue, apply=True) == 1
     assert len(submitted) == 2, "what is about no upload stays"
-    assert len(queue.restored) == 3, "they are there for whoever looks next"
+    assert len(queue.restored) == 3, "they are there for the next reader"
 
 
 def test_a_listing_ends_although_letters_keep_coming():
@@ -702,13 +702,13 @@ def test_times_ago(text, hours):
 
 @pytest.mark.parametrize("text", ["yesterday", "7w", "", "-1d"])
 def test_no_times(text):
-    with pytest.raises(WrongUse, match="is no time"):
+    with pytest.raises(WrongUse, match="is not a valid time"):
         replay.moment(text)
 
 
 @pytest.fixture
 def run(monkeypatch):
-    """The command line with nothing behind it: whoever asks AWS for anything gets no answer."""
+    """The command line alone: any call to AWS fails."""
     environ = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")
     environ |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), "/dev/null")
     for name, value in (environ | {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).items():
@@ -764,7 +764,7 @@ def test_the_region_may_come_from_the_variable_that_boto3_does_not_read(run, mon
     assert regions == ["eu-west-1", "us-west-2"]
 
 
-def test_a_fault_of_the_world_is_no_wrong_use(run):
+def test_an_infrastructure_failure_is_not_a_usage_error(run):
     assert run("reprocess", "--keys-from", "/no/such/file") == 1
 
 

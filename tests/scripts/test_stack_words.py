@@ -38,11 +38,15 @@ def test_a_change_by_a_parameter_which_aws_tells_twice_is_said_once(monkeypatch,
 @pytest.mark.parametrize(
     ("change", "words", "asks"),
     [
-        ({"Replacement": "True", "PolicyAction": "ReplaceAndRetain"}, ["REPLACED", "old one stays", "is empty"], True),
+        (
+            {"Replacement": "True", "PolicyAction": "ReplaceAndRetain"},
+            ["REPLACED", "old one is kept", "is empty"],
+            True,
+        ),
         ({"Replacement": "True"}, ["REPLACED", "the old one is deleted"], True),
         (
             {"Replacement": "Conditional", "Details": [detail("Name", "Dynamic", "Always", CausingEntity="Other.Arn")]},
-            ["MAY BE REPLACED", "Name, which needs a new one (follows Other.Arn)"],
+            ["MAY BE REPLACED", "Name, which requires replacement (follows Other.Arn)"],
             True,
         ),
         (
@@ -53,7 +57,7 @@ def test_a_change_by_a_parameter_which_aws_tells_twice_is_said_once(monkeypatch,
         ({"Action": "Remove", "PolicyAction": "Retain"}, ["TAKEN OUT", "it stays as it is"], True),
         ({"Action": "Remove", "PolicyAction": "Delete"}, ["DELETED"], True),
         ({"Action": "Remove"}, ["DELETED"], True),
-        ({"Action": "Dynamic"}, ["MAY BE REPLACED", "cannot be told"], True),
+        ({"Action": "Dynamic"}, ["MAY BE REPLACED", "cannot predict"], True),
         ({"Action": "Import"}, ["imported"], False),
         ({"Action": "Add"}, ["added"], False),
         (
@@ -77,7 +81,7 @@ def test_what_is_lost_comes_last_where_the_question_is(monkeypatch, capsys):
 
 
 def test_a_change_of_outputs_alone_is_said_too(monkeypatch, capsys):
-    assert told(monkeypatch, capsys) == (0, ["  no resource: only outputs, conditions or descriptions"])
+    assert told(monkeypatch, capsys) == (0, ["  no resources: only outputs, conditions or descriptions"])
 
 
 def event(number: int, status: str, reason: str | None, resource: str = "Role") -> dict:
@@ -125,8 +129,8 @@ def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "e
 @pytest.mark.parametrize(
     ("topics", "words"),
     [
-        ([[subscription("PendingConfirmation")]] * 2, ["Confirm the 2 mails"]),
-        ([[subscription("PendingConfirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the mail that"]),
+        ([[subscription("PendingConfirmation")]] * 2, ["Confirm the 2 e-mails"]),
+        ([[subscription("PendingConfirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the e-mail that"]),
         ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation", "a@b.c")]] * 2, ["is confirmed"]),
         ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation")]] * 2, ["is confirmed"]),
         ([[], [subscription("arn:aws:sns:x")]], ["not subscribed any more to 1 of 2"]),

@@ -13,7 +13,7 @@ from tests.support.world import Version
 from tools.localcloud.policies import allowing, denying
 from tools.videos import video
 
-# What the role allows and no call of the function shows, with whoever does it instead.
+# What the role allows although no call of the function uses it, with the service that does.
 ON_ITS_BEHALF: Final = {
     "logs:CreateLogStream": "Lambda, for each execution environment",
     "logs:PutLogEvents": "Lambda, with what the function prints",
@@ -36,10 +36,10 @@ KEY_USE: Final = {
     "dynamodb:DeleteItem": ["kms:Decrypt"],
     "sqs:SendMessage": ["kms:Decrypt", "kms:GenerateDataKey"],
 }
-# Services that the key is open to beside those, with what they do with it.
+# Other services that may use the key, with their use.
 KEY_SERVICES: Final = {
     "lambda": "decrypts the environment at a cold start",
-    "logs": "CloudWatch Logs calls KMS in the name of whoever writes: its own advice (encrypt-log-data-kms.html)",
+    "logs": "CloudWatch Logs calls KMS on behalf of the writer: see its documentation, encrypt-log-data-kms.html",
 }
 
 
@@ -112,9 +112,9 @@ def test_every_action_of_the_role_was_used_or_is_used_on_the_functions_behalf(se
     assert ON_ITS_BEHALF.keys() <= allowed
 
 
-def test_what_services_do_with_the_key_meanwhile_is_allowed_and_nothing_beside_it(seen: Seen) -> None:
+def test_the_key_allows_what_services_do_with_it_and_nothing_else(seen: Seen) -> None:
     done = {action for action, _ in seen.calls} | {"sqs:SendMessage"}
-    assert done - KEY_USE.keys() == {"s3:GetObjectVersionTagging", "s3:PutObjectVersionTagging"}, "tags are no content"
+    assert done - KEY_USE.keys() == {"s3:GetObjectVersionTagging", "s3:PutObjectVersionTagging"}, "tags are not content"
     assert KEY_USE.keys() <= done
     for action in done & KEY_USE.keys():
         service = f"{action.split(':')[0]}.{seen.region}.amazonaws.com"
@@ -124,7 +124,7 @@ def test_what_services_do_with_the_key_meanwhile_is_allowed_and_nothing_beside_i
     open_to = {service.split(".")[0] for service in statement["Condition"]["StringLike"]["kms:ViaService"]}
     assert open_to == {action.split(":")[0] for action in KEY_USE} | KEY_SERVICES.keys()
     for use in ("kms:Decrypt", "kms:GenerateDataKey"):
-        assert not seen.allowing(use, seen.key), "by itself"
+        assert not seen.allowing(use, seen.key), "directly"
         assert not seen.allowing(use, seen.key, kms_ViaService=f"ec2.{seen.region}.amazonaws.com")
         assert not seen.allowing(use, seen.key, kms_ViaService="s3.us-west-2.amazonaws.com")
         another = seen.key.rpartition("/")[0] + "/another"
@@ -132,7 +132,7 @@ def test_what_services_do_with_the_key_meanwhile_is_allowed_and_nothing_beside_i
 
 
 def test_every_resource_that_a_statement_names_was_called_upon(seen: Seen) -> None:
-    """The other way, for resources: of what the function calls by itself no pattern is idle but the suffixes."""
+    """The other way around, for resources: the function itself uses every pattern, except some suffixes."""
     for statement in seen.role["Statement"]:
         actions = set(listed(statement["Action"])) - ON_ITS_BEHALF.keys()
         if actions and statement["Sid"] != "UseKeyThroughServices":

@@ -25,7 +25,7 @@ MAY_FAIL: Final = {"cloudformation:DeleteStack", "kms:GetKeyPolicy"}
 UNSEEN: Final = {
     "cloudformation:TagResource": "CloudFormation, for a change set with tags",
     "cloudformation:UntagResource": "CloudFormation, for one without a tag that the stack has",
-    "iam:PassRole": "CloudFormation, in the name of whoever deploys",
+    "iam:PassRole": "CloudFormation, on behalf of the deployer",
 }
 
 

@@ -33,7 +33,7 @@ GOVERNS: Final = {
 THRESHOLDS: Final = [name for name in PARAMETERS if name not in {*GOVERNS, "EnvironmentSuffix"}]
 # What the function processes a video by; that the rest does no harm is seen with everything at once
 PROCESSING: Final = {"function", "role", "concurrency", "encryption"}
-# A parameter that says nothing by itself is changed beside these.
+# A parameter that has no effect alone is changed together with these.
 BESIDE: Final[dict[str, dict[str, str]]] = {
     "EmailedOutcomes": {"NotificationEmail": "you@example.com"},
     "ExistingBucketPrefix": {"ExistingBucketName": "videos-from-before"},
@@ -42,7 +42,7 @@ BESIDE: Final[dict[str, dict[str, str]]] = {
 
 
 def without(answer: dict[str, Any], *names: str) -> dict[str, Any]:
-    """An answer of AWS without what changes by itself."""
+    """A response of AWS without the values that change with time."""
     return {name: value for name, value in answer.items() if name not in {"ResponseMetadata", *names}}
 
 
@@ -116,7 +116,7 @@ def another(world: Secured, name: str) -> str:
 
 @pytest.fixture
 def processes(stack: Secured) -> Callable[[str], None]:
-    """Uploads a file, and sees that it comes to its outcome."""
+    """Uploads a file, and checks that it gets its outcome."""
 
     def process(key: str) -> None:
         uploaded: Uploaded = stack.upload(key, b"no video")

@@ -69,7 +69,7 @@ def track(
     edits: bytes = b"",
     duration: int = 1000,
 ) -> bytes:
-    """A track with these sample tables; its media lies in the file itself unless `dref` says otherwise."""
+    """A track with these sample tables; its media is in the file itself unless `dref` says otherwise."""
     own = full(b"dref", numbers(1), full(b"url ", flags=1))
     return box(
         b"trak",

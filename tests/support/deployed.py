@@ -77,7 +77,7 @@ class Deployed:
         return bool(listed["KeyCount"])
 
     def settled(self):
-        """Whether every event has come to its end."""
+        """Whether every event has been completed."""
         return not self.cloud.control("GET", "events")["unfinished"]
 
     def dead_letter(self, key):

@@ -21,7 +21,7 @@ def still(**changes: bytes) -> bytes:
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
-    """Numbers of so many bits each, (number, bits), and zeros up to a whole byte."""
+    """Numbers of the given sizes in bits, (number, bits), and zeros up to a whole byte."""
     text = "".join(f"{number:0{width}b}" for number, width in fields)
     return int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8))
 
@@ -37,7 +37,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def scans(number: int) -> bytes:
-    """A progressive JPEG in 8K that refines nothing, so many times: 50 bytes make the decoder visit every block."""
+    """A progressive JPEG in 8K with `scans` empty refinements: 50 bytes make the decoder visit every block."""
     frame = segment(0xC2, struct.pack(">BHHB", 8, HIGH, WIDE, 1) + b"\1\x11\0")
     quantizers = segment(0xDB, b"\0" + b"\1" * 64)
     codes = b"\1" + bytes(15)  # one code, of one bit
@@ -50,7 +50,7 @@ def scans(number: int) -> bytes:
 
 
 def text_chunks(number: int, inflated: int) -> bytes:
-    """A PNG with so many compressed texts, each of which is that large."""
+    """A PNG with the given number of compressed texts, each of the given size."""
     picture = png(64, 48)
     text = b"zTXtname\0\0" + zlib.compress(bytes(inflated), 1)
     part = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))

@@ -26,7 +26,7 @@ FOR_OTHERS: Final[dict[str, dict[str, set[str]]]] = {
         },
         "ResourcePolicy": {"dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy"},
         "aliases of keys, which KmsKeyArn does not take": {"kms:ListAliases"},
-        "grants, which DynamoDB retires by itself": {"kms:RevokeGrant"},
+        "grants, which DynamoDB retires automatically": {"kms:RevokeGrant"},
         "replicas, which only AWS::DynamoDB::GlobalTable has": {
             "dynamodb:AssociateTableReplica", "dynamodb:BatchWriteItem", "dynamodb:CreateTableReplica",
             "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan",
@@ -93,7 +93,7 @@ FOR_OTHERS: Final[dict[str, dict[str, set[str]]]] = {
 NEVER_DELETED: Final = {"ec2:DescribeNetworkInterfaces"}
 
 _POLICIES: Final[dict[str, Any]] = load_resource(AdditionalSpecs, "Policies.json")
-# cfn-lint's copy of AWS's reference has the topic here, but a subscription is no topic: `*` alone grants these.
+# cfn-lint's copy of AWS's reference has the topic here, but a subscription is not a topic: `*` alone grants these.
 WITHOUT_RESOURCE: Final = {"sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}
 
 

@@ -25,7 +25,7 @@ class Ended:
 
 @dataclass
 class Scripts:
-    """Runs a script against the local cloud, and looks at what became of it."""
+    """Runs a script against the local cloud, and checks the outcome."""
 
     deployed: object
     project: Path

@@ -17,7 +17,7 @@ DOCUMENTED = re.findall(r"```json\n(.*?)```", (ROOT / "docs/security.md").read_t
 
 
 class Secured(World):
-    """A stack whose parameters change, and the key and the bucket that the documentation tells how to make."""
+    """A stack whose parameters change, and the key and the bucket that the documentation describes."""
 
     def __init__(self, cloud: localcloud.LocalCloud, intake: Any) -> None:
         super().__init__(cloud, intake)

@@ -107,7 +107,7 @@ def command(name: str) -> Path:
     folder, run = _folder()
     program = folder / name
     with contextlib.suppress(FileExistsError):
-        (folder / f"{name}.started").mkdir()  # whoever makes it starts the process
+        (folder / f"{name}.started").mkdir()  # the process that creates it starts the other
         _start(name, folder, run)
     wait_for(f"the import of {name}", program.exists, SECONDS)
     return program

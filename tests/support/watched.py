@@ -43,7 +43,7 @@ class Answer:
 
 
 class Fell(AssertionError):
-    """The inspector crashed, hung, took too much memory or raised what is no verdict."""
+    """The inspector crashed, hung, took too much memory or raised something that is not a verdict."""
 
 
 class Watched:

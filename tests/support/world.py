@@ -82,7 +82,7 @@ class World:
         return list(self.cloud.control("GET", "calls"))
 
     def settle(self, seconds: float = 120) -> None:
-        """Waits until every event has come to its end, and lets minutes pass whenever all that is left are waits."""
+        """Waits until every event is completed, and advances the clock whenever only waits are left."""
 
         def settled() -> bool:
             events = self.events()
@@ -97,7 +97,7 @@ class World:
         return dict(self.cloud.control("GET", "events"))
 
     def minute_passes(self) -> None:
-        """On both clocks that matter: the lock of whoever died ages, and Lambda's retries, a minute and two minutes
+        """On both clocks that matter: the lock of a dead process ages, and Lambda's retries, a minute and two minutes
         later as on AWS, come nearer by as much. Nothing is at work meanwhile."""
         table, database = self.intake.outputs["IdempotencyTableName"], self.intake.client("dynamodb")
         for record in self.records():
@@ -137,7 +137,7 @@ class World:
         return self._heard
 
     def heard_of(self) -> Counter[str]:
-        """How many messages there were, by the key of the result that each tells of."""
+        """The number of messages, by the key of the result that each reports."""
         return Counter(message["resultKey"] for message in self.messages())
 
     def results(self, prefix: str = "") -> Counter[str]:
@@ -157,7 +157,7 @@ class World:
         return done.returncode, [line.split("\t") for line in done.stdout.splitlines()]
 
     def letters(self, take: str | None = None) -> list[dict[str, Any]]:
-        """What is in the queue of failed events; what tells of a key that begins with `take` is taken out."""
+        """The messages in the failed-events queue; those about a key that begins with `take` are removed."""
         sqs, url = self.intake.client("sqs"), self.intake.outputs["FailedEventsQueueUrl"]
         found = []
         while some := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600).get("Messages"):

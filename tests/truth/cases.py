@@ -104,7 +104,7 @@ def faults(case: Case, told: Told) -> list[str]:
     rate = found.video.frame_rate
     numerator, denominator = map(int, rate.split("/")) if rate else (0, 1)
     guessed = case.far and film.uneven  # of the few frames that were seen
-    if guessed and told.copies > 1:  # bytes do not tell how long the rest is
+    if guessed and told.copies > 1:  # bytes do not show how long the rest is
         return []
     if not guessed and abs(numerator / denominator - film.frame_rate) > 0.03 * film.frame_rate:
         wrong.append(f"rate {rate} instead of {film.frame_rate:.2f}")

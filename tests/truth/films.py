@@ -28,7 +28,7 @@ class Film:
     rate: int = 12
     pixel_format: str = "yuv420p"
     sound: str | None = None
-    dark: int = 0  # so many pictures at the beginning are black
+    dark: int = 0  # the number of black pictures at the beginning
     uneven: bool = False  # frames of very different lengths
     early: int = 0  # frames by which an open key frame may be dated too early: by FFmpeg's muxers, and in AVI
     refreshed: bool = False  # pictures are correct only some frames after any place but the beginning

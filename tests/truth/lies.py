@@ -50,7 +50,7 @@ def _put(lead: bytes, at: int, *values: int) -> bytes:
 
 
 def plain(content: bytes, _: Random) -> Told:
-    """No lie at all."""
+    """Nothing false at all."""
     return Told(content, warned=False)
 
 
@@ -352,7 +352,7 @@ def twice_described(content: bytes, _: Random) -> Told | None:
 
 
 def joined(content: bytes, chance: Random) -> Told | None:
-    """The same recording several times in one file, each with an index of its own, as `cat` joins them."""
+    """The same recording several times in one file, each with its index, as `cat` joins them."""
     if any(_u32(box.lead, 8) for box in _boxes(File.parse(content), b"stsz")):
         return None
     copies = chance.choice((2, 3))

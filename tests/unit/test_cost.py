@@ -48,7 +48,7 @@ def cost(kind: str, storyboard: bool = False) -> tuple[File, int, int]:
 
 
 def key_frame(content: bytes, place: float) -> tuple[int, int]:
-    """Where the key frame nearest to that place begins and ends, and the header behind it."""
+    """Where the key frame nearest to that place begins and ends, and the header after it."""
     with av.open(io.BytesIO(content)) as container:
         entries = list(container.streams.video[0].index_entries)
         target = entries[0].timestamp + (entries[-1].timestamp - entries[0].timestamp) * place
@@ -82,7 +82,7 @@ def test_an_indexed_file_is_its_ends_and_one_key_frame(kind):
         ("mp4 many frag_keyframe+empty_moov+dash+global_sidx+skip_trailer", 5, 3, 449),
         # with none: a window is looked through near the wanted place, another at the end
         ("mp4 many frag_keyframe+empty_moov+skip_trailer", 4, 2, 1798),
-        # with none, sound and pictures in fragments of their own
+        # with none, sound and pictures in separate fragments
         ("mp4 many frag_every_frame+empty_moov+skip_trailer", 4, 3, 576),
         # a few large ones, with and without mfra
         ("mp4 few frag_keyframe+empty_moov", 4, 3, 381),

@@ -212,7 +212,7 @@ def test_evidence_of_any_length_arrives():
 
 
 def test_a_file_that_asks_for_much_is_not_taken_for_a_slow_s3():
-    """It is what the file asks for that takes the time: as much as any S3 needs for so many bytes and round trips."""
+    """It is what the file asks for that takes the time: as much as any S3 needs for these bytes and round trips."""
     job = Job(lambda start, end: b"", 256 << 20, 256 << 20, 0.0)
     job.take([[at << 20, (at + 1) << 20] for at in range(64)])
     job.waited = 8.0  # at 8 MB a second

@@ -19,7 +19,7 @@ from video_intake.media.verdicts import Rejected
 
 FAST = {"preset": "ultrafast", "x265-params": "log-level=none:bframes=0"}  # of one frame x265 cannot tell the time
 SHORT = {"size": (160, 96), "seconds": 0.3, "rate": 10, "audio": None}
-BARS = "smptebars"  # large areas of one colour: every codec gets them right
+BARS = "smptebars"  # large areas of one color: every codec gets them right
 
 # (container, encoder, pixel format, options, what is found: codec, tag, pixel format, bits)
 CODECS = [
@@ -78,7 +78,7 @@ def colours(answer: Inspection) -> list[int]:
 
 @pytest.fixture(scope="module")
 def bars():
-    """The colours of the bars, by the most usual codec."""
+    """The colors of the bars, by the most usual codec."""
     return colours(found(video("mp4", "libx264", **SHORT, picture=BARS, pixel_format="yuv444p", codec_options=FAST)))
 
 
@@ -181,7 +181,7 @@ def test_several_films_in_one():
     assert answer.video.width == 64, "the first of them is shown"
 
 
-def test_a_cover_is_no_film():
+def test_a_cover_picture_is_not_a_video():
     answer = found(muxed(cover=True))
     assert (answer.container.video_tracks, answer.video.codec) == (1, "h264")
 

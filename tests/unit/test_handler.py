@@ -186,7 +186,7 @@ def suspended(world):
     return world
 
 
-def test_without_versions_each_content_of_a_key_has_an_outcome_of_its_own(suspended):
+def test_without_versioning_each_content_of_a_key_has_an_outcome(suspended):
     outcomes = [suspended.handler({"Records": [uploaded(suspended, "a.mp4", content)]})[0] for content in (BROKEN, b"")]
     assert [outcome["reason"] for outcome in outcomes] == ["not-a-video", "empty"]
     assert len({outcome["resultKey"] for outcome in outcomes}) == 2
@@ -351,7 +351,7 @@ def written(world, monkeypatch) -> tuple[list[str], dict[str, str]]:
 PICTURES = {"poster.jpg", "storyboard.jpg", "storyboard.vtt"}
 
 
-def test_whoever_reads_a_step_finds_the_ones_before_it_in_place(written):
+def test_readers_of_a_step_find_the_earlier_steps_in_place(written):
     steps, _ = written
     assert len(steps) == len(set(steps))
     at = {step: steps.index(step) for step in steps}
@@ -391,7 +391,7 @@ def test_a_success_leaves_no_reason_behind():
     assert publisher.merged(before, {"status": "success"}) == {"video-intake:status": "success"}
 
 
-def test_a_tag_that_may_not_be_set_is_a_fault_of_the_world():
+def test_a_tag_that_may_not_be_set_is_an_infrastructure_failure():
     client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
     result = {"status": "success", "source": {"bucket": "b", "key": "a.mp4", "versionId": "v"}}
     stubber = Stubber(client)

@@ -24,7 +24,7 @@ def entries(kind):
 
 
 @pytest.mark.parametrize("kind", ["PQ", "HLG"])
-def test_grey_stays_grey_and_brighter_stays_brighter(kind):
+def test_gray_stays_gray_and_brighter_stays_brighter(kind):
     greys = [output for signal, output in entries(kind) if len(set(signal)) == 1]
     assert all(max(grey) - min(grey) < 0.01 for grey in greys)
     levels = [grey[0] for grey in greys]

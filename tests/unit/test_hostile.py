@@ -42,7 +42,7 @@ def still(**changes) -> bytes:
 
 
 def many(samples: int, **more: bytes) -> dict[bytes, bytes]:
-    """Sample tables that claim so many samples of one byte in a handful of bytes."""
+    """Sample tables that claim `samples` samples of one byte in a handful of bytes."""
     return {
         b"stsz": full(b"stsz", numbers(1, samples)),
         b"stsc": full(b"stsc", numbers(1, 1, samples, 1)),
@@ -88,7 +88,7 @@ def sound_in_chunks() -> bytes:
 
 
 def chapters(samples: int) -> bytes:
-    """A film whose chapters are a track of so many samples, each to be read by itself."""
+    """A film whose chapters are a track of many samples, each to be read separately."""
     names = tables(full(b"text", bytes(60)), [1], 100) | many(samples)
     described = picture_entry(b"png ", 64, 48)
     content = movie(described, [png(64, 48)], in_moov=track(names.values(), 2, b"text"))
@@ -119,7 +119,7 @@ def patched(content: bytes, mark: bytes, offset: int, patch: bytes) -> bytes:
 
 
 def with_super_index(entries: int) -> bytes:
-    """An AVI whose OpenDML index of indexes names itself, so many times."""
+    """An AVI whose OpenDML index of indexes names itself, many times."""
     content = avi()
     stream = content.index(b"strh") - 12
     size = struct.unpack_from("<I", content, stream + 4)[0]

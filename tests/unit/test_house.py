@@ -21,7 +21,7 @@ KNOW_AWS = {"idempotency", "publisher", "s3_object"}
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """What `module` imports by itself: modules of ours by their full names, others by their package."""
+    """What `module` imports directly: modules of ours by their full names, others by their package."""
     found = set()
     for node in ast.walk(ast.parse((SRC / f"{module.replace('.', '/')}.py").read_text())):
         if isinstance(node, ast.Import):
@@ -66,7 +66,7 @@ def test_the_pipeline_knows_no_codec_and_few_of_it_know_aws(module):
 
 
 @pytest.mark.parametrize("module", ["video_intake.results", "scripts.replay", "scripts.stack"])
-def test_whoever_needs_no_decoder_loads_none(module):
+def test_a_module_that_needs_no_decoder_loads_none(module):
     code = f"import sys, {module}; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": f"{SRC}:{ROOT}"}).returncode == 0
 
@@ -94,7 +94,7 @@ FILES = [path for folder in ("demo", "scripts", "src", "tests", "tools") for pat
 
 
 def test_no_test_module_and_no_conftest_is_imported():
-    """What tests share is in tests/support (or a module beside them that holds no test)."""
+    """What tests share is in tests/support (or a module next to them that has no test)."""
     tests = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (ROOT / "tests").rglob("*.py")
@@ -115,7 +115,7 @@ def test_the_guide_names_every_module():
 
 
 def test_every_path_that_is_written_down_leads_somewhere():
-    """In prose, comments and settings; what a test makes in a folder of its own is not meant."""
+    """In prose, comments and settings; what a test creates in a temporary folder is not meant."""
     read = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tools/*/README.md"), ROOT / "pyproject.toml"]
     read += [ROOT / "template.yaml", ROOT / "Makefile", *(path for path in FILES if "tests" not in path.parts)]
     path = re.compile(r"(?<![\w/.{-])(?:src|scripts|tools|tests|docs|demo)/[\w./-]*\w")

@@ -105,7 +105,7 @@ def test_a_large_file_costs_its_ends_and_one_key_frame(large, layout):
     assert reader.bytes_read == sum(end - start for start, end in file.ranges) < 1_000_000
 
 
-def test_the_poster_is_no_black_frame():
+def test_the_poster_is_not_a_black_frame():
     """Ten percent into this video all is black; a little later there is something to see."""
     bright_from_1 = "testsrc2,fade=type=in:start_time=1:duration=0.01"
     found = inspect(File(video(audio=None, seconds=6, picture=bright_from_1)).reader(), LIMITS)
@@ -140,7 +140,7 @@ def test_a_renamed_avi_is_read_as_what_it_is(large):
         (b"\0\0\0\x20ftyp"[:7], "an unknown format"),
     ],
 )
-def test_what_is_no_video_is_named(content, found):
+def test_a_file_that_is_not_a_video_is_named(content, found):
     rejected = verdict(content)
     assert (rejected.reason, rejected.evidence["found"]) == ("not-a-video", found)
 
@@ -223,7 +223,7 @@ def test_the_demuxers_are_named():
         "frag_keyframe+empty_moov",  # with its own index at the end (mfra)
         "frag_keyframe+empty_moov+dash+global_sidx+skip_trailer",  # with a segment index in front (sidx)
         "frag_keyframe+empty_moov+skip_trailer",  # with none
-        "frag_every_frame+empty_moov+skip_trailer",  # sound and pictures in fragments of their own
+        "frag_every_frame+empty_moov+skip_trailer",  # sound and pictures in separate fragments
     ],
 )
 def test_fragments_are_not_walked(flags):

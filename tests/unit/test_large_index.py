@@ -73,7 +73,7 @@ def test_media_data_that_do_not_say_how_long_they_are(film):
 
 @pytest.mark.parametrize("gap", [b"", struct.pack(">I4s", 8, b"free"), struct.pack(">I4s", 16, b"wide") * 2 + bytes(8)])
 def test_free_space_behind_the_index(film, gap):
-    """Only what stands directly behind it is understood; whatever else is there, no hole is made in doubt."""
+    """Only what directly follows it is understood; otherwise no hole is made."""
     at = moov_of(film).end
     content = film[:at] + gap + film[at:]
     holes = isobmff.scan(File(content).reader()).holes

@@ -44,7 +44,7 @@ def test_success_and_failure_differ(success, failure):
     assert "is not a playable video" in messages.email(failure)
 
 
-def test_a_success_tells_what_the_video_is(success):
+def test_a_success_describes_the_video(success):
     text = messages.email(success)
     for fact in ("Été 2026 (1) 🎬.mp4", "640 x 360", "H.264", "30 frames/s", "AAC", "48000 Hz", "MP4", "1.23 kB"):
         assert fact in text, fact
@@ -94,7 +94,7 @@ def test_lengths_read_well(success, seconds, text):
     assert f"Length   {text}\n" in messages.email(success)
 
 
-# How long a message may be: strings in facts have at most so many characters, and lists at most so many entries
+# How long a message may be: the maximum length of strings and of lists in facts
 
 WIDEST = "\U0001f3ac"  # four bytes, and twelve characters where JSON escapes it
 TEXTS = st.one_of(st.just(WIDEST * 64), st.text(max_size=64))

@@ -68,7 +68,7 @@ def url(where: str) -> bytes:
 
 
 def elsewhere(dref: bytes) -> bytes:
-    """A film whose media data lie in another file."""
+    """A film whose media data is in another file."""
     return movie(picture_entry(b"avc1", 64, 48), [bytes(100)], dref=dref, ftyp=b"qt  \0\0\2\0qt  ")
 
 
@@ -105,7 +105,7 @@ def referring(canary: Canary, listener: Listener) -> dict[str, bytes]:
         "url": elsewhere(url(address)),
         "reference movie of a file": reference_movie(b"alis", path.encode()),
         "reference movie": reference_movie(b"url ", address.encode()),
-        "alias beside ftyp of MP4": elsewhere(alias(path)).replace(b"qt  \0\0\2\0qt  ", FTYP[:12]),
+        "alias with ftyp of MP4": elsewhere(alias(path)).replace(b"qt  \0\0\2\0qt  ", FTYP[:12]),
     }
 
 

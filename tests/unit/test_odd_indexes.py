@@ -81,7 +81,7 @@ def test_a_reserved_transfer_curve_has_no_name(number):
     assert inspected(movie(picture_entry(b"png ", 64, 48, curve), [png(64, 48)])).video.color_transfer is None
 
 
-def test_an_index_of_a_fragmented_film_that_is_no_index():
+def test_an_invalid_index_of_a_fragmented_film():
     """Players find the table by its last 16 bytes; where these lead nowhere, the fragments are walked."""
     content = video(seconds=1, options={"movflags": "frag_keyframe+empty_moov"})
     assert content[-16:-12] == numbers(16), "the muxer writes mfra last"

@@ -17,7 +17,7 @@ ADDRESSED_BY_NOBODY = {
     "AWS::Lambda::Permission": "of the function",
     "AWS::Lambda::EventInvokeConfig": "of the function",
     "AWS::CloudWatch::Alarm": "on the dashboard, and in the messages of the alarm topic",
-    "AWS::Logs::QueryDefinition": "in the console, beside the logs",
+    "AWS::Logs::QueryDefinition": "in the console, next to the logs",
 }
 
 

@@ -215,7 +215,7 @@ def test_every_action_and_every_resource_of_a_permission_is_named() -> None:
                 assert "*" not in as_list(each["Resource"]), sid
 
 
-def test_whoever_is_let_in_from_outside_comes_from_this_account_and_one_source() -> None:
+def test_external_access_is_limited_to_this_account_and_one_source() -> None:
     stack = Rendered(EVERYTHING)
     declared = [body["Properties"] for body in stack.resources.values()]
     policies = [each["PolicyDocument"] for each in declared if "PolicyDocument" in each]

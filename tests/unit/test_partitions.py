@@ -45,7 +45,7 @@ def test_nothing_speaks_of_another_partition_or_region(partition: str, parameter
     assert {name for name in re.findall(r"([\w.]+)\.amazonaws\.[\w.]+", found) if "console" not in name} <= PRINCIPALS
 
 
-def test_a_partition_has_a_console_of_its_own() -> None:
+def test_each_partition_has_its_console() -> None:
     consoles = [known["Console"] for known in TEMPLATE["Mappings"]["Partition"].values()]
     assert TEMPLATE["Mappings"]["Partition"].keys() == PARTITIONS.keys()
     assert len(set(consoles)) == len(consoles)

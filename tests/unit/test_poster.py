@@ -83,7 +83,7 @@ def test_every_pixel_format_becomes_a_picture(pixel_format):
         assert near(pixel(3, 3), RED)
 
 
-def test_colours_of_high_definition_video_are_kept():
+def test_colors_of_high_definition_video_are_kept():
     """BT.709 is what HD video is in; a JPEG is BT.601: without conversion green is visibly off."""
     frame = quarters(pixel_format="rgb24").reformat(format="yuv444p", dst_colorspace="ITU709")
     frame.colorspace = 1

@@ -114,6 +114,6 @@ def test_several_threads_may_load_overlapping_ranges():
         list(pool.map(reader.load, ([(1000, 9000)], [(5000, 20_000)])))
         list(pool.map(reader.load, ([(30_000, 40_000)], [(25_000, 50_000)])))
     assert list(reader.gaps(0, 30_000)) == [(0, 1000), (20_000, 25_000)]
-    meeting.abort()  # whoever fetches now fails
+    meeting.abort()  # any further fetch fails
     for start, end in ((1000, 20_000), (25_000, 40_000)):
         assert reader.peek(start, end - start) == content[start:end]

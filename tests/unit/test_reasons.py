@@ -154,7 +154,7 @@ def test_a_film_of_which_the_sound_alone_is_in_another_file_is_playable():
     film = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, in_moov=trak)
     found = inspect(File(film).reader(), Limits())
     assert found.poster
-    assert any("sound is stored in another file" in warning for warning in found.warnings)
+    assert any("audio is stored in another file" in warning for warning in found.warnings)
 
 
 @pytest.mark.parametrize("handler", [b"subt", b"text", b"meta"])

@@ -46,7 +46,7 @@ def test_a_body_that_breaks_off_is_asked_for_again(stubbed):
     assert fetch(10, 30) == b"x" * 20
 
 
-def test_a_body_that_keeps_breaking_off_is_a_fault_of_the_world(stubbed):
+def test_a_body_that_keeps_breaking_off_is_an_infrastructure_failure(stubbed):
     stubber, fetch = stubbed
     for _ in range(s3_object.BODY_ATTEMPTS):
         stubber.add_response("get_object", body(b"x" * 7, length=7), ASKED)

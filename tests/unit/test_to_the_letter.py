@@ -60,7 +60,7 @@ def test_the_mail_of_a_success():
         "\n"
         "Picture  3840 x 2160, HEVC Main 10, 29.97 frames/s, HDR (HLG, 10 bit)\n"
         "Length   1:01:01\n"
-        "Sound    AAC stereo 48000 Hz eng; OPUS\n"
+        "Audio    AAC stereo 48000 Hz eng; OPUS\n"
         "File     MOV, 12.3 MB, 12.3 Mbit/s\n"
         "Note     It is odd.\n"
         "\n"
@@ -78,8 +78,8 @@ def test_the_mail_of_a_success_of_which_little_is_known():
     del little["poster"]
     assert messages.email(little).splitlines()[2:8] == [
         "Picture  3840 x 2160, cinepak",
-        "Length   not said by the file",
-        "Sound    none",
+        "Length   unknown",
+        "Audio    none",
         "File     MOV, 12.3 MB",
         "",
         "Video    s3://b/a/b.mov",
@@ -92,7 +92,7 @@ def test_the_mail_of_a_failure():
         "a.mp4 is not a playable video.\n"
         "\n"
         "Why      The file ends too early: the upload or the recording was cut off.\n"
-        "Advice   Upload it again. If it does not play to its end at its source either, the recording was cut off.\n"
+        "Advice   Upload it again. If the original does not play to the end either, the recording was cut off.\n"
         "Size     1.23 kB\n"
         "Seen     lastSampleEnd: 99, fileEnd: 50\n"
         "\n"

@@ -1,4 +1,4 @@
-"""What is written down twice, because each tool reads a file of its own, stays the same."""
+"""What is written down twice, because each tool reads its own file, stays the same."""
 
 import re
 from collections import defaultdict

@@ -71,7 +71,7 @@ def test_without_versioning_the_version_is_null(told):
     assert uploads.parse({"Records": [entry]})[0].version_id == "null"
 
 
-def test_the_test_event_of_s3_is_no_upload():
+def test_the_test_event_of_s3_is_not_an_upload():
     assert uploads.parse({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}) == []
 
 

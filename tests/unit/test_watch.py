@@ -72,7 +72,7 @@ def anchors(document: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_tells_what_happened_what_it_means_and_where_it_says_what_to_do(stack: Rendered, name: str) -> None:
+def test_an_alarm_description_has_the_cause_the_action_and_a_runbook_link(stack: Rendered, name: str) -> None:
     description = stack[name]["AlarmDescription"]
     assert len(description) <= 1024  # PutMetricAlarm
     text, _, place = description.partition(" Runbook: docs/operations.md#")
@@ -176,7 +176,7 @@ def test_the_topic_admits_the_alarms_of_this_stack(stack: Rendered) -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_no_data_is_no_alarm(stack: Rendered, name: str) -> None:
+def test_missing_data_does_not_trigger_an_alarm(stack: Rendered, name: str) -> None:
     sleeps = watched(stack[name])[0]["Namespace"] == "AWS/SQS"  # a queue that nobody touches reports nothing
     assert stack[name]["TreatMissingData"] == ("ignore" if sleeps else "notBreaching")
 
@@ -195,7 +195,7 @@ def test_a_threshold_is_a_parameter_that_the_description_names(name: str) -> Non
 
 def test_each_threshold_parameter_is_used_bounded_and_on_the_form() -> None:
     interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
-    [group] = [group for group in interface["ParameterGroups"] if group["Label"]["default"] == "When it alarms"]
+    [group] = [group for group in interface["ParameterGroups"] if group["Label"]["default"] == "Alarms"]
     assert set(group["Parameters"]) == {name for name in TEMPLATE["Parameters"] if "Alarm" in name}
     conditions = [
         {key: value for key, value in RESOURCES[name]["Properties"].items() if key != "AlarmDescription"}
@@ -204,7 +204,7 @@ def test_each_threshold_parameter_is_used_bounded_and_on_the_form() -> None:
     for parameter in group["Parameters"]:
         declared = TEMPLATE["Parameters"][parameter]
         assert parameter in str(conditions)
-        assert declared["MinValue"] >= 1, "0 would ring for ever"
+        assert declared["MinValue"] >= 1, "0 would always be in alarm"
         assert interface["ParameterLabels"][parameter]["default"]
     thresholds = {RESOURCES[name]["Properties"]["Threshold"]["Ref"] for name in ALARMS if name not in WITHOUT_PARAMETER}
     assert thresholds <= set(group["Parameters"])
@@ -215,7 +215,7 @@ def test_an_alarm_can_ring_before_lambda_ends_what_it_watches(stack: Rendered) -
     assert parameters["DurationAlarmInSeconds"]["MaxValue"] == stack["ProcessorFunction"]["Timeout"]
     longest = stack["ProcessorEventInvokeConfig"]["MaximumEventAgeInSeconds"]
     assert parameters["EventAgeAlarmInMinutes"]["MaxValue"] * 60 == longest
-    # Three time-outs, and Lambda's waits of one and two minutes between them, are no reason to be woken.
+    # Three timeouts, with Lambda's waits of one and two minutes between them, must not trigger an alarm.
     tries = 1 + stack["ProcessorEventInvokeConfig"]["MaximumRetryAttempts"]
     last_try = (tries - 1) * stack["ProcessorFunction"]["Timeout"] + 60 + 120
     assert parameters["EventAgeAlarmInMinutes"]["Default"] * 60 > last_try
@@ -259,7 +259,7 @@ HAPPENED: dict[str, list[float]] = {
 SHOWN: dict[str, dict[str, float]] = {
     "Outcomes": {"succeeded": 7, "failed": 3},
     "Success rate": {"% of videos": 70},
-    "Inspections, and the longest invocation": {"p50": 50, "p90": 90, "p99": 99, "invocation": 250_000},
+    "Inspection time and longest invocation": {"p50": 50, "p90": 90, "p99": 99, "invocation": 250_000},
     "Function": {"invocations": 12, "errors": 2, "throttles": 9, "duplicates": 2},
     "Events": {"received": 11, "given up": 3, "lost": 1, "failed, waiting": 3},
     "Oldest event": {"age": 30},
@@ -306,7 +306,7 @@ def test_the_dashboard_links_to_what_a_person_needs_next(stack: Rendered, shown:
 # ---------------------------------------------------------------- Saved queries
 
 
-def test_the_saved_queries_lie_in_a_folder_of_the_stack_and_ask_its_logs(stack: Rendered) -> None:
+def test_the_saved_queries_are_in_a_folder_of_the_stack_and_query_its_logs(stack: Rendered) -> None:
     saved = stack.of_type("AWS::Logs::QueryDefinition").values()
     names = {query["Name"] for query in saved}
     assert names == {f"{PSEUDO['AWS::StackName']}/{name}" for name in re.findall(r"saved '(.+?)'", RUNBOOK)}

@@ -1,8 +1,8 @@
 // cdk-nag's AwsSolutions rules over a template: `make audit`. Ends with 1 where it finds something that no suppression
-// beside the resource answers for, or where a suppression answers for nothing.
+// next to the resource accounts for, or where a suppression accounts for nothing.
 //
 // cdk-nag 3 reads no suppressions from a template (2 did), so they are held against the findings here. An id without
-// brackets stands for all findings of its rule on that resource. Nothing is synthesised and nothing leaves the machine.
+// brackets stands for all findings of its rule on that resource. Nothing is synthesized and nothing leaves the machine.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';

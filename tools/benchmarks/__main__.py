@@ -1,4 +1,4 @@
-"""`make bench`: this inspector beside what people would use instead, in one run."""
+"""`make bench`: this inspector compared with the alternatives, in one run."""
 
 import argparse
 import datetime

@@ -1,7 +1,7 @@
 """Who is measured. Each function prepares a way to inspect, which answers how large the poster is, or None without one.
 
 `python -m tools.benchmarks.contestants NAME ENDPOINT`, with two Targets as JSON on its input, is a warm Lambda in a
-process of its own: it imports what the contestant needs, inspects the first object, which is small, and is measured on
+separate process: it imports what the contestant needs, inspects the first object, which is small, and is measured on
 the second. Programs are started while the clock runs, as they would be there.
 """
 
@@ -39,7 +39,7 @@ class Target:
 
 
 def ours(endpoint: str) -> Job:
-    """The inspector of src/, as the function calls it: in a process of its own, which is there already."""
+    """The inspector of src/, as the function calls it: in a separate process that is already running."""
     client = _client(endpoint)
     uploads, decoders, limits, s3_object = map(
         importlib.import_module,

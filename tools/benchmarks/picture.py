@@ -27,7 +27,7 @@ FONT: Final = "-apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-
 
 
 def draw(kinds: Sequence[Kind], results: Results) -> str:
-    """An SVG with a background of its own, so that it can be read on dark pages and on light ones."""
+    """An SVG with a background, so that it is readable on dark and light pages."""
     longest = max(results[kind.name][name].wall for kind in kinds for name in COLOURS)
     first, last = min(TICKS), max(longest * 1.15, 1.0)
 

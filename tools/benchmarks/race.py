@@ -1,4 +1,4 @@
-"""Runs contestants in processes of their own against a shaped S3, and takes medians."""
+"""Runs contestants in separate processes against a shaped S3, and takes medians."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from tools.benchmarks.files import MB, WARM_UP, Kind
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ROOT / "build/bench/packages"
 TIMEOUT: Final = 90.0  # seconds for one run: three times what the function would have
-PATIENCE: Final = 17.0  # seconds; whoever takes longer is measured once, so that a run of everything stays bearable
+PATIENCE: Final = 17.0  # seconds; slower contestants are measured once, so that a complete run stays bearable
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def race(
 
 
 def run_once(endpoint: str, folder: Path, kind: Kind, name: str) -> Run:
-    """One inspection in a process of its own."""
+    """One inspection in a separate process."""
     paths = [str(ROOT / "src"), str(ROOT)] if name in ("ours", "P1", "P2", "P4") else [str(PACKAGES), str(ROOT)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:

@@ -107,59 +107,59 @@ def document(
     setting: Setting,
 ) -> str:
     """docs/benchmarks.md."""
-    return f"""# How fast, and beside what
+    return f"""# Benchmarks: speed compared with the alternatives
 
 ![Wall time for each kind of file, on a log scale](benchmarks.svg)
 
 Written by `make bench` on {setting.date}: {setting.machine}; {setting.versions}. Each figure is the median of
-{setting.runs} runs; runs of all contestants are interleaved. Narrower runs, which write nothing here:
+{setting.runs} runs; the runs of all contestants are interleaved. For a partial run, which does not change this page:
 `make bench RUNS=1 FILES="20s-720p 1gb-mov"`.
 
 Objects come from a local S3 that answers after {FIRST_BYTE * 1000:.0f} ms and gives {CONNECTION_RATE / 1e6:.0f} MB/s to
-each connection (measured: {setting.check}). Connecting costs nothing there; a real connection needs another round
-trip or two, which every contestant would pay.
+each connection (measured: {setting.check}). Connecting is free there; a real connection needs another round trip or
+two, which would slow every contestant.
 
 {race_table(kinds, results)}
 
-¹ Measured once, because it takes so long. ² No answer, and what was read until then.
+¹ Measured once, because it is slow. ² No answer; the figures are those until the timeout.
 
 ## Where all connections share {setting.shared:.0f} MB/s
 
-The likelier case in Lambda, whose network grows with its memory.
+This is more like Lambda, where bandwidth grows with memory.
 
 {shared_table(kinds, shared)}
 
 ## What 1,000 videos cost
 
 List prices in us-east-1 as of 2026-11: Lambda on arm64 ${LAMBDA_GB_SECOND:.10f} per GB-second at 1,024 MB and $0.20 per
-million requests, S3 $0.0004 per 1,000 GETs. Warm, as in the first table; the disk that a download needs is not in it.
+million requests, S3 $0.0004 per 1,000 GETs. Warm, as in the first table; without the disk that a download needs.
 
 {cost_table(kinds, results)}
 
-## Where our own time goes
+## Where the time goes
 
-CPU on objects that are in memory already, fastest of seven.
+CPU time for objects in memory, fastest of seven runs.
 
 {split_table(kinds, parts)}
 
 ## What is measured
 
-- Every run is a process of its own, and a warm Lambda: modules are imported and a first, small video was inspected when
-  the clock starts. `ffprobe` and `ffmpeg` are programs, and starting them counts.
-- **requests** and **MB** are counted by the server: what left it, also when the reader hung up. **CPU** is user and
-  system time with that of started programs. **Peak memory** is that of the largest process, imports
-  and all; of ours, of function and decoder together.
+- Every run is a separate process that simulates a warm Lambda: before the clock starts, modules are imported and a
+  small video is inspected. `ffprobe` and `ffmpeg` are programs, and starting them counts.
+- **requests** and **MB** are what the server sent, even if the reader disconnected. **CPU** is user and system time,
+  including started programs. **Peak memory** is that of the largest process including imports; for video-intake, that
+  of function and decoder together.
 - **{NAMES["ours"]}**: `video_intake.media` over boto3, as the function calls it: all facts, and a poster of a key frame
   near 10 %.
 - **{NAMES["P1"]}**: boto3's `download_file` as it is (8 MB parts, ten at a time), `ffprobe` to JSON, and
   `ffmpeg -ss` 10 % `-frames:v 1` scaled to 1,280 pixels.
 - **{NAMES["P2"]}**: the same two commands on the URL.
-- **MediaInfo**: `pymediainfo`'s bundled library, which reads URLs by itself. Facts, no poster.
-- **{NAMES["P4"]}**, **{NAMES["P5"]}**: nothing set, the key frame before 10 %, the same scaling and JPEG as ours.
-- A run may take {TIMEOUT:.0f} s.
-- The files are generated ([benchmarks/files.py](../benchmarks/files.py)): a few seconds are encoded once and their
-  packets repeated, so every byte is a sample or an index. The pictures are a fractal with noise, at the bit rates of
-  phones, camcorders and streams, coded as cameras do it: one slice, no wavefronts.
+- **MediaInfo**: `pymediainfo`'s bundled library, which reads URLs directly. Facts, no poster.
+- **{NAMES["P4"]}**, **{NAMES["P5"]}**: default settings, the key frame before 10 %, the same scaling and JPEG.
+- The timeout is {TIMEOUT:.0f} s.
+- The files are generated ([tools/benchmarks/files.py](../tools/benchmarks/files.py)): a few seconds are encoded once
+  and their packets repeated, so every byte is a sample or an index. The pictures are a fractal with noise, at the bit
+  rates of phones, camcorders and streams, coded as cameras do it: one slice, no wavefronts.
 """
 
 

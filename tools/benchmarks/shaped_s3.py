@@ -149,7 +149,7 @@ def converse(connection: socket.socket, folder: Path, stats: Stats, shared: Pace
                 if headers.get("connection", "").lower() == "close":
                     return
         except ConnectionError:
-            return  # whoever asked has seen enough
+            return  # the client has seen enough
 
 
 def _send_head(connection: socket.socket, said: Answer) -> None:
@@ -195,7 +195,7 @@ def main() -> None:
                 ).start()
 
         threading.Thread(target=accept, daemon=True).start()
-        sys.stdin.read()  # until whoever started this ends
+        sys.stdin.read()  # until the parent process ends
 
 
 if __name__ == "__main__":

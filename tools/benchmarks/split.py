@@ -19,7 +19,7 @@ ROUNDS: Final = 7  # of which the fastest counts: the machine only ever adds to 
 
 
 class Clock:
-    """CPU time by part: whoever of src/ was called last owns it, with the libraries it calls."""
+    """CPU time by part: it belongs to the function of src/ that was called last, with the libraries it calls."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = {"facts": 0.0, "decode": 0.0, "poster": 0.0}

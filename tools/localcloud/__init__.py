@@ -48,9 +48,9 @@ class LocalCloud:
             return json.load(answer)
 
     def check(self) -> None:
-        """Raises LocalCloudError where it has ended by itself."""
+        """Raises LocalCloudError if it has ended unexpectedly."""
         if self.process.poll() is not None:
-            raise LocalCloudError("\n".join(["The local cloud has ended by itself.", *_last_lines(self.state)]))
+            raise LocalCloudError("\n".join(["The local cloud has ended unexpectedly.", *_last_lines(self.state)]))
 
 
 class LocalCloudError(Exception):
@@ -124,7 +124,7 @@ def _ready(process: subprocess.Popen[bytes], state: Path) -> dict[str, str]:
             if line:
                 return dict(json.loads(line))
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(1)  # it is ending by itself; its exit status tells why
+                process.wait(1)  # it is already ending; its exit status shows why
     process.kill()
     _, errors = process.communicate()
     said = errors.decode(errors="replace").strip()

@@ -46,7 +46,7 @@ def main() -> int:
     for noisy in ("botocore", "urllib3", "werkzeug"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]  # whoever starts this may have a real account; nothing here may speak to it
+        del os.environ[name]  # the user may have a real account; nothing here may call it
     os.environ["MOTO_LAMBDA_CONCURRENCY_QUOTA"] = "1000"  # an account's quota, of which 100 cannot be reserved
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # no web page may read an answer
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull

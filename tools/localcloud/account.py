@@ -17,7 +17,7 @@ from moto.iam.models import iam_backends
 
 ACCOUNT_ID = str(DEFAULT_ACCOUNT_ID)
 
-# In the older regions `aws sqs` of AWS CLI 1 goes to an endpoint of its own, whatever AWS_ENDPOINT_URL says
+# In the older regions `aws sqs` of AWS CLI 1 goes to a separate endpoint, no matter what AWS_ENDPOINT_URL says
 # (awscli/customizations/overridesslcommonname.py). Zurich is not on that list.
 DEFAULT_REGION = "eu-central-2"
 
@@ -44,7 +44,7 @@ class Account:
             return self._role_keys.setdefault(role_arn, _new_key("ASIA"))
 
     def knows(self, key: str) -> bool:
-        """Whether this run has handed out the key, by itself or as moto's IAM or STS."""
+        """Whether this run has handed out the key, directly or as moto's IAM or STS."""
         if key in (self.user_key, self.service_key, *list(self._role_keys.values())):
             return True
         partitions = [partition for account in list(iam_backends.values()) for partition in list(account.values())]

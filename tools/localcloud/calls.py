@@ -91,7 +91,7 @@ def _form(environ: Environ) -> dict[str, list[str]]:
 
 
 def _body(environ: Environ) -> bytes:
-    """The body, which stays there for whoever answers."""
+    """The body, which stays readable for the handler."""
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = BytesIO(body)
     return body

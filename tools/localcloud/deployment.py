@@ -15,7 +15,7 @@ from tools.environment import clean
 from tools.localcloud import LocalCloud
 
 ROOT = Path(__file__).parents[2]
-TOOLS = Path(sys.executable).parent  # this virtual environment's, whoever started us
+TOOLS = Path(sys.executable).parent  # this virtual environment's
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 # The package must run on this machine: Lambda's wheels are Linux's.
 FOR_THIS_MACHINE = ["--architecture", ARCHITECTURE, *([] if platform.system() == "Linux" else ["--wheels", "host"])]

@@ -1,8 +1,8 @@
-"""Who is refused: web pages, whatever they try, and everybody who does not carry an access key of this run.
+"""Refuses requests of web pages, and all requests without an access key of this run.
 
-A page in the developer's browser can send requests to 127.0.0.1 and so can every other user of the machine, and whoever
-can create a function here runs commands as the developer. Browsers give themselves away by headers that pages cannot
-suppress; the rest need a key, which is random and known to those who may read the state or the terminal.
+A page in the developer's browser can send requests to 127.0.0.1, and so can every other user of the machine; anyone who
+can create a function here runs commands as the developer. Browsers send headers that pages cannot suppress; other
+clients need the key, which is random and known only to those who may read the state or the terminal.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Mailbox:
         with self._lock:
             self._number += 1
             finished = self.folder / f"{self._number:04d}.eml"
-            unfinished = finished.with_suffix(".part")  # whoever waits for *.eml never sees half a mail
+            unfinished = finished.with_suffix(".part")  # a reader of *.eml never sees half an e-mail
             unfinished.write_bytes(message.as_bytes())
             unfinished.rename(finished)
 
@@ -101,7 +101,7 @@ def install(mailbox: Mailbox) -> None:
 
 
 def _not_confirmed(subscription: Any) -> dict[str, str]:
-    """As SNS lists it: without an ARN of its own."""
+    """As SNS lists it: without an ARN."""
     return {
         "SubscriptionArn": "PendingConfirmation",
         "Owner": subscription.account_id,

@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 
 # moto's backends are plain dictionaries. A conditional write that two functions may pass at once would break the
 # very promise that it is made for, so these services answer one request at a time. Not among them: what calls
-# others while it answers, SQS (a long poll would hold up everybody), and S3 (locks of its own, in `objects`).
+# others while it answers, SQS (a long poll would hold up everybody), and S3 (which has other locks, in `objects`).
 ONE_AT_A_TIME = ("dynamodb", "logs", "sns")
 
 # moto reads a body into memory, and copies it on the way. Clients send ten parts of an upload at once; the others
-# wait in their sockets meanwhile, and are no slower for it.
+# wait in their sockets meanwhile, which does not slow them down.
 LARGE_BODY = 1 << 20
 LARGE_BODIES_AT_ONCE = 3
 

@@ -13,7 +13,7 @@ from video_intake.media.range_reader import RangeReader
 from video_intake.media.riff import UNKNOWN, Avi, Chunk, chunk_at
 from video_intake.media.virtual_file import VirtualFile
 
-MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx|__)")  # "__": DV with its sound, a type of AVI of its own
+MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx|__)")  # "__": DV with its audio, a separate type of AVI
 FOUND: Final = re.compile(rb"(?:[0-9]{2}(?:d[cb]|wb|pc|tx|__)|ix[0-9]{2}|JUNK|LIST|idx1|RIFF)")
 KEY: Final = 0x10  # of an entry's flags
 COVERED: Final = 0.95  # of the media data, that a whole index lists; the rest fills up sectors
@@ -69,7 +69,7 @@ def _walk(reader: RangeReader, data: bytes, begin: int) -> Iterator[Chunk]:
 def listed(reader: RangeReader, avi: Avi) -> tuple[list[Chunk], dict[int, int]]:
     """The chunks of media data that the file's own index lists, and their flags by their offsets.
 
-    Its offsets are from the list or from the beginning of the file; those that were fetched tell which, and are dropped
+    Its offsets are from the list or from the beginning of the file; those that were fetched show which, and are dropped
     where they are wrong.
     """
     chunks: list[Chunk] = []
@@ -124,7 +124,7 @@ def rebuilt(reader: RangeReader, avi: Avi, media: Media | None) -> VirtualFile |
         struct.pack("<4sIII", chunk.kind, known.get(chunk.start, otherwise), chunk.start - avi.data + 4, chunk.size)
         for chunk in chunks
     )
-    # An index of indexes has offsets of its own, which would lead elsewhere
+    # An index of indexes has other offsets, which would lead elsewhere
     headers = b"".join(reader.peek(each.start, each.size + 8) for each in avi.headers).replace(b"indx", b"JUNK")
     movi = struct.pack("<4sI4s", b"LIST", size + 4, b"movi")
     back = bytes(size % 2) + struct.pack("<4sI", b"idx1", len(entries)) + entries

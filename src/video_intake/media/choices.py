@@ -71,7 +71,7 @@ def any_picture(frames: Frames, places: Sequence[float]) -> Choice:
         return Choice(last, notes.refreshed())
     if not frames.packets and not frames.damage:
         raise verdicts.no_frames(frames=frames.video.stream.frames)
-    raise verdicts.undecodable(frames.damage or "no picture came out of the decoder")
+    raise verdicts.undecodable(frames.damage or "the decoder produced no picture")
 
 
 def _marked(frames: Frames, places: Iterable[float], best: Best) -> Shot | None:

@@ -28,7 +28,7 @@ class Film:
     begins: float  # seconds, by the film's own clock
     seconds: float | None  # that the film lasts; None where that is not known
     whole: bool  # whether these are all of its fragments
-    stated: float | None  # the duration by an index of its own
+    stated: float | None  # the duration according to a separate index
     junk: tuple[tuple[int, int], ...]  # what is between or after its fragments and not part of any
 
 
@@ -107,7 +107,7 @@ def _doubtful(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -
     """Two of the fragments between which there are more bytes than the time between them explains.
 
     Recordings that were joined have clocks that start again, and may look like one: first, last and those near the
-    wanted places can be in order. The bytes that a second takes in the fragments tell what else could be there.
+    wanted places can be in order. The bytes per second in the fragments show what else could be there.
     """
     rates: dict[int, float] = {}
     begins: dict[int, list[tuple[Fragment, int]]] = {}

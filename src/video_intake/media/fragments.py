@@ -18,7 +18,7 @@ from video_intake.media.random_access import Claim
 from video_intake.media.range_reader import READ_AHEAD, RangeReader
 from video_intake.media.walk import LOOK, Fragment, Walk
 
-FEW: Final = 8  # so many fragments are visited one by one: each costs a round trip
+FEW: Final = 8  # the number of fragments that are visited one by one: each costs a round trip
 FIRST: Final = 128  # places that are looked at for the first fragment: 8 MB
 MAX_WINDOW: Final = 8 << 20  # looked through for the beginning of a fragment
 CANDIDATES: Final = 1000  # of them in a window: a quarter more than one fragment holds few

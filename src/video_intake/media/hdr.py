@@ -71,7 +71,7 @@ def table(kind: str | None, primaries: str = "BT2020") -> VideoFrame:
 
 
 def _display(light: Color, primaries: str = "BT2020") -> Color:
-    # Each channel by itself: bright colors fade towards white, as on film, where scaling all three alike
+    # Each channel separately: bright colors fade towards white, as on film, where scaling all three alike
     # leaves clouds tinted and colors glaring.
     toned = [_mapped(channel) / WHITE for channel in light]
     red, green, blue = (_encoded(channel) for channel in _to_bt709(toned, primaries))

@@ -28,7 +28,7 @@ from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Rejected
 
 POSTER_AT: Final = (0.10, 0.25, 0.40, 0.02)  # of the duration; the next is tried where a frame is blank
-MAX_MEMORY: Final = 580 << 20  # of data; with the function beside it less than 800 of 1,024. 8K takes 330
+MAX_MEMORY: Final = 580 << 20  # of data; together with the function less than 800 of 1,024. 8K takes 330
 
 
 # Started before there is a ceiling on memory: a thread that finds no memory to begin with leaves others waiting for it.

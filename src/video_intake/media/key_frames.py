@@ -43,9 +43,9 @@ class Frames:
         self._seen: set[int | None] = set()
 
     def near(self, places: Iterable[float]) -> Iterator[Shot]:
-        """Yields one shot for each of `places` (0 to 1 of the track) that has a marked key frame of its own.
+        """Yields one shot for each of `places` (0 to 1 of the track) that has a separate marked key frame.
 
-        Damaged frames, and those that are marked but are no key frames, are passed over. Raises what reading raises.
+        Damaged frames, and those that are marked but are not key frames, are skipped. Raises what reading raises.
         """
         for place in places:
             packet = self.packet(place)
@@ -134,7 +134,7 @@ def is_key(frame: VideoFrame) -> bool:
 
 
 def ranges(video: Opened, places: Iterable[float]) -> list[tuple[float, int, int]]:
-    """Where the key frames near `places` are: (place, start, end), one for each that has one of its own."""
+    """Where the key frames near `places` are: (place, start, end), one for each that has a separate one."""
     entries = video.stream.index_entries
     found: dict[int, tuple[float, int, int]] = {}
     for place in places if len(entries) else ():

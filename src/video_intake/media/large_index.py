@@ -15,7 +15,7 @@ from video_intake.media.range_reader import RangeReader
 LARGE: Final = 1 << 20  # half an hour of film
 SLOW: Final = 2 << 20  # what is fetched in the time that another round trip or two take
 LOOK: Final = 64 << 10  # at a track: what it is, and where its tables begin
-MAX_TRACKS: Final = 8  # so many are looked at, each for a round trip; the rest is fetched
+MAX_TRACKS: Final = 8  # the number that is examined, each for a round trip; the rest is fetched
 MAX_BOXES: Final = 4  # behind `moov`, and between two of its tracks: `free` and the media data, `mvhd`, `udta`, `iods`
 SAMPLE_TABLES: Final = frozenset({b"stts", b"ctts", b"stsc", b"stsz", b"stz2", b"stco", b"co64"})
 
@@ -23,7 +23,7 @@ type Hole = tuple[int, int]  # (start, end) in the file, at least as large as a 
 
 
 def sound_tables(reader: RangeReader, moov: Box) -> tuple[Hole, ...]:
-    """Where the sample tables of sound tracks lie in a large index, in the order of the file.
+    """Where the sample tables of audio tracks are in a large index, in the order of the file.
 
     Nowhere if the file may have been cut off: then they say whether.
     """

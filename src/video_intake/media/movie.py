@@ -71,7 +71,7 @@ def parse(content: memoryview) -> Movie:
     traks = [box for box in found if box.type == b"trak"]
     defaults = dict(_defaults(content[box.body : box.end]) for box in found if box.type == b"trex")
     tracks = tuple(track.parse(content, box, _inside(box, found), scale, defaults) for box in traks)
-    verdicts.bound("frames and sound samples", sum(each.samples for each in tracks), MAX_SAMPLES)
+    verdicts.bound("frames and audio samples", sum(each.samples for each in tracks), MAX_SAMPLES)
     fragmented = any(box.type == b"mvex" for box in found)
     if fragmented and scale:
         mehd = next((content[box.body : box.end] for box in found if box.type == b"mehd"), memoryview(b""))

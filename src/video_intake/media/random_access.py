@@ -1,4 +1,4 @@
-"""The indexes that a fragmented file may have of its own: `mfra` at its end, `sidx` before its fragments.
+"""The indexes that a fragmented file may have: `mfra` at its end, `sidx` before its fragments.
 
 Each is a claim, and complete only if it reaches the end of the media: a `sidx` before each segment describes that
 segment, and a `mfra` may list key frames alone. ISO/IEC 14496-12, 8.8.9 and 8.16.3.

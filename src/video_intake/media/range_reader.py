@@ -18,7 +18,7 @@ SMALL_FILE = 2 * 1024 * 1024  # up to here one request for everything beats two 
 LEAST_END = 128 * 1024  # of head and tail of a larger one
 READ_AHEAD = 256 * 1024  # on a miss: 3 ms of transfer, where a second request costs 20 ms or more
 PART = 1024 * 1024  # larger ranges are fetched in parallel parts: one connection gives 80 MB/s
-CONNECTIONS = 8  # beyond this a Lambda of 1 GB gains nothing: its network, not S3, is the bound
+CONNECTIONS = 8  # more do not help a Lambda function of 1 GB: its network is the limit, not S3
 MAX_REQUESTS = 20_000  # for one file: at 2 ms each, more than there is time for
 
 
@@ -33,7 +33,7 @@ def _pieces(start: int, end: int, part: int) -> Iterator[tuple[int, int]]:
 class RangeReader:
     """A cache of fetched ranges. Several threads may use it at once.
 
-    `requests`, `bytes_read` and `round_trips` (those beside each other in several threads count one by one) tell
+    `requests`, `bytes_read` and `round_trips` (parallel ones in several threads are counted separately) show
     what was fetched. Loading raises Rejected when more than `max_bytes` would be read or `deadline` (in
     `clock`'s seconds) has passed.
     """

@@ -1,8 +1,8 @@
 """The outermost chunks of an AVI file: its headers, where its media data are, and whether all of them are there.
 
 Old cameras and capture programs write zeros between chunks, odd chunks without padding, and sizes that were never
-filled in, so what is no chunk is passed over. Layout: Microsoft's AVI RIFF File Reference, and for files of several
-RIFFs the OpenDML extensions (1996). All numbers are little-endian.
+filled in, so anything that is not a chunk is skipped. Layout: Microsoft's AVI RIFF File Reference, and for files of
+several RIFFs the OpenDML extensions (1996). All numbers are little-endian.
 """
 
 import re
@@ -14,7 +14,7 @@ from video_intake.media import avi_streams, verdicts
 from video_intake.media.avi_streams import Stream
 from video_intake.media.range_reader import RangeReader
 
-UNKNOWN: Final = (0, 0xFFFFFFFF)  # sizes of what was written to a pipe, or by a program that did not come to its end
+UNKNOWN: Final = (0, 0xFFFFFFFF)  # sizes of what was written to a pipe, or by a program that did not finish
 SEARCHED: Final = 8 << 20  # for the media data, where chunks do not lead to them
 HEADERS: Final = 1 << 20  # of headers that are read: each stream has some 5 KB
 NAME: Final = re.compile(rb"[\x20-\x7E]{4}")

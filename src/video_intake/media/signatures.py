@@ -34,9 +34,9 @@ OTHERS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (8, b"WEBP", "a WebP picture"),
     (0, b"II*\0", "a TIFF or raw picture"),
     (0, b"MM\0*", "a TIFF or raw picture"),
-    (8, b"WAVE", "a WAV sound"),
-    (0, b"ID3", "an MP3 sound"),
-    (0, b"fLaC", "a FLAC sound"),
+    (8, b"WAVE", "a WAV audio file"),
+    (0, b"ID3", "an MP3 audio file"),
+    (0, b"fLaC", "a FLAC audio file"),
     (0, b"OggS", "an Ogg file"),
     (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
     (0, b"FLV\x01", "a Flash video"),
@@ -113,7 +113,7 @@ def describe(head: bytes) -> str:
         if head[first : first + 1] == b"G" == head[first + packet : first + packet + 1]:
             return "an MPEG transport stream"
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character cut at the end is no error
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character cut off at the end is not an error
     except UnicodeDecodeError:
         text = "\0"
     readable = all(character.isprintable() or character.isspace() for character in text)

@@ -26,7 +26,7 @@ ASCTIME: Final = ("%a %b %d %H:%M:%S %Y", "%Y:%m:%d %H:%M:%S", "%Y/%m/%d %H:%M:%
 
 
 def text(value: str | None, most: int = MAX_TEXT) -> str | None:
-    """At most so many characters of text, which may be in any encoding: PyAV marks what is not UTF-8 by surrogates."""
+    """Limits text, which may be in any encoding: PyAV marks bytes that are not UTF-8 with surrogates."""
     return (value[:most].encode("utf-8", "replace").decode().strip("\0 \r\n\t") or None) if value else None
 
 

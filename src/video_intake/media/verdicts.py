@@ -1,8 +1,8 @@
-"""Why a file is not a playable video: stable names for programs, and for people a sentence and some advice.
+"""Why a file is not a playable video: stable names for programs, and a sentence and advice for people.
 
-Errors are sorted by consequence, not by origin. What the file itself causes is `Rejected` and ends as a verdict; an
-upload that is no longer there is `Gone` and ends without one; everything else that is raised is an infrastructure
-failure, and Lambda tries again.
+Errors are sorted by consequence, not by origin. A problem of the file itself is `Rejected` and becomes a verdict; an
+upload that no longer exists is `Gone` and gets none; any other exception is an infrastructure failure, and Lambda
+retries.
 
 There is a function for each sentence, so that a misspelled reason or missing evidence is a type error. A sentence is
 true for every file that gets it.
@@ -13,13 +13,13 @@ from enum import StrEnum
 from functools import wraps
 from typing import Any, Final
 
-MAX_EVIDENCE: Final = 200  # characters of a string in it: names of boxes and codecs are the file's own
+MAX_EVIDENCE: Final = 200  # characters per string: names of boxes and codecs come from the file
 
-UPLOAD_AGAIN: Final = "Upload it again. If it does not play to its end at its source either, the recording was cut off."
+UPLOAD_AGAIN: Final = "Upload it again. If the original does not play to the end either, the recording was cut off."
 
 
 class Reason(StrEnum):
-    """A reason's name is an interface: it is in results, tags, message attributes and people's filters."""
+    """The names are an interface: they appear in results, tags, message attributes and subscribers' filters."""
 
     EMPTY = "empty"
     NOT_A_VIDEO = "not-a-video"
@@ -35,7 +35,7 @@ class Reason(StrEnum):
 
 
 class Rejected(Exception):
-    """The file itself is why there is no playable video: a verdict, never retried.
+    """The file itself is not a playable video: a verdict, never retried.
 
     `evidence` holds JSON values that let a person check the verdict (offsets and sizes in bytes).
     """
@@ -50,14 +50,14 @@ class Rejected(Exception):
 
 
 class Gone(Exception):
-    """The version was deleted or replaced before its turn came: nobody is waiting for a verdict."""
+    """The version was deleted or replaced before it was processed: no one is waiting for a verdict."""
 
 
 SENTENCES: Final[dict[str, Callable[..., Rejected]]] = {}
 
 
 def _sentence[**P](function: Callable[P, Rejected]) -> Callable[P, Rejected]:
-    """Lets another process say which sentence is meant, and of what."""
+    """Lets another process name a sentence and its arguments."""
 
     @wraps(function)
     def made(*args: P.args, **kwargs: P.kwargs) -> Rejected:
@@ -73,18 +73,18 @@ def _sentence[**P](function: Callable[P, Rejected]) -> Callable[P, Rejected]:
 
 @_sentence
 def empty() -> Rejected:
-    """There is not a single byte."""
+    """The file has no bytes."""
     return Rejected(
         Reason.EMPTY,
         "The file is empty.",
-        "Upload it again. If it is empty at its source too, the recording was never written to the disk.",
+        "Upload it again. If the original is empty too, the recording was never saved.",
         {},
     )
 
 
 @_sentence
 def not_a_video(found: str, **evidence: Any) -> Rejected:
-    """The file is something else: `found` says what, with its article ("a PNG picture"); "" where nobody knows."""
+    """The file is something else: `found` says what, with its article ("a PNG picture"), or "" if unknown."""
     likeness = f"it looks like {found}" if found else "its format was not recognized"
     return Rejected(
         Reason.NOT_A_VIDEO,
@@ -96,75 +96,75 @@ def not_a_video(found: str, **evidence: Any) -> Rejected:
 
 @_sentence
 def zeros(at_end: bool, everywhere: bool) -> Rejected:
-    """Its beginning, as far as it was read, holds zeros only: so does its end, or all of it."""
+    """Everything that was read at its beginning is zeros; so is its end (`at_end`), or all of it (`everywhere`)."""
     where = "" if everywhere else " at its beginning and its end" if at_end else " at its beginning"
     return Rejected(
         Reason.NOT_A_VIDEO,
         f"The file contains nothing but zeros{where}.",
-        "Upload it again. If it does not play at its source either, its content was lost when it was copied or saved.",
+        "Upload it again. If the original does not play either, its content was lost when it was copied or saved.",
         {"found": "zeros"},
     )
 
 
 @_sentence
 def form_upload(kind: str) -> Rejected:
-    """The body of a request was stored, with the file somewhere in it; `kind` is its media type."""
-    name = "an HTML form upload" if kind == "multipart/form-data" else "a request of several parts"
+    """The body of an HTTP request was stored, with the file inside it; `kind` is its media type."""
+    name = "an HTML form upload" if kind == "multipart/form-data" else "a multipart request"
     return Rejected(
         Reason.NOT_A_VIDEO,
         f"The file is the body of {name} ({kind}), not the video inside it.",
-        "Send only the content of the file, with HTTP PUT; or post the form to S3 with a presigned POST.",
+        "Send only the file's content with HTTP PUT, or post the form to S3 with a presigned POST.",
         {"found": "the body of a form upload"},
     )
 
 
 @_sentence
 def converted(into: str) -> Rejected:
-    """Binary data went through a program that took them for text, and changed them for good."""
+    """Binary data went through a program that treated it as text and changed it irreversibly."""
     return Rejected(
         Reason.NOT_A_VIDEO,
-        f"The file was damaged on its way: its bytes were converted as if they were {into}.",
-        "Send the file as binary data: not as a string, and with a gateway or FTP client set to binary.",
+        f"The file was damaged in transit: its bytes were converted as if they were {into}.",
+        "Send the file as binary data, not as a string, and set the gateway or FTP client to binary mode.",
         {"found": into},
     )
 
 
 @_sentence
 def base64_text() -> Rejected:
-    """A video, or something else, in letters."""
+    """A video, or any other file, as Base64 text."""
     return Rejected(
         Reason.NOT_A_VIDEO,
         "The file is Base64 text, not the file that the text encodes.",
-        "Decode the text before the upload, and send the bytes themselves.",
+        "Decode the text and upload the resulting file.",
         {"found": "Base64 text"},
     )
 
 
 @_sentence
 def audio_only() -> Rejected:
-    """There is sound, and no track of moving pictures."""
+    """There is audio, but no video track."""
     return Rejected(
         Reason.AUDIO_ONLY,
-        "The file has sound, but no video track.",
-        "Export it again with the picture, or keep sound files elsewhere.",
+        "The file has audio but no video track.",
+        "Export it again with its video track, or store audio files elsewhere.",
         {},
     )
 
 
 @_sentence
 def no_video_track(kinds: str) -> Rejected:
-    """There is neither a track for pictures nor one for sound; `kinds` names those that are there ("subt")."""
+    """There is neither a video track nor an audio track; `kinds` lists the tracks that exist ("subt")."""
     return Rejected(
         Reason.NO_FRAMES,
-        "The file has tracks, but none of them is video." if kinds else "The file has neither video nor sound.",
-        "Upload the file that holds the picture. This one may hold the subtitles or the data that go with it.",
+        "The file has tracks, but none of them is video." if kinds else "The file has neither video nor audio.",
+        "Upload the file that contains the video. This one may contain only its subtitles or other data.",
         {"tracks": kinds},
     )
 
 
 @_sentence
 def no_frames(**evidence: Any) -> Rejected:
-    """There is a track for pictures, and none in it."""
+    """There is a video track, but it has no frames."""
     return Rejected(
         Reason.NO_FRAMES,
         "The file has a video track, but that track has no frames.",
@@ -175,7 +175,7 @@ def no_frames(**evidence: Any) -> Rejected:
 
 @_sentence
 def initialization() -> Rejected:
-    """The first segment of a stream, which describes the video, and none of those that hold it."""
+    """The first segment of a stream, which describes the video, without the segments that contain it."""
     return Rejected(
         Reason.NO_FRAMES,
         "The file is only the beginning of a stream: it describes a video, but contains none of its frames.",
@@ -186,21 +186,21 @@ def initialization() -> Rejected:
 
 @_sentence
 def elsewhere() -> Rejected:
-    """The pictures are in another file, which is named here (a reference movie)."""
+    """The video is in another file, which this one refers to (a reference movie)."""
     return Rejected(
         Reason.NO_FRAMES,
         "The file only refers to its video, which is stored in another file.",
-        "In the program that made it, export or save the movie as a self-contained file.",
+        "In the program that created it, export or save the movie as a self-contained file.",
         {},
     )
 
 
 @_sentence
 def segment(box: str) -> Rejected:
-    """A part of a stream without the one that precedes all others and describes them; it begins with `box`."""
+    """A segment without the initialization segment that describes it; it begins with `box`."""
     return Rejected(
         Reason.TRUNCATED,
-        "The file is a segment of a stream. Without the initialization segment it cannot be played.",
+        "The file is one segment of a stream and cannot be played without the initialization segment.",
         "Join the initialization segment and all media segments, in order, and upload the result.",
         {"firstBox": box},
     )
@@ -208,8 +208,8 @@ def segment(box: str) -> Rejected:
 
 @_sentence
 def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> Rejected:
-    """Media data or index reach beyond `file_end`, the size of the file; `seconds` of the film are complete."""
-    there = f" The first {clock(seconds)} of it are complete." if seconds else ""
+    """Media data or index extend beyond `file_end`, the size of the file; the first `seconds` are complete."""
+    there = f" The first {clock(seconds)} are complete." if seconds else ""
     return Rejected(
         Reason.TRUNCATED,
         f"The file ends too early: the upload or the recording was cut off.{there}",
@@ -220,18 +220,18 @@ def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> R
 
 @_sentence
 def without_index(file_end: int, reached: int) -> Rejected:
-    """There is no `moov`; up to `reached` the file was understood."""
+    """There is no `moov`; the file could be parsed up to `reached`."""
     return Rejected(
         Reason.TRUNCATED,
-        "The file has no index (moov): the recording was not completed, or a part of the file is missing or damaged.",
-        "Upload it again. If it does not play at its source either, a program that repairs videos may help.",
+        "The file has no index (moov): the recording was not completed, or part of the file is missing or damaged.",
+        "Upload it again. If the original does not play either, a video repair tool may help.",
         {"fileEnd": file_end, "understoodUntil": reached},
     )
 
 
 @_sentence
 def encrypted(codec: str) -> Rejected:
-    """The first video track is, or becomes, an encrypted one; `codec` is its four-character code."""
+    """The first video track is encrypted, at least in part; `codec` is its four-character code."""
     return Rejected(
         Reason.ENCRYPTED,
         "The video is encrypted (DRM) and cannot be decoded without its key.",
@@ -242,29 +242,29 @@ def encrypted(codec: str) -> Rejected:
 
 @_sentence
 def unsupported_codec(codec: str) -> Rejected:
-    """There is no decoder for the pictures."""
+    """There is no decoder for the video."""
     return Rejected(
         Reason.UNSUPPORTED_CODEC,
         f"The video is encoded as {codec[:MAX_EVIDENCE]}, which cannot be decoded here.",
-        "Convert it to H.264 or HEVC, and upload that.",
+        "Convert it to H.264 or HEVC and upload the result.",
         {"codec": codec},
     )
 
 
 @_sentence
 def undecodable(detail: str) -> Rejected:
-    """Decoding was tried, and not a single picture came out; `detail` is what FFmpeg reports."""
+    """Decoding produced no picture at all; `detail` is what FFmpeg reports."""
     return Rejected(
         Reason.UNDECODABLE,
         "No picture could be decoded from the file: its content is damaged.",
-        "Try to play it at its source. If it plays there, upload it again.",
+        "Play the original. If it plays, upload it again.",
         {"detail": detail},
     )
 
 
 @_sentence
 def too_large_to_decode(limit: str, **evidence: Any) -> Rejected:
-    """Something is larger than an inspection has room for; `limit` says what, and how much there may be."""
+    """Something is larger than an inspection allows; `limit` names it with its maximum."""
     return Rejected(
         Reason.TOO_LARGE_TO_DECODE,
         f"Inspecting this video would exceed a limit: {limit}.",
@@ -286,7 +286,7 @@ def too_slow(**evidence: Any) -> Rejected:
 
 @_sentence
 def archived(storage_class: str) -> Rejected:
-    """S3 gives no bytes of the object until somebody restores it."""
+    """S3 cannot return the object until someone restores it."""
     return Rejected(
         Reason.ARCHIVED,
         f"The object is in an archive storage class ({storage_class}) and cannot be read.",
@@ -297,17 +297,17 @@ def archived(storage_class: str) -> Rejected:
 
 @_sentence
 def decoder_crashed(detail: str) -> Rejected:
-    """The process that decodes was lost over this file, twice; `detail` says how."""
+    """The decoder process died on this file twice; `detail` says how."""
     return Rejected(
         Reason.UNDECODABLE,
         "Decoding this file crashed the decoder.",
-        "Convert it to H.264 in MP4 with another program and upload that.",
+        "Convert it to H.264 in MP4 with another program and upload the result.",
         {"detail": detail},
     )
 
 
 def bound(what: str, number: int, most: int) -> None:
-    """Raises Rejected("too-large-to-decode") for more than `most`."""
+    """Raises Rejected("too-large-to-decode") if `number` is more than `most`."""
     if number > most:
         raise too_large_to_decode(f"at most {most:,} {what}", found=number)
 

@@ -15,7 +15,7 @@ from video_intake.media.isobmff import OUTERMOST
 from video_intake.media.range_reader import RangeReader
 
 LOOK: Final = 64 << 10  # at the beginning of a fragment: its `moof`, of some 16 bytes a frame
-SEARCHED: Final = 8 << 20  # for the next fragment, where what follows is no box
+SEARCHED: Final = 8 << 20  # for the next fragment, if what follows is not a box
 ENDLESS: Final = float("inf")
 CANDIDATES: Final = 10_000  # for the next fragment, and fragments without media data: real files have a few
 
@@ -109,7 +109,7 @@ class Walk:
         self.ended = True
 
     def _search(self) -> None:
-        """What is here is no box: goes on at the next fragment, if there is one."""
+        """This is not a box: continues at the next fragment, if there is one."""
         end = min(self.at + SEARCHED, self._reader.size)
         seen = self._reader.peek(self.at, end - self.at)
         at = seen.find(b"moof", 4)

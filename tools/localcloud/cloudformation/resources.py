@@ -38,7 +38,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class
     """The live resources of one stack, and the way from one template to the next."""
 
     account: Account
-    event: Event  # tells of what happens to a resource
+    event: Event  # records what happens to a resource
     live: dict[str, Resource]
     rolling_back = False  # what is removed then was made a moment ago
 

@@ -1,4 +1,4 @@
-"""States of a stack that take a bad day to come about, or somebody else: set by whoever tests what is done then.
+"""States of a stack that only failures or other people cause: tests set them to see what is done then.
 
     POST /_localcloud/stack {"name": "...", "status": "UPDATE_ROLLBACK_FAILED"}
     POST /_localcloud/stack {"name": "...", "drift": {"Uploads": ["/LifecycleConfiguration"], "Alarms": null}}

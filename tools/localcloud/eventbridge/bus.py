@@ -126,7 +126,7 @@ def install() -> None:
         plain_targets(self, name, event_bus_arn, targets)
 
     def put_events(self: Any, events: Any) -> Any:
-        raise ValidationException("The local cloud takes no events but those of its own services")
+        raise ValidationException("The local cloud accepts only events from its services")
 
     models.EventsBackend.put_rule = put_rule
     models.EventsBackend.put_targets = put_targets

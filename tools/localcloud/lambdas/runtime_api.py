@@ -44,7 +44,7 @@ class Answer:
 
 
 class RuntimeApi:
-    """The interface for one child process, on a port of its own."""
+    """The interface for one child process, on a separate port."""
 
     def __init__(self) -> None:
         self.asked_for_work = threading.Event()

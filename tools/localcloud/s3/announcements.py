@@ -1,4 +1,4 @@
-"""What S3 announces of an object: as a notification of its own, and through EventBridge. The shapes differ.
+"""What S3 announces of an object: as a notification, and through EventBridge. The shapes differ.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html

@@ -60,7 +60,7 @@ def deliver_waiting(
     created = {id(one.key) for one in waiting if one.name in CREATED}
     for one in waiting:
         if one.name == TAGGED and id(one.key) in created:
-            continue  # moto takes the tags that an object is created with for a request of their own
+            continue  # moto takes the tags that an object is created with for a separate request
         try:
             if one.target:
                 deliver(one.target, one.bucket, one.content)

@@ -55,7 +55,7 @@ class StoredBytes:
 
 
 class StoredKey(models.FakeKey):  # type: ignore[misc]  # moto's class is untyped to mypy
-    """moto's object, with its content in a file of its own as soon as it is not small."""
+    """moto's object, with its content in a file unless it is small."""
 
     folder: Path
     _numbers = itertools.count(1)
