@@ -59,9 +59,7 @@ class Publisher:
     def _merge_tags(self, result: Result) -> None:
         source = result["source"]
         bucket, key, version_id = source["bucket"], source["key"], source["versionId"]
-        if (
-            version_id == NO_VERSION
-        ):  # tags cannot be conditional, and must not describe newer content
+        if version_id == NO_VERSION:  # tags cannot be conditional, and must not describe newer content
             upload = Upload(bucket, key, version_id, source["size"], source["eTag"], "", "")
             s3_object.confirm(self._s3, upload)
         version = {"Bucket": bucket, "Key": key, "VersionId": version_id}

@@ -38,7 +38,11 @@ def test_a_change_by_a_parameter_which_aws_tells_twice_is_said_once(monkeypatch,
 @pytest.mark.parametrize(
     ("change", "words", "asks"),
     [
-        ({"Replacement": "True", "PolicyAction": "ReplaceAndRetain"}, ["REPLACED", "old one is kept", "is empty"], True),
+        (
+            {"Replacement": "True", "PolicyAction": "ReplaceAndRetain"},
+            ["REPLACED", "old one is kept", "is empty"],
+            True,
+        ),
         ({"Replacement": "True"}, ["REPLACED", "the old one is deleted"], True),
         (
             {"Replacement": "Conditional", "Details": [detail("Name", "Dynamic", "Always", CausingEntity="Other.Arn")]},
