@@ -95,7 +95,7 @@ def test_dependabot_looks_wherever_versions_are_pinned():
         kind: {
             "/" + path.parent.relative_to(ROOT).as_posix().removeprefix(".")
             for path in ROOT.rglob(name)
-            if not {".venv", "build", "node_modules"} & set(path.relative_to(ROOT).parts)
+            if not {".venv", "build", "mutants", "node_modules"} & set(path.relative_to(ROOT).parts)
         }
         for kind, name in kinds.items()
     }
