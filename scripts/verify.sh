@@ -17,12 +17,12 @@ Usage: scripts/verify.sh [options]
   --profile PROFILE  AWS CLI profile
   --help
 
-It may run on a stack that people use: the videos are in a folder of their own, verify/, in an existing bucket below its
-prefix, and no setting is changed. What stays behind: log lines, the metric values of these videos, one e-mail about a
-rejected video to whoever gets those, and, where the function fails, its events in the queue of failed events.
+It may run on a stack that people use: the videos are in a separate folder, verify/, in an existing bucket below its
+prefix, and no setting is changed. It leaves log lines, the metric values of these videos, one e-mail about a rejected
+video to its subscribers, and, if the function fails, its events in the queue of failed events.
 
 What runs is tests/integration/test_verify.py, which needs `make setup`, and credentials that may use the stack's buckets
-and queue, read its metrics, and make a queue of their own for the messages. On AWS it takes some minutes, because
+and queue, read its metrics, and create a temporary queue for the messages. On AWS it takes a few minutes, because
 metrics do, and costs less than a cent.
 TEXT
 }

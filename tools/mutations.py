@@ -40,9 +40,10 @@ TEMPLATE_TESTS: Final = (
     "tests/unit/test_outputs.py tests/unit/test_replacement.py tests/unit/test_watch.py tests/unit/test_partitions.py "
     "tests/unit/test_deploy_role.py"
 )
+UNIT: Final = "tests/unit"
 # Those that need no worker, the quickest first
 MEDIA_TESTS: Final = " ".join(
-    f"tests/unit/test_{name}.py"
+    f"{UNIT}/test_{name}.py"
     for name in (
         "range_reader", "virtual_file", "display", "poster", "hdr", "facts", "inspector", "storyboard", "large_index",
         "odd_indexes", "formats", "cost",
@@ -121,7 +122,7 @@ def main() -> int:
     """Makes the mistakes of one area and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("area", choices=["template", "media", *tomllib.loads(TABLE.read_text())])
-    parser.add_argument("--sample", type=int, help="so many of them, chosen by --seed; default: all")
+    parser.add_argument("--sample", type=int, help="the number of mistakes, chosen by --seed; default: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", metavar="PATH", help="those in files whose path contains this")
     given = parser.parse_args()

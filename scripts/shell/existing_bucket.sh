@@ -8,7 +8,7 @@ notifications() { python3 "$root/scripts/notifications.py" "$@"; }
 
 # refused BUCKET WHAT ACTION: ends the script with the line of policy that is missing.
 refused() {
-  fail "$2; the reason is above. These credentials need
+  fail "$2; see the error above. These credentials need
   {\"Effect\": \"Allow\", \"Action\": \"$3\", \"Resource\": \"arn:$partition:s3:::$1\"}"
 }
 
@@ -30,7 +30,7 @@ look_at_existing_bucket() {
 Deploy a stack there: give --region $place."
   read_notifications "$1" "$work/notifications"
   events=$(notifications show <"$work/notifications") || off=$?
-  case $off in '') bridged=yes ;; 3) ;; *) fail "the notifications of $1 cannot be understood; the reason is above." ;; esac
+  case $off in '') bridged=yes ;; 3) ;; *) fail "the notifications of $1 could not be read; see the error above." ;; esac
   encryption=$(aws s3api get-bucket-encryption --bucket "$1" --expected-bucket-owner "$account" --output text --query \
     'ServerSideEncryptionConfiguration.Rules[0].ApplyServerSideEncryptionByDefault.KMSMasterKeyID' 2>"$work/error") ||
     grep -q ServerSideEncryptionConfigurationNotFoundError "$work/error" || # as buckets had it before 2023

@@ -68,7 +68,7 @@ def test_programs_and_the_log_hear_which_bucket_it_is_in(intake, inbox, theirs, 
     assert wait_for("the line of the log", logged)
 
 
-def test_another_content_of_the_key_has_a_result_of_its_own(intake, theirs, good, result):
+def test_new_content_of_the_key_has_its_own_result(intake, theirs, good, result):
     second = intake.upload(good.key, b"no video", bucket=theirs.bucket)
     assert intake.outcome(second)["failure"]["reason"] == "not-a-video"
     assert intake.result(good) == result

@@ -351,7 +351,7 @@ def years(intake, theirs, cloud) -> list[Uploaded]:
         s3.put_bucket_notification_configuration(Bucket=theirs.bucket, NotificationConfiguration=bridge)
 
 
-def test_a_backlog_of_a_bucket_without_versions_becomes_a_job_of_its_own(intake, theirs, replay, years):
+def test_a_backlog_of_a_bucket_without_versions_becomes_a_separate_job(intake, theirs, replay, years):
     created = b"<CreateJobResult><JobId>job-1</JobId></CreateJobResult>"
     with answering(200, created) as s3control:
         status, lines, _ = replay(

@@ -599,7 +599,7 @@ def test_a_chosen_video_is_looked_for_in_every_bucket_of_the_stack(asked, found,
     assert ("failed" in capsys.readouterr().err) is bool(status)
 
 
-def test_a_bucket_that_does_not_answer_is_no_bucket_without_the_key():
+def test_a_bucket_that_does_not_answer_is_not_taken_for_one_without_the_key():
     stack = Deployed(Objects(("b", "a.mp4")))
     work = reprocess.listed(["a.mp4"])
     assert reprocess.run(stack, [*OWN, Source("closed")], work, "again", apply=True, workers=1) == 1
@@ -670,7 +670,7 @@ def test_a_job_reads_its_own_manifest_waits_without_a_yes_and_is_made_once(monke
     ("arguments", "rerun"), [([], ""), (["--all"], "the name of the run"), (["--all", "--rerun", "again"], "again")]
 )
 def test_a_job_for_all_gets_new_results(run, monkeypatch, arguments, rerun):
-    """Without a name of their own, those that have a result would be duplicates."""
+    """Without their own name, those that have a result would be duplicates."""
     given = []
     monkeypatch.setattr(replay, "named", lambda command: "the name of the run")
     monkeypatch.setattr(replay, "sources_of", lambda stack, given: OWN)

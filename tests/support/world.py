@@ -194,7 +194,7 @@ class World:
 
 
 def key_of(letter: dict[str, Any]) -> str:
-    """The object that a dead letter tells of: its key."""
+    """The key of the object in a dead letter."""
     event = letter["requestPayload"]
     described = event["Records"][0]["s3"] if "Records" in event else event["detail"]
     return str(described["object"]["key"])

@@ -299,7 +299,7 @@ def test_what_was_deleted_there_before_processing_has_no_outcome(another, conten
     assert another.heard() == []
 
 
-def test_an_event_through_eventbridge_that_is_no_upload_is_raised_with_a_sentence(world):
+def test_an_event_through_eventbridge_that_is_not_an_upload_is_raised_with_a_sentence(world):
     with pytest.raises(ValueError, match=r"its detail-type is Object Deleted\.$"):
         world.handler({"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}})
 

@@ -62,7 +62,7 @@ def test_of_an_upload_to_another_bucket_each_place_is_in_its_own(inspection):
         assert place in text, place
 
 
-def test_a_failure_tells_why_and_what_to_do(failure):
+def test_a_failure_states_why_and_what_to_do(failure):
     text = messages.email(failure)
     for fact in (TRUNCATED.message, TRUNCATED.advice, "lastSampleEnd: 99", UPLOAD.version_id):
         assert fact in text, fact

@@ -248,7 +248,7 @@ def test_only_the_function_writes_results_and_verdict_tags() -> None:
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:PutObject",
-        "Resource": f"<VideoBucket.Arn>/{uploads.RESULTS}*",
+        "Resource": [f"<VideoBucket.Arn>/{folder}*" for folder in (uploads.RESULTS, uploads.RESULTS_OF)],
         "Condition": others,
     }
     assert denied["DenyVerdictTagsOfOthers"] == {

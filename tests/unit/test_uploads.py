@@ -155,7 +155,7 @@ def test_an_event_through_eventbridge_without_a_version_is_of_version_null(told)
         (bridged("a.mp4") | {"time": None}, "or etag is wrong"),
     ],
 )
-def test_an_event_through_eventbridge_that_is_no_upload_says_so(event, sentence):
+def test_an_event_through_eventbridge_that_is_not_an_upload_says_so(event, sentence):
     [read] = uploads.parse(event)
     assert isinstance(read, ValueError)
     assert sentence in str(read)

@@ -67,7 +67,7 @@ class Function(Resource):
         self._reserve({})
 
     def _code(self) -> Properties:
-        """Code that stands in the template is a module `index` of a package of its own."""
+        """Code in the template is the module `index` of a package."""
         code: Properties = self.declared["Code"]
         if "ZipFile" not in code:
             return code
