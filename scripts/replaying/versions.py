@@ -3,8 +3,8 @@
 A bucket is walked by ListObjectVersions, a page of 1,000 at a time and never more in memory; where it has no versions,
 that lists each object as version "null". Whether a version has its result is asked of S3 version by version, by
 HeadObject: $0.40 for a million, compared with some $20 that processing a million costs. Merging the walk with a listing
-of results/ would cost a cent instead, but keys sort differently there ("a.mp4 (1).mp4" before "a.mp4/", and long keys are
-cut), and with --since it would list a million to look for a few.
+of results/ would cost a cent instead, but keys sort differently there ("a.mp4 (1).mp4" before "a.mp4/"), long ones are
+cut, and with --since it would list a million to look for a few.
 """
 
 import json
