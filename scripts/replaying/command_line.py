@@ -85,15 +85,12 @@ def _reprocess(command: argparse.ArgumentParser) -> None:
     command.add_argument("--key", action="append", default=[], help="this video; repeatable")
     command.add_argument("--version", default="", metavar="ID", help="this version of the --key")
     _bucket(command)
-    command.add_argument("--prefix", help="every video whose key begins so; '' for all")
+    command.add_argument("--prefix", help="every video whose key begins with this; '' for all")
     command.add_argument(
         "--keys-from",
         metavar="FILE",
-        help="lines of a key, or of key, version id and bucket with tabs between, as the other commands print them; "
+        help="one video per line: key, or key, version id and bucket separated by tabs, as the other commands print them; "
         "- for stdin",
-    )
-    command.add_argument(
-        "--rerun", metavar="NAME", help="go on with an earlier run: what it has done is not done again"
     )
     command.add_argument("--rerun", metavar="NAME", help="continue an earlier run without repeating what it has done")
 
@@ -107,12 +104,12 @@ def _batch(command: argparse.ArgumentParser) -> None:
 
 
 def _bucket(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--bucket", metavar="NAME", help="only this one of the buckets that the stack processes")
+    command.add_argument("--bucket", metavar="NAME", help="only this bucket of those that the stack processes")
 
 
 def _walk(command: argparse.ArgumentParser) -> None:
     _bucket(command)
-    command.add_argument("--prefix", default="", help="only keys that begin so")
+    command.add_argument("--prefix", default="", help="only keys that begin with this")
     command.add_argument("--since", metavar="TIME", help="only versions as new as this: 2026-07-01T10:00Z, 36h, 7d")
     command.add_argument("--until", metavar="TIME", help="only versions older than this")
 

@@ -11,7 +11,7 @@ ENDPOINTS: Final = [
 def developers(url: str) -> dict[str, str]:
     """Settings by which the AWS SDK and CLI would call `url`, or fail, or a shell do something else."""
     return dict.fromkeys(ENDPOINTS, url) | {
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",  # pragma: allowlist secret
         "AWS_SECRET_ACCESS_KEY": "a secret",  # pragma: allowlist secret
         "AWS_SESSION_TOKEN": "a token",
         "AWS_PROFILE": "work",
