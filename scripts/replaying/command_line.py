@@ -89,8 +89,8 @@ def _reprocess(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--keys-from",
         metavar="FILE",
-        help="one video per line: key, or key, version id and bucket separated by tabs, as the other commands print them; "
-        "- for stdin",
+        help="one video per line: its key, or key, version id and bucket separated by tabs, as the other commands print "
+        "them; - for stdin",
     )
     command.add_argument("--rerun", metavar="NAME", help="continue an earlier run without repeating what it has done")
 

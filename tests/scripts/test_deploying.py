@@ -243,10 +243,10 @@ def test_a_stack_that_cannot_be_looked_at_is_not_taken_for_one_that_is_not_there
     path = scripts.with_cli(tmp_path, f"cloudformation\\ describe-stacks) echo '{told}' >&2 && exit 254 ;;")
     refused = scripts.deploy(PATH=path)
     assert (refused.status, refused.out) == (1, "")
-    assert f"the stack cannot be looked at: {told}" in refused.told
+    assert told in refused.told
 
 
-def test_an_unexecuted_change_set_does_not_block_a_deployment(scripts, made, tmp_path):
+def test_a_change_set_that_was_never_executed_does_not_block_a_deployment(scripts, made, tmp_path):
     """What an interrupted first deployment leaves: a stack in REVIEW_IN_PROGRESS."""
     path = scripts.with_cli(tmp_path, "cloudformation\\ delete-*) exit 254 ;;")
     plan = scripts.deploy("--plan", env="reviewed", PATH=path)
