@@ -89,7 +89,7 @@ def _reprocess(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--keys-from",
         metavar="FILE",
-        help="one video per line: its key, or key, version id and bucket separated by tabs, as the other commands print "
+        help="one video per line: its key, or key, version id and bucket separated by tabs, as other commands print "
         "them; - for stdin",
     )
     command.add_argument("--rerun", metavar="NAME", help="continue an earlier run without repeating what it has done")

@@ -28,7 +28,7 @@ METRICS_SECONDS = 900  # log line to embedded metric to statistic: two or three 
 
 @dataclass
 class Run:
-    """The two videos of this run and their outcomes."""
+    """The videos of this run, of which only the last is bad, and their outcomes."""
 
     began: datetime
     good: list[Uploaded]  # one in each bucket that the stack processes
