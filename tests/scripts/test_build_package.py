@@ -74,7 +74,7 @@ def test_wheels_are_fetched_once_for_each_architecture_and_again_when_the_pins_c
     build_package.build("arm64", "lambda", output, source)
     assert fetched == ["arm64", "x86_64"]
     (source / "requirements.txt").write_text("six==1.16.0\nthe-other-one==2.0\n")
-    with pytest.raises(PackageError, match=r"Add to it: six==1\.17\.0\.$"):
+    with pytest.raises(PackageError, match=r"Add: six==1\.17\.0\.$"):
         build_package.build("arm64", "lambda", output, source)
 
 
@@ -94,7 +94,7 @@ def test_a_package_too_large_for_lambda_is_refused(
     ("file", "content", "complaint"),
     [
         ("requirements.txt", "six>=1.16\n", '"six>=1.16" .* is not pinned'),
-        ("requirements.txt", "six==1.17.0\n", r"Add to it: the-other-one==2\.0\.$"),
+        ("requirements.txt", "six==1.17.0\n", r"Add: the-other-one==2\.0\.$"),
         ("handler.py", None, "there is no handler.py"),
     ],
 )

@@ -31,8 +31,8 @@ def demo(*arguments: object, project: Path = ROOT, **environ: str) -> subprocess
         (["no such.mov"], "there is no file "),
         (["a folder.mov"], " is a folder. Name the videos in it instead."),
         (["one.mov", "a folder.mov/one.mov"], "several files are named one.mov"),
-        (["clip.Mp4"], "S3 announces only names that end in .mp4 .MP4 "),
-        (["notes.txt"], "S3 announces only names that end in .mp4 .MP4 "),
+        (["clip.Mp4"], "only names that end in .mp4 .MP4 "),
+        (["notes.txt"], "only names that end in .mp4 .MP4 "),
     ],
 )
 def test_what_cannot_be_uploaded_is_said_at_once(tmp_path, names, sentence):
@@ -79,7 +79,8 @@ def test_where_an_event_fails_the_functions_own_error_is_shown(tmp_path, warm_cl
     for name in ("demo", "scripts", "src", "tools"):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "template.yaml", project)
-    (project / "src/requirements.txt").write_text("")
+    for name in ("requirements.txt", "wheels.txt"):
+        (project / "src" / name).write_text("")
     (project / "src/handler.py").write_text("def handler(event, context): raise RuntimeError('not my day')\n")
     clip.write_bytes(b"")
     ended = demo("--tools", warm_cli, clip, project=project)

@@ -207,10 +207,10 @@ def test_a_failed_first_deployment_is_explained_and_removed_and_then_it_works(sc
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
-        ("UPDATE_IN_PROGRESS", "being changed by somebody else (UPDATE_IN_PROGRESS)"),
+        ("UPDATE_IN_PROGRESS", "is in progress (UPDATE_IN_PROGRESS)"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
         ("DELETE_FAILED", "only partly removed (DELETE_FAILED)"),
-        ("ROLLBACK_FAILED", "half removed (ROLLBACK_FAILED)"),
+        ("ROLLBACK_FAILED", "only partly removed (ROLLBACK_FAILED)"),
     ],
 )
 def test_a_stack_that_cannot_be_updated_is_explained_and_left_alone(scripts, made, status, sentence):

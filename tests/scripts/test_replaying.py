@@ -509,7 +509,7 @@ def test_discarding_needs_a_yes(capsys):
     queue = Queue(*letters("a.mp4"))
     assert looked_through(queue, keys=["a.mp4"], discard=True) == 1
     assert (queue.deleted, queue.submitted, queue.restored) == ([], [], ["of a.mp4"])
-    assert "give --yes to discard" in capsys.readouterr().err
+    assert "Pass --yes to discard" in capsys.readouterr().err
 
 
 def test_every_letter_of_a_video_is_discarded():

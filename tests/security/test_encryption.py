@@ -103,7 +103,7 @@ def test_without_that_statement_it_is_lost_and_nobody_complains(addressed: Secur
 
 
 def test_the_documented_line_for_the_key_of_an_existing_bucket_is_the_one_that_is_asked_for() -> None:
-    line = json.loads(DOCUMENTED[1])
+    line = json.loads(DOCUMENTED[2])
     role = line["Principal"]["AWS"]
     assert notifications.admits({"Statement": [line]}, role)
     [said] = re.findall(r'\{\\"Sid.*?\}\}\}', (ROOT / "scripts/shell/existing_bucket.sh").read_text(), re.DOTALL)
