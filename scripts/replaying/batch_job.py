@@ -55,7 +55,7 @@ def run(
         )
         return 0
     progress.summary(
-        "The job waits until it is confirmed (or give --yes at once):",
+        "The job waits until it is confirmed (or pass --yes at once):",
         *(
             f"aws s3control update-job-status --account-id {account} --job-id {job} --requested-job-status Ready"
             for job in waiting

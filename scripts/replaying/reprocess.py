@@ -31,7 +31,7 @@ def run(stack: Stack, sources: list[Source], work: Iterable[Work], rerun: str, *
                 else:
                     progress.count("submitted" if apply else "to be processed again")
                     progress.found(end.key, end.version_id, end.bucket)
-    progress.summary(f"Rerun {rerun}." if apply else "Nothing was submitted: give --yes to do it.")
+    progress.summary(f"Rerun {rerun}." if apply else "Nothing was submitted. Pass --yes to submit them.")
     return int(not apply or bool(progress.counts["failed"]) or not progress.counts["submitted"])
 
 
