@@ -31,7 +31,6 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from scripts import page, saved, terminal
-from scripts.readable import visible
 from video_intake import s3_object, uploads
 from video_intake.decoder import Decoder, Unavailable
 from video_intake.decoding_job import Fetch
@@ -39,6 +38,7 @@ from video_intake.document import Result
 from video_intake.inspection import judge
 from video_intake.media.limits import Limits
 from video_intake.media.verdicts import Gone
+from video_intake.messages import visible
 from video_intake.uploads import NO_VERSION, SUFFIXES, Upload, Version
 
 SECONDS: Final = 30  # as in the function

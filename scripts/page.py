@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from scripts.readable import clock, details, dollars_per_thousand, effort, facts, name, visible
+from scripts.readable import clock, details, dollars_per_thousand, effort, facts, name
 from video_intake.document import Result
-from video_intake.messages import bytes_text
+from video_intake.messages import bytes_text, visible
 
 TEMPLATE: Final = "page.html.j2"
 NAME: Final = "index.html"

@@ -1,30 +1,12 @@
 """A result as people read it, in the terminal and on a page."""
 
-import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any
 
 from scripts.cost import GB, PRICES
 from video_intake.document import Result
-from video_intake.messages import bytes_text
-
-CODECS: Final = {
-    "h264": "H.264",
-    "hevc": "HEVC",
-    "av1": "AV1",
-    "vp9": "VP9",
-    "prores": "ProRes",
-    "mjpeg": "Motion JPEG",
-    "mpeg4": "MPEG-4",
-}
-# Controls, directions, halves of pairs, line and paragraph separators: they change how the text around them is read
-TREACHEROUS: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-
-
-def visible(text: str) -> str:
-    """Text of strangers on one line, without what changes how the text around it is read."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(each) in TREACHEROUS else each for each in text)
+from video_intake.messages import CODECS, bytes_text, visible
 
 
 def name(result: Result) -> str:

@@ -12,9 +12,9 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from scripts.readable import effort, facts, name, verdict, visible
+from scripts.readable import effort, facts, name, verdict
 from video_intake.document import Result
-from video_intake.messages import bytes_text
+from video_intake.messages import bytes_text, visible
 
 WIDE = 200  # columns, where the output is a file: nothing is wrapped
 HEADINGS = ("Key", "Verdict", "Facts", "Time", "Requests", "Read", "Of")

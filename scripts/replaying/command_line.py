@@ -90,7 +90,7 @@ def _reprocess(command: argparse.ArgumentParser) -> None:
         "--keys-from",
         metavar="FILE",
         help="one video per line: its key, or key, version id and bucket separated by tabs, as other commands print "
-        "them; - for stdin",
+        "them (keys with control characters as JSON); - for stdin",
     )
     command.add_argument("--rerun", metavar="NAME", help="continue an earlier run without repeating what it has done")
 

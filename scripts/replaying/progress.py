@@ -1,11 +1,28 @@
 """What a person sees of a long run: findings on stdout, progress and the summary on stderr."""
 
+import contextlib
+import json
 import sys
 import time
 from collections import Counter
 from typing import Final
 
+from video_intake.messages import visible
+
 SECONDS: Final = {True: 0.2, False: 10.0}  # between two signs of life: on a terminal, in a log
+
+
+def column(text: str) -> str:
+    """`text` in a line of columns: unchanged, or as a JSON string if it could pass for more than one column or line."""
+    return text if visible(text) == text and not text.startswith('"') else json.dumps(text)
+
+
+def text_of(column: str) -> str:
+    """The text that `column` made a column of, or a person wrote."""
+    if column.startswith('"'):
+        with contextlib.suppress(ValueError):
+            return str(json.loads(column))
+    return column
 
 
 class Progress:
@@ -25,11 +42,11 @@ class Progress:
     def found(self, *columns: str) -> None:
         """A line of stdout, columns separated by tabs."""
         self._wipe()
-        print("\t".join(columns), flush=True)
+        print("\t".join(map(column, columns)), flush=True)
 
     def failed(self, what: str, fault: BaseException) -> None:
         self._wipe()
-        print(f"{what}: {type(fault).__name__}: {fault}", file=sys.stderr)
+        print(visible(f"{what}: {type(fault).__name__}: {fault}"), file=sys.stderr)
         self.count("failed")
 
     def summary(self, *advice: str) -> None:

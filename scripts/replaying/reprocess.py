@@ -9,7 +9,7 @@ from itertools import batched
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.replaying import versions
-from scripts.replaying.progress import Progress
+from scripts.replaying.progress import Progress, text_of
 from scripts.stack import Source, Stack, WrongUse
 from video_intake.uploads import SUFFIXES, Upload
 
@@ -47,7 +47,7 @@ def listed(lines: Iterable[str]) -> Iterator[Chosen]:
     for line in lines:
         key, version_id, bucket, *_ = [*line.rstrip("\n").split("\t"), "", ""]
         if key:
-            yield key, version_id, bucket
+            yield text_of(key), version_id, bucket
 
 
 def _submit(stack: Stack, sources: list[Source], rerun: str, apply: bool, work: Work) -> list[End]:

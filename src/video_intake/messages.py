@@ -19,7 +19,18 @@ CODECS: Final = {
     "vp9": "VP9",
     "prores": "ProRes",
     "mjpeg": "Motion JPEG",
+    "mpeg4": "MPEG-4",
 }
+
+
+# Controls, directions, halves of pairs, line and paragraph separators: they change how the text around them is read
+TREACHEROUS: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def visible(text: str) -> str:
+    """A stranger's text (a key, a title, evidence) for people to read: one line, with a replacement character for each
+    character that would change how the text around it is read."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(each) in TREACHEROUS else each for each in text)
 
 
 def message(result: Result) -> str:
@@ -74,7 +85,8 @@ def email(result: Result) -> str:
     if poster := result.get("poster"):
         places.append(f"Poster   s3://{result['resultBucket']}/{poster['key']}")
     places.append(f"Result   s3://{result['resultBucket']}/{result['resultKey']}")
-    return "\n".join([*body, "", *places, f"Uploaded {source['uploadedAt']}", ""])
+    lines = [*body, "", *places, f"Uploaded {source['uploadedAt']}", ""]
+    return "\n".join(map(visible, lines))  # a line break in a key must not begin a paragraph
 
 
 def _rejection(result: Result) -> list[str]:

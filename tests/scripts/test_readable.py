@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scripts import readable, saved, terminal
 from tools.videos import video
+from video_intake import messages
 from video_intake.decoder import Decoder
 from video_intake.inspection import judge
 from video_intake.media.limits import Limits
@@ -37,9 +38,9 @@ def judged(key: str, content: bytes):
 
 @given(KEYS)
 def test_what_people_read_is_on_one_line_and_does_not_change_what_is_around_it(text):
-    shown = readable.visible(text)
+    shown = messages.visible(text)
     assert len(shown) == len(text)
-    assert not [each for each in shown if unicodedata.category(each) in readable.TREACHEROUS]
+    assert not [each for each in shown if unicodedata.category(each) in messages.TREACHEROUS]
     assert shown.splitlines() in ([shown], [])
 
 

@@ -1,5 +1,7 @@
 """The parts of scripts/replay.py that need no cloud; the whole is tested on a deployed stack."""
 
+import contextlib
+import io
 import itertools
 import json
 import tracemalloc
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 
 from scripts import replay
 from scripts.replaying import batch_job, dead_letters, missing, reprocess, versions
+from scripts.replaying.progress import Progress
 from scripts.stack import Source, WrongUse
-from video_intake import batch, uploads
+from video_intake import batch, messages, uploads
 from video_intake.batch import Task
 from video_intake.uploads import Upload
 
@@ -21,6 +24,7 @@ OWN = [Source("b")]
 BOTH = [*OWN, Source("theirs", "in/")]
 T0 = datetime(2026, 7, 1, 10, tzinfo=UTC)
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+FORGING = ['"a".mp4', '"', "a\tv9\tb.mp4", "a\nb.mp4", "a\u2028b.mp4", "\x1b[31m.mp4"]
 
 
 def version(key: str, version_id: str = "v1", **changes) -> dict:
@@ -780,6 +784,18 @@ def test_help(run, capsys, command):
 
 def test_two_runs_have_two_names():
     assert replay.named("reprocess") != replay.named("reprocess")
+
+
+@given(st.lists(KEYS | st.sampled_from(FORGING), max_size=4))
+def test_every_key_that_is_printed_is_read_again_and_is_one_line(found):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        for key in found:
+            Progress().found(key, "v1", "b")
+    lines = out.getvalue().split("\n")[:-1]
+    assert len(lines) == len(found)
+    assert list(reprocess.listed(lines)) == [(key, "v1", "b") for key in found]
+    assert all(messages.visible(part) == part for line in lines for part in line.split("\t"))
 
 
 ANYTHING = st.recursive(

@@ -122,7 +122,8 @@ def sent(result) -> str:
     text = messages.message(result)
     assert len(text.encode()) + len(messages.subject(result)) < SNS
     voices = json.loads(text)
-    assert result["resultKey"] in voices["email"]
+    assert messages.visible(result["resultKey"]) in voices["email"]
+    assert [line for line in voices["email"].split("\n") if messages.visible(line) != line] == []
     return voices["default"]
 
 
@@ -138,6 +139,12 @@ def test_whatever_a_file_says_the_message_is_accepted(found, key):
 @given(key=KEYS, evidence=st.dictionaries(st.sampled_from("abcdefghijkl"), st.text() | st.just("\1" * 100_000)))
 def test_whatever_is_evidence_the_message_is_accepted(key, evidence):
     assert sent(results.result(replace(UPLOAD, key=key), verdicts.no_frames(**evidence), COST))
+
+
+@given(key=st.text(min_size=1, max_size=250) | st.just("a.mp4\n\nYour bucket is closed. Pay here:\r\u2028\u202e.mp4"))
+def test_a_key_adds_no_line_to_an_email(key):
+    plain, hostile = (results.result(replace(UPLOAD, key=each), verdicts.no_frames(), COST) for each in ("a.mp4", key))
+    assert len(messages.email(hostile).splitlines()) == len(messages.email(plain).splitlines())
 
 
 def test_what_is_left_out_is_said_and_all_else_is_there(inspection, valid):

@@ -4,6 +4,8 @@ import contextlib
 import json
 import time
 
+from video_intake.messages import visible
+
 SHOWN = ("level", "message", "key", "status", "reason")
 NOISE = ("START ", "END ", "INIT_START ")
 FAULTS = ("Task timed out", "Runtime exited", "Error:", "[ERROR]")  # in Lambda's own words
@@ -17,7 +19,7 @@ def readable(milliseconds: int, message: str) -> str | None:
     if (entry := _entry(text)) is not None:
         if "_aws" in entry:
             return None
-        text = "  ".join(str(entry[name]) for name in SHOWN if entry.get(name))
+        text = "  ".join(visible(str(entry[name])) for name in SHOWN if entry.get(name))
         text += f"\n{entry['exception']}" if "exception" in entry else ""
     return f"{time.strftime('%H:%M:%S', time.localtime(milliseconds / 1000))}  {text}"
 
