@@ -57,7 +57,7 @@ def test_a_stack_whose_function_fails_does_not_pass_and_nothing_is_left_behind(v
         intake.client("sqs").purge_queue(QueueUrl=queue)
     assert status == 1
     assert "PASSED" not in said
-    assert "An event has failed for good" in said
+    assert "An event has failed permanently" in said
     assert "dead-letters --stack" in said
     assert traces(intake) == before
 
