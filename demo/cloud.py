@@ -204,7 +204,7 @@ class LogLines:
         self._since: dict[str, int] = {}
 
     def new(self) -> Iterator[str]:
-        from tools.localcloud.log_lines import readable
+        from scripts.log_lines import readable
 
         for group in self._logs.describe_log_groups()["logGroups"]:
             name = group["logGroupName"]

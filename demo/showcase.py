@@ -8,10 +8,10 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts import page, saved, terminal
+from scripts import log_lines, page, saved, terminal
 from scripts.stack import Overdue, Source, Stack, Uploaded, wait_for
 from tools import localcloud
-from tools.localcloud import letters, log_lines
+from tools.localcloud import letters
 from tools.localcloud.deployment import DeploymentFailed, Session, deploy
 from tools.videos import samples, video
 from video_intake.document import Result

@@ -2,7 +2,7 @@
 
 import json
 
-from tools.localcloud.log_lines import is_error, readable
+from scripts.log_lines import is_error, readable
 
 FAULT = json.dumps({"level": "ERROR", "message": "Not processed", "key": "a.mp4", "exception": "Traceback ..."})
 TIME_OUT = "2026-07-01T10:00:00.000Z 4711 Task timed out after 3.00 seconds\n"
