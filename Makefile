@@ -93,24 +93,14 @@ test-browser: $(BROWSER_READY) ## Test the gallery and the local cloud's protect
 screenshot: demo $(BROWSER_READY) ## Take the README's picture of the gallery
 	@PYTHONPATH=$(dir $(BROWSER_READY)) python -m tools.screenshot
 
-MUTATE_READY := build/mutate/packages/.ready
+# A change in media is tried with hundreds of films: some of them take ten minutes, all of them days
+MUTATED := $(addprefix mutate-,pipeline media template scripts)
 
-$(MUTATE_READY): requirements-mutate.txt $(READY)
-	@rm -rf $(@D) && python -m pip install --quiet --target $(@D) --requirement $<
-	@touch $@
-
-.PHONY: mutate mutate-src mutate-template mutate-scripts
-mutate: $(addprefix mutate-,$(or $(AREA),src template scripts)) ## Make mistakes one at a time and list those that no test notices: AREA=src, template or scripts
-
-# A change in media is tried with hundreds of films: some of them take ten minutes, all of them a week
-mutate-src: $(MUTATE_READY)
-	@export PYTHONPATH=$(CURDIR)/build/mutate/packages; \
-	  python -m mutmut run --max-children 1 $(if $(MODULE),"$(MODULE).*") && \
-	  python -m mutmut results | { grep -v 'not checked' || echo 'Every change was noticed.'; }
-	@$(if $(MODULE),,python -m tools.mutations media --sample $(or $(SAMPLE),40) 2>build/mutations.log)
-
-mutate-template mutate-scripts: mutate-%: $(READY)
-	@mkdir -p build && python -m tools.mutations $* $(if $(SAMPLE),--sample $(SAMPLE)) 2>build/mutations.log
+.PHONY: mutate $(MUTATED)
+mutate: $(if $(AREA),mutate-$(AREA),$(MUTATED)) ## Make mistakes one at a time and list those that no test notices: AREA=pipeline, media, template or scripts
+mutate-media: private SAMPLE := $(or $(SAMPLE),40)
+$(MUTATED): mutate-%: $(READY)
+	@mkdir -p build && python -m tools.mutations $* $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(ONLY),--only $(ONLY)) 2>build/mutations.log
 
 # s3fs needs an older botocore than the deployed one, so the benchmarks' packages are outside .venv
 BENCH_READY := build/bench/packages/.ready

@@ -1,0 +1,90 @@
+"""Mistakes in src/: other operators, turned switches, numbers one more; calls, arguments and branches left out."""
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from tools.mutations.mutation import ROOT, Mutation
+
+UNIT: Final = "tests/unit/test_{}.py"
+# In the order in which they run: the quickest first
+PIPELINE_TESTS: Final = (
+    "results", "document", "to_the_letter", "s3_object", "batch", "uploads", "messages", "handler", "decoder", "warm",
+)  # fmt: skip
+MEDIA_TESTS: Final = (
+    "range_reader", "virtual_file", "display", "poster", "hdr", "facts", "reasons", "inspector", "storyboard",
+    "large_index", "odd_indexes", "formats", "cost",
+)  # fmt: skip
+OPERATORS: Final[dict[type[ast.AST], tuple[str, str]]] = {
+    ast.Lt: ("<", "<="),
+    ast.LtE: ("<=", "<"),
+    ast.Gt: (">", ">="),
+    ast.GtE: (">=", ">"),
+    ast.Eq: ("==", "!="),
+    ast.NotEq: ("!=", "=="),
+    ast.Is: ("is", "is not"),
+    ast.IsNot: ("is not", "is"),
+    ast.In: ("in", "not in"),
+    ast.NotIn: ("not in", "in"),
+    ast.And: ("and", "or"),
+    ast.Or: ("or", "and"),
+    ast.Add: ("+", "-"),
+    ast.Sub: ("-", "+"),
+    ast.Mult: ("*", "+"),
+    ast.FloorDiv: ("//", "*"),
+}
+
+
+def pipeline() -> Iterator[Mutation]:
+    """Those of the modules that know AWS."""
+    names = " ".join(map(UNIT.format, PIPELINE_TESTS))
+    for path in sorted([ROOT / "src/handler.py", *(ROOT / "src/video_intake").glob("*.py")]):
+        own = UNIT.format(path.stem)
+        yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", f"{own} {names}" if own in names else names)
+
+
+def media() -> Iterator[Mutation]:
+    """Those of the inspector."""
+    names = " ".join([*map(UNIT.format, MEDIA_TESTS), "tests/truth", UNIT.format("hostile"), UNIT.format("decoder")])
+    for path in sorted((ROOT / "src/video_intake/media").glob("*.py")):
+        yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", names)
+
+
+def of_file(file: str, tests: str) -> Iterator[Mutation]:
+    """Those of one module."""
+    text = (ROOT / file).read_text()
+    tree, begins = ast.parse(text), [0]
+    for line in text.splitlines(keepends=True):
+        begins.append(begins[-1] + len(line.encode()))
+    content = text.encode()  # in which ast counts
+    for node in ast.walk(tree):
+        for row, column, before, after in changed(node, text):
+            start = begins[row - 1] + column
+            if (start := content.find(before.encode(), start, start + len(before.encode()) + 80)) >= 0:
+                yield Mutation(file, before, after, tests, len(content[:start].decode()))
+
+
+def changed(node: ast.AST, text: str) -> Iterator[tuple[int, int, str, str]]:
+    """Line and column from which to look, what is there, and what somebody might write by mistake."""
+    match node:
+        case ast.Constant(value=bool(value)):
+            yield node.lineno, node.col_offset, str(value), str(not value)
+        case ast.Constant(value=int(value)) if str(value) == ast.get_source_segment(text, node):
+            yield node.lineno, node.col_offset, str(value), str(value + 1)
+        case ast.Compare(left=left, ops=[operator, *_]) | ast.BinOp(left=left, op=operator):
+            if type(operator) in OPERATORS:
+                before, after = OPERATORS[type(operator)]
+                yield left.end_lineno or 0, left.end_col_offset or 0, f" {before} ", f" {after} "
+        case ast.BoolOp(op=operator, values=[left, *_]):
+            before, after = OPERATORS[type(operator)]
+            yield left.end_lineno or 0, left.end_col_offset or 0, f"{before} ", f"{after} "
+        case ast.UnaryOp(op=ast.Not()):
+            yield node.lineno, node.col_offset, "not ", ""
+        case ast.Expr(value=ast.Call()):
+            yield node.lineno, node.col_offset, ast.get_source_segment(text, node) or "", "None"
+        case ast.Call(keywords=keywords):
+            for keyword in keywords:
+                if keyword.arg and (source := ast.get_source_segment(text, keyword)) and f"{source}," in text:
+                    yield keyword.lineno, keyword.col_offset, f"{source},", ""
+        case ast.If(test=test) | ast.IfExp(test=test):
+            yield test.lineno, test.col_offset, ast.get_source_segment(text, test) or "", "False"
