@@ -5,7 +5,6 @@ import os
 import stat
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -110,11 +109,11 @@ def test_an_sdk_with_a_key_of_another_run_reads_what_is_wrong(deployed, service,
     assert refused.value.response["Error"]["Code"] == code
 
 
-def test_keys_are_of_one_run(tmp_path):
-    with localcloud.running(tmp_path / "one") as one, localcloud.running(tmp_path / "two") as two:
+def test_keys_are_of_one_run(local_cloud, tmp_path):
+    with local_cloud(tmp_path / "one") as one, local_cloud(tmp_path / "two") as two:
         assert one.environ["AWS_ACCESS_KEY_ID"] != two.environ["AWS_ACCESS_KEY_ID"]
         assert one.control("GET", "calls") == []
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        with pytest.raises(localcloud.LocalCloudError, match="403"):
             localcloud.LocalCloud(one.endpoint, one.state, two.environ, one.process).control("GET", "calls")
 
 

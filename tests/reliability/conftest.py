@@ -24,7 +24,7 @@ def stack(local_cloud, request, soak, warm_cli, tmp_path_factory) -> Iterator[Wo
     if request.config.getoption("--stack"):
         pytest.skip("nobody can make the faults of a real account")
     with local_cloud(tmp_path_factory.mktemp("world"), retry_delay=MINUTE) as cloud:
-        options = ["--parameter", "ReservedConcurrency=10", "--parameter", "LogRetentionInDays=1"]
+        options = ["--parameter", f"ReservedConcurrency={10 if soak else 4}", "--parameter", "LogRetentionInDays=1"]
         options += ["--parameter", f"Storyboard={'enabled' if soak else 'disabled'}"]  # more calls to fail
         existing.create(cloud, EXISTING)
         options += existing.options(EXISTING)

@@ -122,7 +122,7 @@ def test_a_burst_leaves_each_version_with_its_outcome(world, burst, report, soak
 
 def test_an_outage_of_any_service_is_survived_and_replay_brings_back_the_rest(world, burst, report, soak):
     """Calm days before, then each service and all of them refuse until every event that waits has been given up."""
-    reserve(world, 10)
+    reserve(world, 10 if soak else 4)
     calm = burst("calm", 200 if soak else 10)
     world.settle(3600)
     world.letters(take="")

@@ -16,18 +16,12 @@ KILLERS: Final = {  # what each does to the process once it has its lock, and wh
 FIVE_MINUTES: Final = 300  # as in the template
 
 
-def have_timeout(world, seconds):
-    world.intake.client("lambda").update_function_configuration(
-        FunctionName=world.intake.outputs["FunctionName"], Timeout=seconds
-    )
-
-
 @pytest.fixture
 def impatient(world):
     """A function with a second of time, where five minutes would take too long."""
-    have_timeout(world, 1)
+    world.allow(1)
     yield
-    have_timeout(world, FIVE_MINUTES)
+    world.allow(FIVE_MINUTES)
 
 
 def test_killers_ring_are_named_and_come_back(world, impatient):
@@ -58,7 +52,7 @@ def test_killers_ring_are_named_and_come_back(world, impatient):
         assert KILLERS[line[0]][1] in " ".join(line)
 
     world.well()
-    have_timeout(world, FIVE_MINUTES)
+    world.allow(FIVE_MINUTES)
     assert world.replay("dead-letters", "--yes")[0] == 0
     world.settle()
     heard = world.heard_of()

@@ -86,7 +86,17 @@ def test_the_listener_hears_what_is_not_cleaned(listener):
 
 
 def test_the_unit_tests_run_as_ever_and_call_nobody(listener):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/test_handler.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/unit/test_handler.py",
+        "-k",
+        "record",
+    ]
     environ = os.environ | other_cloud(listener.url)
     ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=SECONDS)
     assert ended.returncode == 0, ended.stdout

@@ -154,6 +154,12 @@ class Stage:
             sqs.delete_message(**queue, ReceiptHandle=message["ReceiptHandle"])
         assert self.intake.failed_events() == 0
 
+    def log(self) -> list[str]:
+        """Every line that the function has logged."""
+        pages = self.intake.client("logs").get_paginator("filter_log_events")
+        found = pages.paginate(logGroupName=self.intake.outputs["LogGroupName"])
+        return [event["message"] for page in found for event in page["events"]]
+
     def emails(self, topic: str) -> set[str]:
         listed = self.intake.client("sns").list_subscriptions_by_topic(TopicArn=self.intake.outputs[topic])
         return {one["Endpoint"] for one in listed["Subscriptions"] if one["Protocol"] == "email"}
@@ -281,9 +287,10 @@ def function_errors(stage: Stage) -> Iterator[int | None]:
     stage.cloud.control("POST", "faults", kind="deny", event="forbidden.mp4", operation="s3:GetObject")
     forbidden = stage.intake.upload("forbidden.mp4", FILM)
     wait_for("a dead letter", stage.intake.failed_events, SECONDS)
+    wait_for("the event's end", lambda: not stage.cloud.control("GET", "events")["unfinished"], SECONDS)
     try:
         yield
-        assert "key=forbidden.mp4\texception_name=AccessDenied" in stage.printed[0]
+        assert "key=forbidden.mp4\texception_name=AccessDenied" in stage.printed[0], stage.log()
     finally:
         stage.cloud.control("DELETE", "faults")
         stage.purge()

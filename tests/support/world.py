@@ -69,6 +69,12 @@ class World:
 
     # Faults and time
 
+    def allow(self, seconds: int) -> None:
+        """The function's timeout from now on."""
+        self.intake.client("lambda").update_function_configuration(
+            FunctionName=self.intake.outputs["FunctionName"], Timeout=seconds
+        )
+
     def fault(self, kind: str, **rule: Any) -> None:
         """From now on this befalls the function's calls that the rule names (localcloud.faults.Rule)."""
         self.cloud.control("POST", "faults", kind=kind, **rule)

@@ -6,6 +6,7 @@ minute late, so the same values lead to the same states later.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import threading
@@ -19,7 +20,7 @@ from moto.sqs.models import sqs_backends
 from tools.localcloud import keys
 from tools.localcloud.account import ACCOUNT_ID, Account
 from tools.localcloud.cloudwatch import alarm_messages, writing
-from tools.localcloud.cloudwatch.evaluation import check, datapoint, evaluated, named, watched
+from tools.localcloud.cloudwatch.evaluation import Data, by_metric, check, datapoint, evaluated, named, watched
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +39,27 @@ class Alarms:
     def evaluate(self) -> None:
         with self._evaluating:
             for region, backend in list(models.cloudwatch_backends[ACCOUNT_ID].items()):
-                for alarm in list(backend.alarms.values()):
-                    if alarm.rule is not None or self._held.get(alarm.alarm_arn, 0) > time.monotonic():
-                        continue
+                alarms = [
+                    alarm
+                    for alarm in list(backend.alarms.values())
+                    if alarm.rule is None and self._held.get(alarm.alarm_arn, 0) <= time.monotonic()
+                ]
+                for namespace, metric in itertools.chain.from_iterable(map(watched, alarms)):
+                    if namespace == "AWS/SQS":
+                        self._report_queue(region, metric)
+                data = by_metric(backend)
+                for alarm in alarms:
                     try:
-                        self._evaluate(region, backend, alarm)
+                        self._evaluate(region, data, alarm)
                     except Exception:
                         log.exception("alarm %s", alarm.name)
 
-    def _evaluate(self, region: str, backend: Any, alarm: Any) -> None:
-        for namespace, metric in watched(alarm):
-            if namespace == "AWS/SQS":
-                self._report_queue(region, metric)
+    def _evaluate(self, region: str, data: Data, alarm: Any) -> None:
         now = time.time()
         period = float(alarm.period or 0) or max(
             float(q.metric_stat.period) for q in alarm.metric_data_queries if q.metric_stat
         )
-        points = [datapoint(backend, alarm, now - i * period) for i in range(int(alarm.evaluation_periods))]
+        points = [datapoint(data, alarm, now - i * period) for i in range(int(alarm.evaluation_periods))]
         state, reason = evaluated(alarm, points)
         if state != alarm.state_value:
             self._turn(region, alarm, state, reason)

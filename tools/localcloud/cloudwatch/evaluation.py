@@ -26,36 +26,44 @@ COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 }
 
 
-def window(backend: Any, namespace: str, metric: str, dimensions: list[Any], end: float, period: float) -> list[float]:
+type Data = dict[tuple[str, str, frozenset[tuple[str, str]]], list[tuple[float, float]]]
+
+
+def by_metric(backend: Any) -> Data:
+    """Namespace, name and dimensions of each metric → when (in seconds) and how much.
+
+    Made once for all alarms: each looks at several windows of several metrics.
+    """
+    found: Data = {}
+    for datum in list(backend.metric_data):
+        metric = datum.namespace, datum.name, named(datum.dimensions)
+        found.setdefault(metric, []).append((_seconds(datum.timestamp), datum.value))
+    return found
+
+
+def window(data: Data, namespace: str, metric: str, dimensions: list[Any], end: float, period: float) -> list[float]:
     """The values of a metric in (end - period, end]; dimensions must be exactly these, as on AWS."""
-    wanted = named(dimensions)
-    return [
-        datum.value
-        for datum in list(backend.metric_data)
-        if datum.name == metric
-        and datum.namespace == namespace
-        and end - period < _seconds(datum.timestamp) <= end
-        and named(datum.dimensions) == wanted
-    ]
+    values = data.get((namespace, metric, named(dimensions)), [])
+    return [value for at, value in values if end - period < at <= end]
 
 
-def named(dimensions: list[Any]) -> set[tuple[str, str]]:
-    return {(dimension.name, dimension.value) for dimension in dimensions}
+def named(dimensions: list[Any]) -> frozenset[tuple[str, str]]:
+    return frozenset((dimension.name, dimension.value) for dimension in dimensions)
 
 
 def _seconds(when: datetime) -> float:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
-def datapoint(backend: Any, alarm: Any, end: float) -> Value:
+def datapoint(data: Data, alarm: Any, end: float) -> Value:
     if not alarm.metric_data_queries:
-        values = window(backend, alarm.namespace, alarm.metric_name, alarm.dimensions, end, float(alarm.period))
+        values = window(data, alarm.namespace, alarm.metric_name, alarm.dimensions, end, float(alarm.period))
         return statistic(alarm.extended_statistic or alarm.statistic, values)
     known: dict[str, Value] = {}
     for query in _in_order(alarm):
         if query.metric_stat:
             stat, metric = query.metric_stat, query.metric_stat.metric
-            values = window(backend, metric.namespace, metric.metric_name, metric.dimensions, end, float(stat.period))
+            values = window(data, metric.namespace, metric.metric_name, metric.dimensions, end, float(stat.period))
             known[query.id] = statistic(stat.stat, values)
         else:
             known[query.id] = computed(parsed(query.expression, known), known)
