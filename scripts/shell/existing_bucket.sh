@@ -79,6 +79,6 @@ another statement of it lets the role in, uploads end in the queue of failed eve
     say "
 Warning: $1 is encrypted with $bucket_key, whose policy these credentials may not read. It must say this:"
   fi
-  say "  {\"Sid\": \"LetVideoIntakeRead\", \"Effect\": \"Allow\", \"Principal\": {\"AWS\": \"$2\"},
+  say "  {\"Sid\": \"AllowVideoIntakeToDecrypt\", \"Effect\": \"Allow\", \"Principal\": {\"AWS\": \"$2\"},
    \"Action\": \"kms:Decrypt\", \"Resource\": \"*\", \"Condition\": {\"StringLike\": {\"kms:ViaService\": \"s3.$region.*\"}}}"
 }

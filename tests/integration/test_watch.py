@@ -294,7 +294,7 @@ def test_the_dashboards_queries_show_what_happened(driven, widgets):
     assert told["forbidden.mp4"]["why"] == "AccessDenied"
     assert "good.mp4" not in told
     assert any("Runtime exited" in row["what"] for row in recent if "key" not in row)
-    [read] = rows.pop("What inspections read (bytes and ranges)")
+    [read] = rows.pop("Bytes and ranges read")
     assert int(read["videos"]) == sum(verdicts(driven).values())
     assert 0 < float(read["bytesRead"]) <= float(read["bytesStored"])
     assert 0 < float(read["ranges"]) <= float(read["mostRanges"])

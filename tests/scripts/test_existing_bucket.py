@@ -135,7 +135,7 @@ def test_a_key_that_the_role_may_not_use_is_said_with_the_line_that_is_missing(s
     try:
         told = scripts.deploy("--bucket", BUCKET, env="bridged").told
         assert f"Warning: theirs-from-before is encrypted with {key}, whose policy does not name" in told
-        line = json.loads(told[told.index('{"Sid": "LetVideoIntakeRead"') :].partition("}}}")[0] + "}}}")
+        line = json.loads(told[told.index('{"Sid": "AllowVideoIntakeToDecrypt"') :].partition("}}}")[0] + "}}}")
         role = {one["OutputKey"]: one["OutputValue"] for one in scripts.stack(STACK)["Outputs"]}["RoleArn"]
         assert (line["Principal"], line["Action"]) == ({"AWS": role}, "kms:Decrypt")
         kms.put_key_policy(

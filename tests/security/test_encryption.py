@@ -59,7 +59,7 @@ def test_an_alarm_reaches_an_encrypted_topic_whose_key_is_as_documented(addresse
 
 
 def test_without_that_statement_nobody_complains_and_nobody_hears_the_alarm(addressed: Secured) -> None:
-    deaf = addressed.make_key(without(addressed.key_policy, "LetAlarmsRing"))
+    deaf = addressed.make_key(without(addressed.key_policy, "AllowCloudWatchAlarms"))
     assert addressed.change(KmsKeyArn=deaf) == "UPDATE_COMPLETE", "which is why the documentation speaks of it"
     before = letters(addressed, "ALARM")
     ring(addressed)
@@ -98,7 +98,7 @@ def test_what_eventbridge_cannot_deliver_is_kept_with_a_key_as_documented(addres
 
 
 def test_without_that_statement_it_is_lost_and_nobody_complains(addressed: Secured) -> None:
-    closed = addressed.make_key(without(addressed.key_policy, "LetUndeliveredEventsBeKept"))
+    closed = addressed.make_key(without(addressed.key_policy, "AllowEventBridge"))
     assert undelivered(addressed, closed) == []
 
 
@@ -114,7 +114,7 @@ def test_the_documented_line_for_the_key_of_an_existing_bucket_is_the_one_that_i
 def test_a_key_that_logs_may_not_use_is_refused_and_all_is_as_it_was(addressed: Secured) -> None:
     bucket = {"Bucket": addressed.intake.bucket}
     before = addressed.intake.client("s3").get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]
-    closed = addressed.make_key(without(addressed.key_policy, "LetLogsBeKept"))
+    closed = addressed.make_key(without(addressed.key_policy, "AllowCloudWatchLogs"))
     assert addressed.change(KmsKeyArn=closed) == "UPDATE_ROLLBACK_COMPLETE"
     after = addressed.intake.client("s3").get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]
     assert after == before

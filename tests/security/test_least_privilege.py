@@ -17,7 +17,7 @@ from tools.videos import video
 ON_ITS_BEHALF: Final = {
     "logs:CreateLogStream": "Lambda, for each execution environment",
     "logs:PutLogEvents": "Lambda, with what the function prints",
-    "s3:ListBucket": "nobody: S3 tells 404 from 403 by it (TellDeletedFromForbidden)",
+    "s3:ListBucket": "nobody: S3 tells 404 from 403 by it (DistinguishDeletedFromForbidden)",
     "s3:GetObject": "nobody: S3 might ask for it, where there are no versions, in a request that names version null",
     "s3:GetObjectTagging": "nobody, for the same reason",
     "s3:PutObjectTagging": "nobody, for the same reason",

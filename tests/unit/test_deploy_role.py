@@ -185,7 +185,7 @@ def test_what_changes_resources_goes_through_cloudformation_alone() -> None:
             for action in called_for(kind):
                 by_hand = allowing(STATEMENTS.values(), action, arn)
                 assert not by_hand or {one["Sid"] for one in by_hand} <= {
-                    "ReportSubscriptions", "SeeWhetherTheBucketIsThere",
+                    "ReportSubscriptions", "CheckWhetherTheBucketExists",
                 }, f"{action} on {arn}"  # fmt: skip
 
 

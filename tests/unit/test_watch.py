@@ -261,9 +261,9 @@ SHOWN: dict[str, dict[str, float]] = {
     "Success rate": {"% of videos": 70},
     "Inspection time and longest invocation": {"p50": 50, "p90": 90, "p99": 99, "invocation": 250_000},
     "Function": {"invocations": 12, "errors": 2, "throttles": 9, "duplicates": 2},
-    "Events": {"received": 11, "given up": 3, "lost": 1, "failed, waiting": 3},
+    "Events": {"received": 11, "dropped": 3, "lost": 1, "in the failed-events queue": 3},
     "Oldest event": {"age": 30},
-    "Concurrency": {"at once": 6},
+    "Concurrency": {"concurrent executions": 6},
 }
 
 
