@@ -127,7 +127,7 @@ def show(intake: Stack, results: list[Result], mailbox: Path, output: Path) -> N
         footer="Written by make demo. Nothing here was sent anywhere.",
         metrics=metrics,
         alarms=alarms,
-        letters=[page.Letter(letters.subject(mail), letters.text(mail)) for mail in mails],
+        emails=[page.Email(letters.subject(mail), letters.text(mail)) for mail in mails],
     )
     index = page.write(output, shown, zip(results, folders, strict=True))
     out.print(f"\nAll results with their posters on one page:\n  {index.resolve().as_uri()}")

@@ -248,7 +248,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--videos-a-day", type=float, default=Use.videos_a_day)
     parser.add_argument("--mb", type=float, default=Use.mb, help="size of a video (%(default)s)")
-    parser.add_argument("--failed-share", type=float, default=Use.failed_share, help="share of videos that are rejected (%(default)s)")
+    parser.add_argument(
+        "--failed-share", type=float, default=Use.failed_share, help="share of videos that are rejected (%(default)s)"
+    )
     parser.add_argument("--architecture", choices=ARCHITECTURES, default=Use.architecture)
     parser.add_argument("--storyboard", action="store_true", help="with Storyboard=enabled")
     parser.add_argument("--emailed-outcomes", choices=["failures", "everything"], default=Use.emailed_outcomes)

@@ -35,8 +35,8 @@ def gallery(tmp_path_factory):
         with closing(Decoder()) as decoder:
             result, pictures = judge(decoder, upload, read, Limits(storyboard=True), 30)
         cards.append((result, saved.write(result, pictures, folder)))
-    letter = page.Letter(f"Video rejected: {HOSTILE}", "<script>alert(1)</script>")
-    shown = page.Page("Videos", alarms=[("Errors", "OK")], metrics=[("VideosProcessed", "sum", "4")], letters=[letter])
+    email = page.Email(f"Video rejected: {HOSTILE}", "<script>alert(1)</script>")
+    shown = page.Page("Videos", alarms=[("Errors", "OK")], metrics=[("VideosProcessed", "sum", "4")], emails=[email])
     return page.write(folder, shown, cards).as_uri()
 
 

@@ -80,7 +80,7 @@ def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(in
 
     status, keys, told = replay("dead-letters", "--key", first.key, "--reason", "IDEMPOTENCY", "--yes")
     assert (status, keys) == (1, [first.key]), "one remains"
-    assert "1 sent again" in told
+    assert "1 submitted again" in told
     result(intake, first)
 
     status, keys, told = replay("missing", "--prefix", "outage/", "--yes")
@@ -399,4 +399,4 @@ def test_a_bucket_that_the_stack_does_not_process_is_named(intake, theirs, repla
 def test_without_a_backlog_there_is_no_job(replay):
     status, lines, told = replay("batch", "--prefix", "there/is/nothing")
     assert (status, lines) == (0, [])
-    assert "No job was made" in told
+    assert "No job was created" in told

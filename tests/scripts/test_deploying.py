@@ -66,7 +66,7 @@ def test_a_plan_shows_changes_and_drift_and_changes_nothing(scripts, made):
     assert STACK in first
     assert "  changed          ProcessorFunction (Lambda Function): Environment" in lines
     assert "  DELETED          AlarmEmailSubscription (SNS Subscription)" in lines
-    assert [line for line in lines if "may change" in line and "(follows ProcessorFunction.Arn)" in line]
+    assert [line for line in lines if "may change" in line and "(depends on ProcessorFunction.Arn)" in line]
     assert "VideoBucket (AWS::S3::Bucket): LifecycleConfiguration/Rules/0" in plan.told
     assert "AlarmTopic (AWS::SNS::Topic): was deleted" in plan.told
     assert "within the last hour" in plan.told
@@ -181,12 +181,10 @@ def test_a_failed_update_tells_its_cause_and_leaves_everything_as_it_was(scripts
     before = scripts.parameters(STACK)
     failed = scripts.deploy("--parameter", "ReservedConcurrency=5000")
     assert failed.status == 1
-    _, _, told = failed.told.partition("What failed:\n")
+    _, _, told = failed.told.partition("Failures:\n")
     assert told.splitlines()[0].startswith("  ProcessorFunction (AWS::Lambda::Function): ")
     assert "UnreservedConcurrentExecution" in told.splitlines()[0]
-    assert told.splitlines()[1:] == [
-        f"deploy: {STACK} was not changed: the update failed, and everything is as it was."
-    ]
+    assert told.splitlines()[1:] == [f"deploy: {STACK} was not changed: the update failed and was rolled back."]
     assert scripts.stack(STACK)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert scripts.parameters(STACK) == before
 

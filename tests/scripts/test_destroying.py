@@ -82,7 +82,7 @@ def test_anything_but_the_stacks_name_deletes_no_video(scripts, bucket, answer):
 def test_a_removal_that_gets_stuck_says_on_what_and_is_taken_up_again(scripts, bucket):
     stuck = destroy(scripts, answer="y")
     assert stuck.status == 1
-    assert "What failed:\n  ProcessorRole (AWS::IAM::Role): " in stuck.told
+    assert "Failures:\n  ProcessorRole (AWS::IAM::Role): " in stuck.told
     assert "DeleteConflict" in stuck.told
     *_, advice = stuck.told.splitlines()
     assert scripts.stack(STACK)["StackStatus"] == "DELETE_FAILED"

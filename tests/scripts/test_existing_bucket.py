@@ -44,8 +44,8 @@ def test_a_plan_shows_what_would_be_added_and_adds_nothing(scripts, s3, before):
     plan = scripts.deploy("--plan", "--bucket", BUCKET, "--bucket-prefix", PREFIX, env="bridged")
     assert plan.status == 0, plan.told
     assert "  added            ExistingBucketRule (Events Rule)" in plan.out
-    assert "  stays   s3:ObjectCreated:* of in/*.csv to the queue arn:aws:sqs:" in plan.out
-    assert "  ADDED   everything to EventBridge" in plan.out
+    assert "  kept   s3:ObjectCreated:* for in/*.csv to the queue arn:aws:sqs:" in plan.out
+    assert "  added  all events to EventBridge" in plan.out
     assert "whose keys begin with incoming/" in plan.out
     assert now(s3) == before
     assert not scripts.exists(STACK)
@@ -75,7 +75,7 @@ def test_a_bucket_that_is_bridged_is_left_alone_and_its_prefix_stays(scripts, s3
     again = scripts.deploy("--bucket", BUCKET, env="bridged", PATH=path)
     assert again.status == 0, again.told
     assert "is up to date" in again.told
-    assert "  stays   everything to EventBridge" in again.told
+    assert "  kept   all events to EventBridge" in again.told
     assert "Nothing about the bucket is changed. " in again.told
     assert "whose keys begin with incoming/" in again.told
 
@@ -156,7 +156,7 @@ def test_what_cannot_work_is_refused_before_anything_is_built(scripts, before):
         subprocess.run(command, env=scripts.environ | environ, capture_output=True, check=True)
     account = scripts.client("sts").get_caller_identity()["Account"]
     for bucket, sentence in {
-        "videos-of-somebody-else": "to another account, or these credentials may not look at it (s3:ListBucket)",
+        "videos-of-somebody-else": "to another account, or these credentials lack s3:ListBucket",
         "videos-far-away": "is in eu-west-1, and S3 sends its events to EventBridge there",
         "videos-of-nobody": "there is no bucket videos-of-nobody",
         f"video-intake-refused-{account}-{scripts.environ['AWS_REGION']}": "is the stack's own bucket",

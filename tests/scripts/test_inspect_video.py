@@ -71,9 +71,11 @@ def test_a_name_is_taken_as_the_pipeline_takes_it_and_it_says_so(run, tmp_path):
         done = run(*arguments, "--json")
         assert [Path(json.loads(line)["source"]["key"]).name for line in done.stdout.splitlines()] == ["a.mp4", "c.MOV"]
         [said] = done.stderr.splitlines()
-        assert said.startswith(f"{tmp_path / 'b.Mp4'}: the pipeline ignores it: its name does not end in .mp4 .MP4 ")
+        assert said.startswith(
+            f"{tmp_path / 'b.Mp4'}: ignored, as in the pipeline: the name must end exactly in .mp4 .MP4 "
+        )
     (tmp_path / "empty").mkdir()
-    assert "it contains no file whose name ends in" in run(tmp_path / "empty").stderr
+    assert "contains no file whose name ends in" in run(tmp_path / "empty").stderr
 
 
 def test_results_that_cannot_be_written_are_told_and_stop_no_other(run, folder, tmp_path):
@@ -103,7 +105,7 @@ def test_objects_are_inspected_and_what_is_not_there_is_told(run, scripts):
         done = run(*arguments, "--json", **cloud)
         return [json.loads(line)["source"]["key"] for line in done.stdout.splitlines()], done.stderr.splitlines()
 
-    ignored = f"s3://{bucket}/folder/d.Avi: the pipeline ignores it: its name does not end in"
+    ignored = f"s3://{bucket}/folder/d.Avi: ignored, as in the pipeline: the name must end exactly in"
     for everything in (f"s3://{bucket}", f"s3://{bucket}/"):
         found, [said] = keys(everything)
         assert found == ["a b.mp4", "folder/c.avi"]
