@@ -76,8 +76,8 @@ def _rules(one: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def admits(policy: dict[str, Any], role: str) -> bool:
-    """Whether the policy itself lets `role` decrypt. Delegating to IAM is not enough: the role's own policy does not name
-    the key."""
+    """Whether the policy itself lets `role` decrypt. Delegating to IAM is not enough: the role's own policy does not
+    name the key."""
     return any(
         each["Effect"] == "Allow"
         and isinstance(each.get("Principal"), dict)

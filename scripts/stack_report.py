@@ -97,7 +97,7 @@ def is_for(subscription: dict[str, Any], address: str) -> bool:
 
 
 def fates(resources: list[dict[str, Any]], template: str, retained: set[str]) -> Iterable[str]:
-    """A line for each resource, those that are kept last. The template is as `aws cloudformation package` writes it, and is
+    """A line for each resource, those that are kept last. The template is from `aws cloudformation package`, and is
     parsed without a YAML library, which may not be installed."""
     _, _, body = template.partition("\nResources:\n")
     kept = set(retained)

@@ -1,6 +1,6 @@
 """Lists the versions in a stack's buckets, and checks which have a result.
 
-ListObjectVersions returns pages of 1,000, one of which is in memory; without versioning, it lists each object as version
+ListObjectVersions returns pages of 1,000, one of which is in memory; without versioning, it lists objects as version
 "null". HeadObject checks each result: $0.40 for a million versions, compared with about $20 to process them. Merging
 with a listing of results/ would cost a cent, but keys sort differently there ("a.mp4 (1).mp4" before "a.mp4/"), long
 ones are shortened, and --since would list a million to find a few.

@@ -60,7 +60,7 @@ def taken_for_a_duplicate(intake: Stack, key: str) -> bool:
 
     def said() -> bool:
         lines = intake.client("logs").filter_log_events(
-            logGroupName=intake.outputs["LogGroupName"], filterPattern='"Announced again"'
+            logGroupName=intake.outputs["LogGroupName"], filterPattern='"Duplicate event"'
         )["events"]
         return any(json.loads(line["message"])["key"] == key for line in lines)
 

@@ -340,7 +340,7 @@ def test_the_saved_query_for_one_video_tells_its_story(driven, saved):
 
     [good] = [message["source"] for message in driven.messages() if message["source"]["key"] == "good.mp4"]
     told = [row["what"] for row in story(good["versionId"])]
-    assert told[-1] == "Announced again; it has its outcome"
+    assert told[-1] == "Duplicate event: this version already has an outcome"
     assert "Processed" in told
     assert [row["status"] for row in story("größe") if "status" in row] == ["failure"]
     [killed] = [letter for letter in driven.letters() if key_of(letter) == "killer.mp4"]

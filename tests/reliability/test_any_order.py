@@ -331,7 +331,7 @@ class Deliveries(RuleBasedStateMachine):
             (self.dead if delivery.failures == ATTEMPTS else self.queue).append(delivery)
 
     def _in_some_order(self, writes: Sequence[Callable[[], object]]) -> None:
-        """As publisher.side_by_side does it: a fault of one lets the others end, a killed process does not."""
+        """As publisher.in_parallel does it: a fault of one lets the others end, a killed process does not."""
         faults: list[Exception] = []
         for place in [each for each in self.order if each < len(writes)]:
             try:

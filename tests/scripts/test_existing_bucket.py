@@ -76,14 +76,14 @@ def test_a_bucket_that_is_bridged_is_left_alone_and_its_prefix_stays(scripts, s3
     assert again.status == 0, again.told
     assert "is up to date" in again.told
     assert "  kept   all events to EventBridge" in again.told
-    assert "Nothing about the bucket is changed. " in again.told
+    assert "The bucket is not changed. " in again.told
     assert "whose keys begin with incoming/" in again.told
 
 
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ("s3api\\ put-bucket-notification-configuration) exit 0 ;;", "are not what was written"),
+        ("s3api\\ put-bucket-notification-configuration) exit 0 ;;", "differ from what was written"),
         (
             "s3api\\ put-bucket-notification-configuration) echo AccessDenied >&2 && exit 254 ;;",
             '{"Effect": "Allow", "Action": "s3:PutBucketNotification", "Resource": "arn:aws:s3:::theirs-from-before"}',
@@ -118,7 +118,7 @@ def test_what_somebody_changes_meanwhile_is_not_overwritten(scripts, s3, before,
         path = scripts.with_cli(tmp_path, emptied)
         failed = scripts.deploy("--bucket", BUCKET, "--yes", env="bridged", PATH=path)
         assert failed.status == 1
-        assert f"somebody has changed the notifications of {BUCKET} meanwhile" in failed.told
+        assert f"the notifications of {BUCKET} were changed by someone else" in failed.told
         assert now(s3) == {}, "theirs"
     finally:
         s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=kept)
@@ -158,7 +158,7 @@ def test_what_cannot_work_is_refused_before_anything_is_built(scripts, before):
     for bucket, sentence in {
         "videos-of-somebody-else": "to another account, or these credentials lack s3:ListBucket",
         "videos-far-away": "is in eu-west-1, and S3 sends its events to EventBridge there",
-        "videos-of-nobody": "there is no bucket videos-of-nobody",
+        "videos-of-nobody": "bucket videos-of-nobody does not exist",
         f"video-intake-refused-{account}-{scripts.environ['AWS_REGION']}": "is the stack's own bucket",
     }.items():
         for option in (["--bucket", bucket], ["--parameter", f"ExistingBucketName={bucket}"]):
@@ -172,7 +172,7 @@ def test_what_cannot_work_is_refused_before_anything_is_built(scripts, before):
 def test_a_prefix_without_a_bucket_is_refused_in_a_sentence(scripts, before):
     refused = scripts.deploy("--bucket-prefix", PREFIX, env="refused")
     assert refused.status == 1
-    assert "There is an ExistingBucketPrefix, but no ExistingBucketName that it belongs to." in refused.told
+    assert "ExistingBucketPrefix is set, but ExistingBucketName is empty." in refused.told
     assert not scripts.exists("video-intake-refused")
 
 

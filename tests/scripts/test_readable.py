@@ -40,7 +40,7 @@ def judged(key: str, content: bytes):
 def test_what_people_read_is_on_one_line_and_does_not_change_what_is_around_it(text):
     shown = messages.visible(text)
     assert len(shown) == len(text)
-    assert not [each for each in shown if unicodedata.category(each) in messages.TREACHEROUS]
+    assert not [each for each in shown if unicodedata.category(each) in messages.UNSAFE_CATEGORIES]
     assert shown.splitlines() in ([shown], [])
 
 

@@ -345,8 +345,8 @@ def message(body, name: str = "m0", sent: str = "1782900000000", **attributes: s
             "a.mp4",
             "Runtime.OutOfMemory: RequestId: r0 Error: signal: killed",
         ),
-        (message(RECORD | {"responsePayload": None}), "a.mp4", "after 3 attempts: no error was recorded"),
-        (message(NEVER_RUN), "a.mp4", "EventAgeExceeded after 0 attempts: no error was recorded"),
+        (message(RECORD | {"responsePayload": None}), "a.mp4", "after 3 attempts: no error recorded"),
+        (message(NEVER_RUN), "a.mp4", "EventAgeExceeded after 0 attempts: no error recorded"),
         (message(PAYLOAD, RequestID="r0", ErrorCode="200", ErrorMessage="boom"), "a.mp4", "200 after ? attempts: boom"),
         (
             message(BRIDGED, RULE_ARN="r", ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="may not", RETRY_ATTEMPTS="0"),
@@ -356,7 +356,7 @@ def message(body, name: str = "m0", sent: str = "1782900000000", **attributes: s
         (message(RECORD | {"requestPayload": BRIDGED}), "in/a b.mp4", "ClientError: SlowDown"),
         (message(RECORD | {"requestPayload": {"hello": "world"}}), "(no upload)", "ClientError: SlowDown"),
         (message(RECORD | {"requestPayload": None}), "(no upload)", "ClientError: SlowDown"),
-        (message("no JSON"), "(no upload)", "2026-07-01T10:00:00.000Z unknown after ? attempts: no error was recorded"),
+        (message("no JSON"), "(no upload)", "2026-07-01T10:00:00.000Z unknown after ? attempts: no error recorded"),
         (message("[1]"), "(no upload)", "unknown after ? attempts"),
     ],
 )

@@ -67,9 +67,9 @@ def test_a_verdict_is_a_success_and_a_fault_is_tried_again(outcome, code, text):
 @pytest.mark.parametrize(
     ("task", "schema", "sentence"),
     [
-        (TWO | {"s3VersionId": None}, "2.0", "names no version"),
-        (TWO | {"s3VersionId": ""}, "2.0", "names no version"),
-        (TWO | {"s3Key": "a.Mp4"}, "2.0", "ends in none of .mp4 .MP4"),
+        (TWO | {"s3VersionId": None}, "2.0", "has no version"),
+        (TWO | {"s3VersionId": ""}, "2.0", "has no version"),
+        (TWO | {"s3Key": "a.Mp4"}, "2.0", "does not end in .mp4 .MP4"),
         (TWO | {"s3Key": ""}, "2.0", "no bucket or no key"),
         (TWO | {"s3Key": None}, "2.0", "no bucket or no key"),
         (TWO | {"s3Key": "%FF.mp4"}, "2.0", "is not UTF-8"),  # by another name it would look deleted

@@ -32,7 +32,7 @@ def failure():
     return results.result(UPLOAD, TRUNCATED, COST)
 
 
-def test_one_message_has_two_voices(success):
+def test_a_message_has_text_for_email_and_json_for_programs(success):
     voices = json.loads(messages.message(success))
     assert json.loads(voices["default"]) == success
     assert "is a playable video" in voices["email"]

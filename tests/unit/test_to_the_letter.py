@@ -177,11 +177,11 @@ def test_moments_are_written_as_s3_writes_them():
 @pytest.mark.parametrize(
     ("task", "told"),
     [
-        ({"s3Key": "a.mp4"}, "The task names no bucket or no key."),
-        ({"s3Bucket": "b"}, "The task names no bucket or no key."),
+        ({"s3Key": "a.mp4"}, "The task has no bucket or no key."),
+        ({"s3Bucket": "b"}, "The task has no bucket or no key."),
         (
             {"s3Bucket": "b", "s3Key": "a.mp4"},
-            "The manifest names no version. Make it of bucket, key and version id (scripts/replay.py batch).",
+            "The manifest has no version IDs. Create one with bucket, key and version ID (scripts/replay.py batch).",
         ),
     ],
 )

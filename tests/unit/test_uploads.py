@@ -103,7 +103,7 @@ def test_who_calls_is_told_by_the_shape_of_the_event(event, expected):
     ],
 )  # fmt: skip
 def test_a_wrong_wiring_is_an_error(event):
-    with pytest.raises(ValueError, match="not an event of S3"):
+    with pytest.raises(ValueError, match="not an S3 event"):
         uploads.parse(event)
 
 
