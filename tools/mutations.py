@@ -1,12 +1,12 @@
 """Makes careless mistakes in the template and the scripts, one at a time, and reports those that no test notices.
 
-    python -m tools.mutations template            # every switch, number and entry of the resources; or --sample 60
-    python -m tools.mutations scripts             # those of tools/mutations.toml, made by hand
-    python -m tools.mutations media --sample 40   # operators, switches and numbers of src/video_intake/media
+    python -m tools.mutations template            # every switch, number and entry in the resources; or --sample 60
+    python -m tools.mutations scripts             # those in tools/mutations.toml
+    python -m tools.mutations media --sample 40   # operators, switches and numbers in src/video_intake/media
 
-The mistakes are made in a copy of the project below build/; mutmut makes those of the pipeline (make mutate). The
-tests that could notice run until the first failure. Exit status: 0 when every mistake was noticed or has a reason why
-it need not be, 1 otherwise.
+The mistakes are made in a copy of the project below build/; mutmut makes those in the pipeline (make mutate). The
+relevant tests run until the first failure. Exit status: 0 if every mistake was noticed or has a reason why no test
+needs to notice it, 1 otherwise.
 """
 
 import argparse
@@ -30,18 +30,18 @@ import pytest
 import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-COPY: Final = ROOT / f"build/mutations/{os.getpid()}"  # two areas may be tried at once
+COPY: Final = ROOT / f"build/mutations/{os.getpid()}"  # two areas may run in parallel
 TABLE: Final = Path(__file__).with_suffix(".toml")
 SECONDS: Final = 600
 ME: Final = sys.modules[__name__]
-FAILED: Final = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # the second: a file cannot be imported
+FAILED: Final = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # INTERRUPTED: a file cannot be imported
 TEMPLATE_TESTS: Final = (
     "tests/unit/test_template.py tests/unit/test_relations.py tests/unit/test_parameters.py "
     "tests/unit/test_outputs.py tests/unit/test_replacement.py tests/unit/test_watch.py tests/unit/test_partitions.py "
     "tests/unit/test_deploy_role.py"
 )
 UNIT: Final = "tests/unit"
-# Those that need no worker, the quickest first
+# Tests that need no worker, the fastest first
 MEDIA_TESTS: Final = " ".join(
     f"{UNIT}/test_{name}.py"
     for name in (
@@ -67,7 +67,7 @@ OPERATORS: Final[dict[type[ast.AST], tuple[str, str]]] = {
     ast.Mult: ("*", "+"),
     ast.FloorDiv: ("//", "*"),
 }
-# What no test has to notice: words for people, suppressions of scanners, and tags, which are all alike
+# Not changed: texts for people, scanner suppressions, and tags, which are all the same
 WORDS: Final = {
     "Description",
     "AlarmDescription",
@@ -100,11 +100,11 @@ class Mutation:
     before: str
     after: str
     tests: str
-    at: int = -1  # -1: the only place where it is
+    at: int = -1  # -1: the only occurrence
     reason: str = ""  # why no test needs to notice it
 
     def apply(self, project: Path) -> str:
-        """Changes the file in `project` and returns what it was. Raises ValueError where the text is not there once."""
+        """Changes the file in `project` and returns its old text. Raises ValueError unless `before` occurs once."""
         text = (project / self.file).read_text()
         if self.at < 0 and text.count(self.before) != 1:
             raise ValueError(f"{self.file} has {self.before!r} {text.count(self.before)} times")
@@ -119,12 +119,12 @@ class Mutation:
 
 
 def main() -> int:
-    """Makes the mistakes of one area and returns the exit status."""
+    """Makes the mistakes in one area and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("area", choices=["template", "media", *tomllib.loads(TABLE.read_text())])
-    parser.add_argument("--sample", type=int, help="the number of mistakes, chosen by --seed; default: all")
+    parser.add_argument("--sample", type=int, help="number of mistakes, selected by --seed; default: all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", metavar="PATH", help="those in files whose path contains this")
+    parser.add_argument("--only", default="", metavar="PATH", help="only files whose path contains this")
     given = parser.parse_args()
     made = {"template": of_template, "media": of_media}
     found = made[given.area]() if given.area in made else of_table(given.area)
@@ -147,7 +147,7 @@ def main() -> int:
 
 
 def copy() -> None:
-    """The project as it is in the working tree, with what was built of it."""
+    """Copies the working tree, with its build products."""
     shutil.rmtree(COPY, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -162,7 +162,7 @@ def copy() -> None:
 
 
 def noticed(mutation: Mutation) -> bool:
-    """Whether a test fails. One that hangs has noticed it too."""
+    """Whether a test fails or hangs."""
     before = mutation.apply(COPY)
     try:
         status = run([*shlex.split(mutation.tests), "-x"])
@@ -174,30 +174,30 @@ def noticed(mutation: Mutation) -> bool:
 
 
 def run(arguments: list[str]) -> int | None:
-    """pytest's exit status in the copy, None when it took too long. A fork has imported the libraries already."""
+    """pytest's exit status in the copy; None if it took too long. It runs in a fork that has imported the libraries."""
     child = multiprocessing.get_context("fork").Process(target=in_copy, args=[arguments])
     child.start()
     child.join(SECONDS)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid or 0, signal.SIGKILL)  # what a test has left running, too
+        os.killpg(child.pid or 0, signal.SIGKILL)  # including processes that a test left running
     child.join()
     return None if child.exitcode == -signal.SIGKILL else child.exitcode
 
 
 def in_copy(arguments: list[str]) -> None:
-    """Runs pytest as the only thing that this process does."""
+    """Runs pytest and exits."""
     os.setsid()
     os.chdir(COPY)
     output = os.open(COPY / "output", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    sys.dont_write_bytecode = True  # or what was compiled before may be taken for the same
+    sys.dont_write_bytecode = True  # so that no outdated bytecode is used
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     os._exit(pytest.main(["-q", "-p", "no:cacheprovider", *arguments]))
 
 
 def load_libraries(tests: set[str]) -> None:
-    """Imports what the tests import. What of it is the project's is forgotten: each mistake is imported anew."""
+    """Imports what the tests import, then removes the project's modules, so that each fork imports its mistake."""
     here = Path.cwd()
     os.chdir(COPY)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
@@ -210,13 +210,13 @@ def load_libraries(tests: set[str]) -> None:
 
 
 def of_table(area: str) -> Iterator[Mutation]:
-    """What was written down by hand."""
+    """The mistakes in the table."""
     for row in tomllib.loads(TABLE.read_text())[area]:
         yield Mutation(row["file"], row["before"], row["after"], row["tests"], reason=row.get("reason", ""))
 
 
 def of_template() -> Iterator[Mutation]:
-    """Of every resource: each switch turned, each number one more, each entry left out."""
+    """In every resource: each switch flipped, each number increased by one, each entry left out."""
     text = (ROOT / "template.yaml").read_text()
     top = dict(pairs(yaml.compose(text, Loader=yaml.SafeLoader)))
     for _, resource in pairs(top["Resources"]):
@@ -224,7 +224,7 @@ def of_template() -> Iterator[Mutation]:
 
 
 def of_media() -> Iterator[Mutation]:
-    """Of every module: each operator another, each switch turned, each number one more."""
+    """In every module: each operator replaced, each switch flipped, each number increased by one."""
     for path in sorted((ROOT / "src/video_intake/media").glob("*.py")):
         text = path.read_text()
         begins = [0]
@@ -238,7 +238,7 @@ def of_media() -> Iterator[Mutation]:
 
 
 def changed(node: ast.AST, text: str) -> Iterator[tuple[tuple[int, int], str, str]]:
-    """Where to look (line and column), what is there, and what somebody might write by mistake."""
+    """Yields a position (line and column) to search from, the text there, and a plausible mistake."""
     match node:
         case ast.Constant(value=bool(value)):
             yield (node.lineno, node.col_offset), str(value), str(not value)
@@ -254,7 +254,7 @@ def changed(node: ast.AST, text: str) -> Iterator[tuple[tuple[int, int], str, st
 
 
 def within(node: yaml.Node, text: str) -> Iterator[Mutation]:
-    """The mistakes that can be made below a node."""
+    """The mistakes below a node."""
     if isinstance(node, yaml.ScalarNode):
         if (changed := other(node)) is not None:
             yield at(node, text, changed)
@@ -272,7 +272,7 @@ def within(node: yaml.Node, text: str) -> Iterator[Mutation]:
 
 
 def other(node: yaml.ScalarNode) -> str | None:
-    """Another value of the same kind, None where there is none that somebody might write by mistake."""
+    """A plausible wrong value; None if there is none."""
     if node.value in OPPOSITES:
         return OPPOSITES[node.value]
     if node.value.isdecimal() and not node.value.startswith("2012"):
@@ -281,7 +281,7 @@ def other(node: yaml.ScalarNode) -> str | None:
 
 
 def at(node: yaml.ScalarNode, text: str, value: str) -> Mutation:
-    """The node's value becomes another, in the same quotes."""
+    """Replaces the node's value, in the same quotes."""
     before = text[node.start_mark.index : node.end_mark.index]
     after = before.replace(node.value, value)
     return Mutation("template.yaml", before, after, TEMPLATE_TESTS, node.start_mark.index)

@@ -355,16 +355,16 @@ def test_every_field_must_match_and_must_be_there():
 @pytest.mark.parametrize(
     ("pattern", "complaint"),
     [
-        ({"source": [{"anything-but": "aws.s3"}]}, "does not know {'anything-but'"),
-        ({"source": [{"exists": True}]}, "does not know {'exists'"),
-        ({"detail": {"object": {"size": [{"numeric": [">", 0]}]}}}, "does not know {'numeric'"),
-        ({"detail": {"object": {"size": [5]}}}, "does not know 5"),
-        ({"source": [None]}, "does not know None"),
-        ({"$or": [{"source": ["aws.s3"]}, {"source": ["mine"]}]}, r"does not know \$or"),
-        ({"source": [{"prefix": "a", "suffix": "b"}]}, "does not know {'prefix'"),
+        ({"source": [{"anything-but": "aws.s3"}]}, "does not support {'anything-but'"),
+        ({"source": [{"exists": True}]}, "does not support {'exists'"),
+        ({"detail": {"object": {"size": [{"numeric": [">", 0]}]}}}, "does not support {'numeric'"),
+        ({"detail": {"object": {"size": [5]}}}, "does not support 5"),
+        ({"source": [None]}, "does not support None"),
+        ({"$or": [{"source": ["aws.s3"]}, {"source": ["mine"]}]}, r"does not support \$or"),
+        ({"source": [{"prefix": "a", "suffix": "b"}]}, "does not support {'prefix'"),
         ({"source": [{"wildcard": "a**"}]}, "two wildcards in a row"),
         ({"source": [{"wildcard": r"a\b"}]}, "invalid escape"),
-        ({"source": [{"prefix": 5}]}, "does not know {'prefix': 5}"),
+        ({"source": [{"prefix": 5}]}, "does not support {'prefix': 5}"),
         ({"source": "aws.s3"}, "must be an object"),
         ({"source": []}, "must not be empty"),
         ({"detail": {}}, "at least one field"),
@@ -384,7 +384,7 @@ def test_rules_targets_and_events_of_other_kinds_are_refused(deployed):
     topic = "arn:aws:sns:eu-central-2:123456789012:t"
     with pytest.raises(ClientError, match="by their patterns"):
         events.put_rule(Name="refused", ScheduleExpression="rate(1 minute)")
-    with pytest.raises(ClientError, match=r"does not know .*Input"):
+    with pytest.raises(ClientError, match=r"does not support .*Input"):
         events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": arn, "Input": "{}"}])
     with pytest.raises(ClientError, match="cannot deliver events to"):
         events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": topic}])

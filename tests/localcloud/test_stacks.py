@@ -33,7 +33,7 @@ def reasons(deployed, stack):
         ("Greeting: { Type: String", "Greeting: { Type: String, AllowedValues: [hi]", "'hello' is not accepted"),
         ("Greeting: { Type: String", "Greeting: { Type: String, MaxLength: 4", "'hello' is not accepted"),
         ('Email: { Type: String, Default: "" }', "Email: { Type: String }", "['Email'] must have values"),
-        ("!Not [!Equals [!Ref Email", "!Contains [[x], [!Ref Email", "does not know the condition Fn::Contains"),
+        ("!Not [!Equals [!Ref Email", "!Contains [[x], [!Ref Email", "does not support the condition Fn::Contains"),
     ],
 )
 def test_what_cannot_be_applied_is_refused_by_name(deployed, tmp_path, before, after, complaint):

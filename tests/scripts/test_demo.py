@@ -28,8 +28,8 @@ def demo(*arguments: object, project: Path = ROOT, **environ: str) -> subprocess
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["no such.mov"], "there is no file "),
-        (["a folder.mov"], " is a folder. Name the videos in it instead."),
+        (["no such.mov"], "no such.mov does not exist"),
+        (["a folder.mov"], " is a folder. Pass the videos in it instead."),
         (["one.mov", "a folder.mov/one.mov"], "several files are named one.mov"),
         (["clip.Mp4"], "only names that end in .mp4 .MP4 "),
         (["notes.txt"], "only names that end in .mp4 .MP4 "),
@@ -85,6 +85,6 @@ def test_where_an_event_fails_the_functions_own_error_is_shown(tmp_path, warm_cl
     clip.write_bytes(b"")
     ended = demo("--tools", warm_cli, clip, project=project)
     assert ended.returncode == 1
-    assert "demo: 1 event(s) could not be processed. The function's log says:\n" in ended.stderr
+    assert "demo: 1 event(s) could not be processed. From the function's log:\n" in ended.stderr
     assert "RuntimeError" in ended.stderr
     assert "not my day" in ended.stderr

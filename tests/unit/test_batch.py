@@ -75,7 +75,7 @@ def test_a_verdict_is_a_success_and_a_fault_is_tried_again(outcome, code, text):
         (TWO | {"s3Key": "%FF.mp4"}, "2.0", "is not UTF-8"),  # by another name it would look deleted
         ({}, "2.0", "no bucket or no key"),
         ({"s3BucketArn": None}, "1.0", "no bucket or no key"),
-        (TWO, "3.0", "schema 3.0 is not known"),
+        (TWO, "3.0", "schema 3.0 is not supported"),
     ],
 )
 def test_what_trying_again_cannot_help_is_told_and_not_tried(task, schema, sentence):

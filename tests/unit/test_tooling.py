@@ -103,7 +103,7 @@ def test_dependabot_looks_wherever_versions_are_pinned():
 
 
 def test_every_mistake_of_the_table_can_still_be_made():
-    """One whose text has changed would prove nothing: it is written anew with the text."""
+    """A row whose text no longer exists would prove nothing; update it with the code."""
     for row in tomllib.loads((ROOT / "tools/mutations.toml").read_text())["scripts"]:
         assert (ROOT / row["file"]).read_text().count(row["before"]) == 1, row
         assert row["before"] != row["after"]
