@@ -58,7 +58,7 @@ def keys(tab):
     return [card.inner_text() for card in tab.locator(".card:visible .key").all()]
 
 
-def test_it_asks_for_nothing_but_its_own_pictures(opened):
+def test_the_page_requests_only_its_own_pictures(opened):
     opened.locator(".screen[data-film]").first.hover()
     playwright.expect(opened.locator(".film").first).to_have_css("background-image", re.compile("storyboard.jpg"))
     assert all(url.startswith("file://") for url in opened.asked)
@@ -66,7 +66,7 @@ def test_it_asks_for_nothing_but_its_own_pictures(opened):
     assert opened.complaints == []
 
 
-def test_every_poster_is_shown_with_its_own_aspect(opened):
+def test_every_poster_keeps_its_aspect_ratio(opened):
     opened.wait_for_load_state("networkidle")
     for image in opened.locator(".screen img").all():
         natural, declared, fitting = image.evaluate(
@@ -79,7 +79,7 @@ def test_every_poster_is_shown_with_its_own_aspect(opened):
         assert box["height"] <= screen["height"]
 
 
-def test_a_storyboard_plays_while_the_pointer_is_over_it_or_it_has_the_focus(opened):
+def test_a_storyboard_plays_while_hovered_or_focused(opened):
     film = opened.locator(".film").first
     assert film.evaluate("film => getComputedStyle(film).opacity") == "0"
     opened.get_by_role("searchbox").focus()
@@ -90,7 +90,7 @@ def test_a_storyboard_plays_while_the_pointer_is_over_it_or_it_has_the_focus(ope
     )
 
 
-def test_it_filters_by_verdict_and_by_text(opened):
+def test_the_page_filters_by_verdict_and_text(opened):
     assert len(keys(opened)) == 4
     opened.get_by_role("radio", name="Rejected").check(force=True)
     assert keys(opened) == ["notes.mp4"]
@@ -114,7 +114,7 @@ def test_a_hostile_key_stays_text_and_on_its_line(opened):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_it_fits_its_window_and_can_be_read(browser, gallery, scheme, width, height):
+def test_the_page_fits_the_window_and_is_readable(browser, gallery, scheme, width, height):
     tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     tab.goto(gallery)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width

@@ -67,7 +67,7 @@ def under_old_sdk(intake: Stack, environ: dict[str, str]):
     return call
 
 
-def test_the_function_does_under_an_old_sdk_what_it_does_under_a_new_one(intake: Stack, under_old_sdk) -> None:
+def test_the_function_works_with_an_old_sdk_as_with_the_new_one(intake: Stack, under_old_sdk) -> None:
     contents = {"good.mp4": video(seconds=0.4), "bad.mp4": b"no video", "empty.mp4": b"", "gone.mp4": b"no video"}
     uploaded = {name: intake.upload(f"old-sdk/{name}", content) for name, content in contents.items()}
     before = {name: intake.outcome(one) for name, one in uploaded.items()}
@@ -87,7 +87,7 @@ def test_the_function_does_under_an_old_sdk_what_it_does_under_a_new_one(intake:
         assert intake.tags(uploaded[name])["video-intake:status"] == before[name]["status"]
 
 
-def test_the_documented_price_of_a_retry_is_the_one_of_that_sdk() -> None:
+def test_the_documented_cost_of_a_retry_matches_that_sdk() -> None:
     quota, standard = ((SDK / "botocore/retries" / name).read_text() for name in ("quota.py", "standard.py"))
     tokens = int(re.findall(r"INITIAL_CAPACITY = (\d+)", quota)[0])
     retry, timeout = (

@@ -67,7 +67,7 @@ def taken_for_a_duplicate(intake: Stack, key: str) -> bool:
     return wait_for(f"that {key} is announced again", said, 120)
 
 
-def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(intake, replay):
+def test_after_an_outage_two_commands_process_everything_exactly_once(intake, replay):
     with broken(intake):
         first, second = (intake.upload(f"outage/{name}.mp4", video(seconds=0.2)) for name in ("first", "second"))
         wait_for("two dead letters", lambda: in_flight(intake)["waiting"] >= 2, RETRIES_SECONDS)
@@ -93,7 +93,7 @@ def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(in
     assert times_written(intake, second) == 1
 
 
-def test_with_the_function_stopped_sending_again_ends_and_afterwards_it_helps(intake, replay):
+def test_with_the_function_stopped_a_replay_ends_and_works_later(intake, replay):
     """The runbook's "Stop everything": whatever is sent comes back at once."""
     client, function = intake.client("lambda"), {"FunctionName": intake.outputs["FunctionName"]}
     client.put_function_concurrency(**function, ReservedConcurrentExecutions=0)
@@ -110,7 +110,7 @@ def test_with_the_function_stopped_sending_again_ends_and_afterwards_it_helps(in
         assert json.loads(result(intake, one))["failure"]["reason"] == "not-a-video"
 
 
-def test_what_lambda_does_not_accept_stays_in_the_queue_and_what_helps_nobody_can_be_discarded(intake, replay):
+def test_events_that_lambda_refuses_stay_in_the_queue_and_can_be_discarded(intake, replay):
     described = {"key": "poison.mp4", "versionId": "none", "size": 1, "eTag": "e", "sequencer": "0"}
     s3 = {"bucket": {"name": intake.bucket}, "object": described}
     poison = json.dumps(
@@ -130,7 +130,7 @@ def test_what_lambda_does_not_accept_stays_in_the_queue_and_what_helps_nobody_ca
     assert (status, keys, in_flight(intake)["waiting"]) == (0, ["poison.mp4"], 0)
 
 
-def test_what_has_no_result_is_found_and_gets_one(intake, replay, tmp_path):
+def test_versions_without_a_result_are_found_and_processed(intake, replay, tmp_path):
     uploaded = [intake.upload(key, video(seconds=0.2)) for key in KEYS]
     for one in uploaded:
         result(intake, one)
@@ -159,7 +159,7 @@ def test_what_has_no_result_is_found_and_gets_one(intake, replay, tmp_path):
         assert replay("missing", "--prefix", prefix)[:2] == (0, [])
 
 
-def test_chosen_videos_get_new_results(intake, replay):
+def test_selected_videos_get_new_results(intake, replay):
     old, new = (intake.upload("again/one video.mp4", video(seconds=0.2)) for _ in range(2))
     other = intake.upload("again/other.mp4", video(seconds=0.2))
     for one in (old, new, other):
@@ -192,7 +192,7 @@ def test_chosen_videos_get_new_results(intake, replay):
     wait_for("those of the list", lambda: written() == [3, 2, 3])
 
 
-def test_a_stack_that_is_not_there_is_wrong_use(intake, replay):
+def test_a_missing_stack_is_a_usage_error(intake, replay):
     status, lines, told = replay("missing", "--stack", "video-intake-no-such")
     assert (status, lines) == (2, [])
     assert "There is no stack video-intake-no-such" in told
@@ -269,7 +269,7 @@ def backlog(intake) -> list[Uploaded]:
     return uploaded
 
 
-def test_a_backlog_becomes_a_manifest_and_a_job_and_the_function_answers_it(intake, cloud, replay, backlog):
+def test_a_backlog_is_processed_by_a_batch_job(intake, cloud, replay, backlog):
     """moto has no CreateJob: a proxy takes the request, and the function is called as S3 would call it."""
     if cloud is None:
         pytest.skip("a real job costs a quarter of a dollar: make one by hand")
@@ -310,7 +310,7 @@ def test_a_backlog_becomes_a_manifest_and_a_job_and_the_function_answers_it(inta
     assert [times_written(intake, one) for one in backlog] == [2, 2, 1]
 
 
-def test_the_older_schema_and_what_cannot_be(intake, backlog):
+def test_the_older_schema_and_permanent_failures(intake, backlog):
     good, empty, _ = backlog
     rows = [
         [intake.bucket, "backlog/%C3%89t%C3%A9+2026%2B07.mp4", good.version_id],
@@ -371,7 +371,7 @@ def test_a_backlog_of_a_bucket_without_versions_becomes_a_separate_job(intake, t
     assert intake.outcome(years[0])["source"]["bucket"] == theirs.bucket
 
 
-def test_missing_finds_what_was_there_before_and_submits_it(intake, theirs, replay, years):
+def test_missing_finds_and_submits_earlier_videos_in_that_bucket(intake, theirs, replay, years):
     for one in years:
         intake.client("s3").delete_object(Bucket=intake.bucket, Key=one.folder + "result.json")
     there = ["missing", "--prefix", f"{theirs.prefix}years/"]
@@ -383,14 +383,14 @@ def test_missing_finds_what_was_there_before_and_submits_it(intake, theirs, repl
     assert replay(*there)[:2] == (0, [])
 
 
-def test_a_chosen_video_of_that_bucket_has_a_new_result(intake, theirs, replay, years):
+def test_a_selected_video_in_that_bucket_gets_a_new_result(intake, theirs, replay, years):
     [good, _] = years
     intake.client("s3").delete_object(Bucket=intake.bucket, Key=good.folder + "result.json")
     assert replay("reprocess", "--key", good.key, "--yes")[:2] == (0, [good.key])
     assert intake.outcome(good)["status"] == "success"
 
 
-def test_a_bucket_that_the_stack_does_not_process_is_named(intake, theirs, replay):
+def test_a_bucket_that_the_stack_does_not_process_is_refused(intake, theirs, replay):
     status, lines, told = replay("missing", "--bucket", "another")
     assert (status, lines) == (2, [])
     assert f"processes uploads to {intake.bucket} and {theirs.bucket}, not to another" in told

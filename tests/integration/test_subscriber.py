@@ -31,7 +31,7 @@ def subscriber(cloud, intake, environ) -> Iterator[str]:
     intake.client("cloudformation").delete_stack(StackName="video-subscriber")
 
 
-def test_each_playable_video_is_handed_on_and_nothing_else(intake, subscriber):
+def test_only_playable_videos_are_passed_on(intake, subscriber):
     good = intake.upload("subscribed/good.mp4", video(seconds=0.2))
     bad = intake.upload("subscribed/bad.mp4", b"no video")
     intake.outcome(bad)

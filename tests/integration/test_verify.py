@@ -100,7 +100,7 @@ def test_a_good_video_is_playable(intake: Stack, run: Run) -> None:
         assert (result["video"]["displayWidth"], result["video"]["displayHeight"]) == (180, 320)
 
 
-def test_its_poster_is_upright_and_shows_the_film(intake: Stack, run: Run) -> None:
+def test_its_poster_is_upright_and_shows_the_video(intake: Stack, run: Run) -> None:
     for good in run.good:
         width, height, pixel = pixels(intake.read(run.outcomes[good]["poster"]["key"]))
         assert (width, height) == (180, 320)
@@ -119,7 +119,7 @@ def test_every_version_is_tagged(intake: Stack, run: Run) -> None:
     assert list(tags.values()) == [{"video-intake:status": "success"}] * len(run.good)
 
 
-def test_every_outcome_is_announced(run: Run, messages: dict[str, dict]) -> None:
+def test_every_outcome_is_published(run: Run, messages: dict[str, dict]) -> None:
     for outcome in run.outcomes.values():
         message = messages[outcome["resultKey"]]
         assert json.loads(message["Message"]) == outcome

@@ -62,7 +62,7 @@ def test_a_stack_whose_function_fails_does_not_pass_and_nothing_is_left_behind(v
     assert traces(intake) == before
 
 
-def test_a_stack_that_is_not_there_is_said_at_once(verify):
+def test_a_missing_stack_is_reported_immediately(verify):
     status, said = verify("--env", "nowhere")
     assert status == 1
     assert "there is no stack video-intake-nowhere" in said

@@ -135,7 +135,7 @@ def _complete(answer: dict[str, Any]) -> Any:
 # ---------------------------------------------------------------- Alarms
 
 
-def test_one_bad_file_rings_nothing(world):
+def test_one_bad_file_triggers_no_alarm(world):
     upload_and_wait(world, b"no video, whatever its name says")
     assert measured(world, "SuccessfulProcessing") == 0
     assert not ringing(world)
@@ -165,14 +165,14 @@ def test_an_alarm_triggers_at_its_threshold_and_notifies_when_it_ends(calm, name
 # How long before its arrival Lambda stamps a value: an invocation takes up to 300 s, and the metric some minutes more.
 @pytest.mark.parametrize("age", [301, 600])
 @pytest.mark.parametrize("name", ["ProcessorErrorsAlarm", "ProcessorDurationAlarm", "LostEventsAlarm"])
-def test_an_alarm_sees_what_arrives_minutes_after_its_timestamp(calm, name, age):
+def test_an_alarm_evaluates_data_that_arrives_minutes_late(calm, name, age):
     [(_, quiet, more)] = [one for one in THRESHOLDS if one[0] == name]
     both = {metric: quiet[metric] + more[metric] for metric in quiet}
     put(calm, alarms(calm)[name], both, age)
     assert ringing(calm) == {name}
 
 
-def test_failing_invocations_ring(calm):
+def test_failing_invocations_trigger_an_alarm(calm):
     for _ in range(5):
         answer = calm.intake.client("lambda").invoke(
             FunctionName=calm.intake.outputs["FunctionName"], Payload=b'{"no": "upload"}'
@@ -182,7 +182,7 @@ def test_failing_invocations_ring(calm):
     assert ringing(calm) == {"ProcessorErrorsAlarm"}
 
 
-def test_an_upload_that_waits_rings(calm):
+def test_a_waiting_upload_triggers_an_alarm(calm):
     calm.fault("deny", event="late.mp4", operation="s3:GetObject")
     calm.upload("late.mp4", b"no video")
     wait_for("the first try", lambda: calm.events()["waiting"] == 1)
@@ -192,7 +192,7 @@ def test_an_upload_that_waits_rings(calm):
     calm.settle()
 
 
-def test_a_series_of_bad_files_rings(calm):
+def test_a_series_of_bad_files_triggers_an_alarm(calm):
     upload_and_wait(calm, *[b""] * 5, *[b"no video"] * 4, video(seconds=0.2))
     assert rings(calm, "FailedVideosAlarm")
     assert ringing(calm) == {"FailedVideosAlarm"}
@@ -249,7 +249,7 @@ def no_concurrency(world: World) -> Iterator[None]:
     world.intake.client("lambda").delete_function_concurrency(**function)
 
 
-def test_dead_letters_lost_events_and_throttles_ring(driven):
+def test_failed_events_lost_events_and_throttles_trigger_alarms(driven):
     for name in ("FailedEventsAlarm", "LostEventsAlarm", "ProcessorThrottlesAlarm"):
         assert rings(driven, name)
     assert {key_of(letter) for letter in driven.letters()} == {"forbidden.mp4", "killer.mp4"}
@@ -322,7 +322,7 @@ def test_the_saved_query_for_failures_counts_them_by_reason(driven, saved):
     assert {row["newest"] for row in rows} <= keys
 
 
-def test_the_saved_query_for_the_slowest_names_them_with_what_they_cost(driven, saved):
+def test_the_saved_query_for_the_slowest_videos_shows_their_cost(driven, saved):
     rows = ask(driven, saved["Slowest videos"])
     spent = {message["source"]["key"]: message["inspection"]["durationMs"] for message in driven.messages()}
     durations = [float(row["durationMs"]) for row in rows]
@@ -334,7 +334,7 @@ def test_the_saved_query_for_the_slowest_names_them_with_what_they_cost(driven, 
     assert good.keys() == set(asked) - {"reason"}
 
 
-def test_the_saved_query_for_one_video_tells_its_story(driven, saved):
+def test_the_saved_query_for_one_video_shows_all_of_its_lines(driven, saved):
     def story(of: str) -> list[dict[str, str]]:
         return ask(driven, saved["Story of one video"].replace("'VIDEO'", f"'{of}'"))
 
@@ -352,7 +352,7 @@ def test_the_saved_query_for_one_video_tells_its_story(driven, saved):
 # ---------------------------------------------------------------- Other thresholds
 
 
-def test_who_asks_for_it_is_woken_by_one_bad_file(calm):
+def test_with_low_thresholds_one_bad_file_triggers_an_alarm(calm):
     stack = calm.intake.client("cloudformation")
     [now] = stack.describe_stacks(StackName=calm.intake.name)["Stacks"]
     asked = {one["ParameterKey"]: one["ParameterValue"] for one in now["Parameters"]}

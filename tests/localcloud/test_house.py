@@ -29,11 +29,11 @@ def loads(module):
     return found
 
 
-def test_imports_run_one_way():
+def test_imports_go_one_way():
     assert not [(module, other) for module in MODULES for other in imports(module) if module in loads(other)]
 
 
-def test_the_emulator_knows_nothing_of_this_project():
+def test_the_emulator_does_not_depend_on_this_project():
     for module in set(MODULES) - THIS_PROJECT:
         assert not re.search(r"\bvideo|\bscripts\.|\bdemo\b", MODULES[module].read_text(), re.IGNORECASE), module
         assert not THIS_PROJECT & imports(module)

@@ -69,7 +69,7 @@ def test_a_failure_rolls_back_with_a_reason(deployed):
     assert "ROLLBACK_COMPLETE state and can not be updated" in again.stderr
 
 
-def test_a_stack_is_updated_in_place_and_deleted_but_for_what_is_retained(deployed):
+def test_a_stack_is_updated_in_place_and_deleted_except_for_retained_resources(deployed):
     assert deployed.deploy(TEMPLATE, "second", "Suffix=two").returncode == 0
     outputs = {output["OutputKey"]: output for output in described(deployed, "second")["Outputs"]}
     assert outputs["Bucket"]["ExportName"] == "second-Bucket"
@@ -97,7 +97,7 @@ def test_a_stack_is_updated_in_place_and_deleted_but_for_what_is_retained(deploy
     assert name not in functions
 
 
-def test_the_bucket_is_what_the_template_says(deployed):
+def test_the_bucket_has_the_settings_of_the_template(deployed):
     s3, bucket = deployed.client("s3"), {"Bucket": deployed.outputs["Bucket"]}
     assert s3.get_bucket_versioning(**bucket)["Status"] == "Enabled"
     [rule] = s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]

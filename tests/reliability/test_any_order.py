@@ -431,7 +431,7 @@ def in_memory(monkeypatch) -> None:
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
 
 
-def test_whatever_happens_each_version_has_its_outcome(in_memory, soak):
+def test_each_version_has_its_outcome_in_any_order_of_events(in_memory, soak):
     run_state_machine_as_test(
         Deliveries,
         settings=settings(

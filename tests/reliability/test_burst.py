@@ -120,7 +120,7 @@ def test_a_burst_leaves_each_version_with_its_outcome(world, burst, report, soak
     assert dead == {version.key for version in expected.keys() - survivors.keys()}
 
 
-def test_an_outage_of_any_service_is_survived_and_replay_brings_back_the_rest(world, burst, report, soak):
+def test_after_an_outage_of_any_service_replay_processes_the_rest(world, burst, report, soak):
     """Calm days before, then each service and all of them refuse until every event that waits has been given up."""
     reserve(world, 10)
     calm = burst("calm", 200 if soak else 10)

@@ -105,7 +105,7 @@ def completed(stack, cases) -> Counter[str]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_after_a_fault_there_is_one_outcome_and_nothing_is_lost(world, cases, completed, subtests, fault):
+def test_after_a_failure_there_is_one_outcome_and_nothing_is_lost(world, cases, completed, subtests, fault):
     assert world.letters() == []
     results, heard = world.results(), world.heard_of()
     for case in (case for case in cases if case.fault == fault):
@@ -120,14 +120,14 @@ def test_after_a_fault_there_is_one_outcome_and_nothing_is_lost(world, cases, co
             assert world.intake.read(case.version.key) == case.version.content
 
 
-def test_a_second_message_comes_only_where_one_was_out_already(world, cases):
+def test_a_second_message_comes_only_if_the_first_was_sent(world, cases):
     heard = world.heard_of()
     twice = {(case.fault, case.operation) for case in cases if heard[case.version.folder + "result.json"] == 2}
     assert {operation for _, operation in twice} == {"sns:Publish", "dynamodb:UpdateItem"}
     assert ("refused once", "sns:Publish") not in twice
 
 
-def test_every_fault_befell_every_operation_that_the_function_ever_made(world, cases):
+def test_every_operation_of_the_function_had_every_failure(world, cases):
     calls = world.calls()
     befallen = {(call["operation"], call["fault"]) for call in calls if call["fault"]}
     kinds = {rule["kind"] for rule in FAULTS.values()}
@@ -141,7 +141,7 @@ def test_every_fault_befell_every_operation_that_the_function_ever_made(world, c
     }
 
 
-def test_in_the_first_minutes_of_a_buckets_life_nothing_is_taken_for_deleted(world):
+def test_in_a_new_bucket_nothing_is_mistaken_for_deleted(world):
     """Every call of S3 answers NoSuchKey until Lambda's last try, three minutes later."""
     for attempt in (1, 2):
         world.fault("hide", event="young-", operation="s3:*", attempt=attempt)

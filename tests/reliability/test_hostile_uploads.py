@@ -9,7 +9,7 @@ LONGEST = 45_000  # milliseconds of an inspection, with the end of one decoder a
 
 
 @pytest.mark.timeout(900)
-def test_no_file_keeps_its_uploader_from_a_verdict(world, report):
+def test_every_hostile_file_gets_a_verdict(world, report):
     names = {f"hostile-{number}.mp4": name for number, name in enumerate(HOSTILE)}
     versions = {key: world.upload(key, HOSTILE[name]()) for key, name in names.items()}
     world.settle(600)

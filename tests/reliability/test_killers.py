@@ -30,7 +30,7 @@ def impatient(world):
     have_timeout(world, FIVE_MINUTES)
 
 
-def test_killers_ring_are_named_and_come_back(world, impatient):
+def test_events_that_kill_the_function_trigger_an_alarm_and_can_be_replayed(world, impatient):
     for key, (kind, _) in KILLERS.items():
         world.fault(kind, event=key, operation="dynamodb:PutItem")
     versions = {key: world.upload(key, video(seconds=0.2)) for key in KILLERS}

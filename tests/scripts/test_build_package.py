@@ -41,7 +41,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return fetched
 
 
-def test_the_same_inputs_give_the_same_bytes_whatever_the_clock_and_umask_say(
+def test_the_same_inputs_give_the_same_bytes_regardless_of_clock_and_umask(
     source: Path, fetched: list[str], tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first" / "function.zip", tmp_path / "second" / "function.zip"
@@ -98,7 +98,7 @@ def test_a_package_too_large_for_lambda_is_refused(
         ("handler.py", None, "there is no handler.py"),
     ],
 )
-def test_what_cannot_be_built_is_said(
+def test_build_problems_are_explained(
     source: Path, tmp_path: Path, file: str, content: str | None, complaint: str
 ) -> None:
     if content is None:
@@ -126,7 +126,7 @@ def test_what_cannot_be_built_is_said(
         ("av-19.0.2.dist-info/RECORD", False),
     ],
 )
-def test_only_what_runs_and_what_identifies_it_is_shipped(name: str, shipped: bool) -> None:
+def test_only_code_metadata_and_licenses_are_in_the_package(name: str, shipped: bool) -> None:
     assert build_package.is_shipped(Path(name)) is shipped
 
 
@@ -160,7 +160,7 @@ def test_a_dependency_with_the_name_of_a_module_is_refused(tmp_path, offline, na
         build_package.build("arm64", "lambda", tmp_path / "build/function.zip", shadow(tmp_path, name))
 
 
-def test_a_wheel_is_taken_by_its_hash_alone(tmp_path, offline, capfd):
+def test_a_wheel_is_accepted_only_by_its_hash(tmp_path, offline, capfd):
     source = shadow(tmp_path, "harmless")
     build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
     hashes = (source / "wheels.txt").read_text()

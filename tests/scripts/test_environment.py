@@ -67,7 +67,7 @@ def process() -> Iterator[None]:
 
 @pytest.mark.usefixtures("process")
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_deployment_speaks_to_the_local_cloud_alone(cloud, copy, warm_cli, listener, tmp_path, setting):
+def test_a_deployment_uses_only_the_local_cloud(cloud, copy, warm_cli, listener, tmp_path, setting):
     os.environ.update(SETTINGS[setting](listener.url, tmp_path))
     environment.enter()
     intake = deploy(cloud, "hermetic", tools=warm_cli, project=copy)
@@ -76,7 +76,7 @@ def test_a_deployment_speaks_to_the_local_cloud_alone(cloud, copy, warm_cli, lis
     assert not listener.called()
 
 
-def test_the_listener_hears_what_is_not_cleaned(listener):
+def test_without_cleaning_the_listener_is_called(listener):
     code = "import boto3; boto3.client('sts').get_caller_identity()"
     with subprocess.Popen([sys.executable, "-c", code], env=os.environ | other_cloud(listener.url)) as asking:
         try:
@@ -85,7 +85,7 @@ def test_the_listener_hears_what_is_not_cleaned(listener):
             asking.kill()
 
 
-def test_the_unit_tests_run_as_ever_and_call_nobody(listener):
+def test_the_unit_tests_pass_and_call_no_one(listener):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/test_handler.py"]
     environ = os.environ | other_cloud(listener.url)
     ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=SECONDS)
@@ -93,7 +93,7 @@ def test_the_unit_tests_run_as_ever_and_call_nobody(listener):
     assert not listener.called()
 
 
-def test_proxies_stay_for_pip_but_not_for_this_machine():
+def test_proxies_are_used_for_pip_but_not_for_this_machine():
     cleaned = environment.clean({"HTTPS_PROXY": "http://proxy:3128", "no_proxy": "example.com", "PATH": "/bin"})
     assert cleaned["HTTPS_PROXY"] == "http://proxy:3128"
     assert cleaned["PATH"] == "/bin"

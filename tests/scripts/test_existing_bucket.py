@@ -70,7 +70,7 @@ def test_eventbridge_is_added_and_everything_else_stays(scripts, s3, before, bri
     assert "Warning" not in bridged.told
 
 
-def test_a_bucket_that_is_bridged_is_left_alone_and_its_prefix_stays(scripts, s3, bridged, tmp_path):
+def test_a_bucket_with_eventbridge_is_not_changed_and_its_prefix_is_kept(scripts, s3, bridged, tmp_path):
     path = scripts.with_cli(tmp_path, "s3api\\ put-bucket-notification-configuration) exit 254 ;;")
     again = scripts.deploy("--bucket", BUCKET, env="bridged", PATH=path)
     assert again.status == 0, again.told
@@ -95,7 +95,7 @@ def test_a_bucket_that_is_bridged_is_left_alone_and_its_prefix_stays(scripts, s3
     ],
     ids=["not kept", "may not write", "may not read"],
 )
-def test_what_s3_does_not_do_is_said(scripts, s3, before, bridged, tmp_path, case, sentence):
+def test_failures_of_s3_are_reported(scripts, s3, before, bridged, tmp_path, case, sentence):
     kept = now(s3)
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=before)
     try:
@@ -108,7 +108,7 @@ def test_what_s3_does_not_do_is_said(scripts, s3, before, bridged, tmp_path, cas
         s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=kept)
 
 
-def test_what_somebody_changes_meanwhile_is_not_overwritten(scripts, s3, before, bridged, tmp_path):
+def test_concurrent_changes_are_not_overwritten(scripts, s3, before, bridged, tmp_path):
     kept = now(s3)
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=before)
     try:
@@ -124,7 +124,7 @@ def test_what_somebody_changes_meanwhile_is_not_overwritten(scripts, s3, before,
         s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=kept)
 
 
-def test_a_key_that_the_role_may_not_use_is_said_with_the_line_that_is_missing(scripts, s3, bridged):
+def test_a_key_that_the_role_may_not_use_is_reported_with_the_missing_statement(scripts, s3, bridged):
     kms = scripts.client("kms")
     key = kms.create_key(Policy=json.dumps({"Version": "2012-10-17", "Statement": []}))["KeyMetadata"]["Arn"]
     with_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
@@ -146,7 +146,7 @@ def test_a_key_that_the_role_may_not_use_is_said_with_the_line_that_is_missing(s
         s3.delete_bucket_encryption(Bucket=BUCKET)
 
 
-def test_what_cannot_work_is_refused_before_anything_is_built(scripts, before):
+def test_unusable_buckets_are_refused_before_anything_is_built(scripts, before):
     other = scripts.client("sts").assume_role(RoleArn="arn:aws:iam::111122223333:role/other", RoleSessionName="them")
     keys = other["Credentials"]
     theirs = {"AWS_ACCESS_KEY_ID": keys["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"]}
@@ -176,7 +176,9 @@ def test_a_prefix_without_a_bucket_is_refused_in_a_sentence(scripts, before):
     assert not scripts.exists("video-intake-refused")
 
 
-def test_removed_the_bucket_keeps_its_setting_and_two_commands_turn_it_off(scripts, s3, before, bridged, tmp_path):
+def test_after_removal_the_bucket_keeps_eventbridge_and_two_commands_turn_it_off(
+    scripts, s3, before, bridged, tmp_path
+):
     taken_out = scripts.deploy("--bucket", "", "--yes", env="bridged")
     assert taken_out.status == 0, taken_out.told
     assert scripts.parameters(STACK)["ExistingBucketPrefix"] == ""
@@ -196,7 +198,7 @@ def test_removed_the_bucket_keeps_its_setting_and_two_commands_turn_it_off(scrip
 # ---------------------------------------------------------------- The words and comparisons
 
 
-def test_two_configurations_are_the_same_whatever_s3_renames_and_reorders():
+def test_configurations_are_equal_despite_s3s_renaming_and_reordering():
     def of(*rules: tuple[str, str], events=("a", "b"), arn="q") -> dict:
         named = [{"Name": name, "Value": value} for name, value in rules]
         return {"QueueArn": arn, "Events": list(events), "Filter": {"Key": {"FilterRules": named}}}
@@ -232,5 +234,5 @@ def test_two_configurations_are_the_same_whatever_s3_renames_and_reorders():
         ({"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "kms:Decrypt"}, False),
     ],
 )
-def test_what_a_keys_policy_says_of_the_role(statement, admitted):
+def test_whether_a_key_policy_admits_the_role(statement, admitted):
     assert notifications.admits({"Statement": statement}, "role") is admitted

@@ -70,7 +70,7 @@ def front(tmp_path: Path) -> Front:
         (["--region"], "--region needs a value. See --help."),
     ],
 )
-def test_a_wrong_option_is_named_before_anything_is_asked_of_aws(front, script, arguments, sentence):
+def test_a_wrong_option_is_reported_before_aws_is_called(front, script, arguments, sentence):
     refused = front.run(script, *arguments, **REGION)
     assert (refused.status, refused.out) == (1, "")
     assert refused.told == f"{script.removesuffix('.sh')}: {sentence}\n"
@@ -95,7 +95,7 @@ def test_help_and_readme_say_which_tools_it_needs(front, script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_cdpath_does_not_lead_them_astray(front, script, tmp_path):
+def test_cdpath_has_no_effect(front, script, tmp_path):
     """From the folder above, as `project/scripts/deploy.sh`: CDPATH has a folder of the same name."""
     decoy = tmp_path / "decoy" / ROOT.name / "scripts"
     decoy.mkdir(parents=True)
@@ -117,7 +117,7 @@ def test_a_cli_that_would_ignore_the_endpoint_is_refused(front, script, version,
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_an_endpoint_that_another_variable_switches_off_is_refused(front, script):
+def test_an_endpoint_that_another_variable_disables_is_refused(front, script):
     done = front.run(script, **REGION, **ENDPOINT, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true")
     assert "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS makes the AWS CLI ignore it" in done.told
     assert front.asked() == []
@@ -135,7 +135,7 @@ esac
 
 @pytest.mark.parametrize("script", OF_ANY_CLI)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_script_that_is_broken_off_leaves_no_temporary_files(script, number, tmp_path):
+def test_an_interrupted_script_leaves_no_temporary_files(script, number, tmp_path):
     temporary, begun, cli = tmp_path / "tmp", tmp_path / "begun", tmp_path / "aws"
     temporary.mkdir()
     cli.write_text(HANGS.format(begun=begun))

@@ -133,7 +133,7 @@ def uploaded(terminal, tmp_path_factory) -> Terminal:
     return terminal
 
 
-def test_the_log_streams_by_and_mails_are_shown(uploaded):
+def test_the_log_and_mails_are_shown(uploaded):
     uploaded.says("INFO  Processed  good one.mov  success")
     uploaded.says("INFO  Processed  bad.mov  failure  truncated")
     uploaded.says("  | Subject: Video rejected (truncated): bad.mov")
@@ -141,7 +141,7 @@ def test_the_log_streams_by_and_mails_are_shown(uploaded):
     assert '"_aws"' not in uploaded.printed, "metrics are for CloudWatch"
 
 
-def test_each_command_that_is_advertised_answers(uploaded):
+def test_each_suggested_command_works(uploaded):
     metrics = json.loads(uploaded.shell(uploaded.advertised("aws cloudwatch")))["Metrics"]
     assert "VideosProcessed" in {metric["MetricName"] for metric in metrics}
     subscriptions = json.loads(uploaded.shell(uploaded.advertised("aws sns")))["Subscriptions"]
@@ -156,7 +156,7 @@ def test_each_command_that_is_advertised_answers(uploaded):
     assert advertised == {"aws s3", "aws cloudwatch", "aws sns", "aws sqs", "aws logs"}
 
 
-def test_a_bucket_from_before_is_ready(uploaded, tmp_path):
+def test_an_existing_bucket_is_ready(uploaded, tmp_path):
     file = tmp_path / "from before.mp4"
     file.write_bytes(video("mp4"))
     uploaded.shell(
@@ -165,7 +165,7 @@ def test_a_bucket_from_before_is_ready(uploaded, tmp_path):
     uploaded.says("Processed  incoming/from before.mp4  success")
 
 
-def test_what_a_failed_invocation_says_is_shown(uploaded):
+def test_the_error_of_a_failed_invocation_is_shown(uploaded):
     function = uploaded.shell("aws lambda list-functions --query 'Functions[0].FunctionName' --output text").strip()
     event = base64.b64encode(b'{"Records": [{}]}').decode()  # version 2 of the CLI wants it so; 1 takes it as it is
     uploaded.shell(
@@ -175,7 +175,7 @@ def test_what_a_failed_invocation_says_is_shown(uploaded):
     assert "Traceback" in uploaded.printed
 
 
-def test_a_new_alarm_is_a_line_and_not_a_letter(uploaded):
+def test_a_new_alarm_is_shown_in_one_line(uploaded):
     uploaded.says('E-mail to you@example.com: OK: "video-intake-local-ProcessorErrorsAlarm')
     assert "  | Subject: OK:" not in uploaded.printed
 
@@ -188,7 +188,7 @@ def test_each_run_has_a_new_access_key(uploaded):
     assert key not in refused
 
 
-def test_ctrl_c_ends_it_with_everything_that_it_started(uploaded):  # the last of those that use it
+def test_ctrl_c_ends_it_and_its_child_processes(uploaded):  # the last of those that use it
     started = descendants(uploaded.process.pid)
     assert len(started) >= 2, "the server and a worker of the function"
     assert uploaded.end(signal.SIGINT) == 0
@@ -207,7 +207,7 @@ def test_ctrl_c_during_the_deployment_ends_that_too(tmp_path):
     assert "Traceback" not in terminal.errors
 
 
-def test_a_port_in_use_is_a_sentence_with_a_way_out(tmp_path):
+def test_a_port_in_use_is_reported_with_a_solution(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

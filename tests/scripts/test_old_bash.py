@@ -39,7 +39,7 @@ def code(script: Path) -> str:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_nothing_is_newer_than_bash_3_2(script: Path) -> None:
+def test_scripts_use_nothing_newer_than_bash_3_2(script: Path) -> None:
     found = {pattern: why for pattern, why in NEWER.items() if re.search(pattern, code(script), re.MULTILINE)}
     assert not found
 
@@ -57,5 +57,5 @@ def test_no_array_that_may_be_empty_is_expanded_bare(script: Path) -> None:
         "read -t 0.1 x", "shopt -s globstar", "exec {log}>file", "echo $EPOCHSECONDS", "a) x ;;&", "read -N 1 x",
     ],
 )  # fmt: skip
-def test_the_patterns_find_what_they_are_for(line: str) -> None:
+def test_the_patterns_find_their_examples(line: str) -> None:
     assert any(re.search(pattern, line) for pattern in NEWER)

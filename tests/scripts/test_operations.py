@@ -205,7 +205,7 @@ def stage(local_cloud, warm_cli, tmp_path_factory) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("title", [title for title in CHAPTERS if title != BEGINNING])
-def test_the_page_can_be_followed(stage, title):
+def test_every_command_on_the_page_works(stage, title):
     stage.printed, boxes = [], iter(CHAPTERS[title])
     for count in SCENES.get(title, _nothing_special)(stage):
         stage.printed += [stage.shell.run(box) for box in itertools.islice(boxes, count)]
@@ -216,7 +216,7 @@ def _nothing_special(_: Stage) -> Iterator[int | None]:
     yield
 
 
-def test_a_box_in_which_anything_fails_is_noticed(tmp_path):
+def test_a_failing_command_is_noticed(tmp_path):
     shell = Shell({"PATH": os.environ["PATH"]}, tmp_path)
     for command in ("false\ntrue", "false | true", "echo $unheard_of", "true; exit 3"):
         with pytest.raises(AssertionError):
@@ -228,7 +228,7 @@ def test_a_box_in_which_anything_fails_is_noticed(tmp_path):
     shell.close()
 
 
-def test_every_scene_is_of_a_chapter_and_the_page_says_what_is_not_run():
+def test_every_scene_has_a_chapter_and_skipped_commands_are_marked():
     assert set(SCENES) <= set(CHAPTERS)
     fences = re.findall(r"^ *```(\S.*)\n(.*)$", PAGE, re.MULTILINE)
     assert {kind for kind, _ in fences} <= {"sh", "sh exits=1", "text"}
@@ -237,7 +237,7 @@ def test_every_scene_is_of_a_chapter_and_the_page_says_what_is_not_run():
         assert kind != "text" or first.strip().startswith(NEVER_RUN)
 
 
-def test_every_link_within_the_page_leads_somewhere():
+def test_every_link_within_the_page_works():
     titles = {
         re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
         for title in re.findall(r"^##+ (.*)$", PAGE, re.MULTILINE)

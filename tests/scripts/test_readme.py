@@ -19,16 +19,16 @@ def cells(text: str, beginning: str) -> list[str]:
     return [cell.strip(" *") for cell in row.strip("|").split("|")]
 
 
-def test_it_is_read_in_a_few_minutes():
+def test_the_readme_is_short():
     assert len(README.splitlines()) <= 150
 
 
-def test_its_dollars_are_those_of_the_cost_page():
+def test_its_costs_match_the_cost_page():
     assert cells(README, "Processing per month")[1:] == cells(COST, "**Processing**")[2:]
     assert "1,500 videos of 200 MB a day" in COST
 
 
-def test_its_seconds_are_those_of_the_benchmark():
+def test_its_times_match_the_benchmark():
     first = BENCHMARKS.index("**1 GB .mov")
     rows = BENCHMARKS[first:].splitlines()[:2]
     ours, download = (float(re.search(r"([\d,]+) ms", row)[1].replace(",", "")) for row in rows)

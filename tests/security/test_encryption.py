@@ -40,7 +40,7 @@ def addressed(stack: Secured):
     assert stack.change(**before) == "UPDATE_COMPLETE"
 
 
-def test_whatever_is_written_is_encrypted_with_the_key_and_heard_of(addressed: Secured) -> None:
+def test_everything_is_encrypted_with_the_key_and_delivered(addressed: Secured) -> None:
     assert addressed.change(KmsKeyArn=addressed.key) == "UPDATE_COMPLETE"
     good = addressed.upload("encrypted.mp4", video(seconds=0.2))
     result = addressed.intake.outcome(good)
@@ -58,7 +58,7 @@ def test_an_alarm_reaches_an_encrypted_topic_whose_key_is_as_documented(addresse
     assert letters(addressed, alarm)
 
 
-def test_without_that_statement_nobody_complains_and_nobody_hears_the_alarm(addressed: Secured) -> None:
+def test_without_that_statement_no_alarm_is_delivered_and_no_error_reported(addressed: Secured) -> None:
     deaf = addressed.make_key(without(addressed.key_policy, "AllowCloudWatchAlarms"))
     assert addressed.change(KmsKeyArn=deaf) == "UPDATE_COMPLETE", "which is why the documentation speaks of it"
     before = letters(addressed, "ALARM")
@@ -93,16 +93,16 @@ def permission(world: Secured) -> dict:
     return next(one for one in statements if one["Principal"]["Service"] == "events.amazonaws.com")
 
 
-def test_what_eventbridge_cannot_deliver_is_kept_with_a_key_as_documented(addressed: Secured) -> None:
+def test_undeliverable_events_are_kept_with_a_key_as_documented(addressed: Secured) -> None:
     assert undelivered(addressed, addressed.key) == [f"{addressed.theirs.prefix}undelivered.mp4"]
 
 
-def test_without_that_statement_it_is_lost_and_nobody_complains(addressed: Secured) -> None:
+def test_without_that_statement_undeliverable_events_are_lost(addressed: Secured) -> None:
     closed = addressed.make_key(without(addressed.key_policy, "AllowEventBridge"))
     assert undelivered(addressed, closed) == []
 
 
-def test_the_documented_line_for_the_key_of_an_existing_bucket_is_the_one_that_is_asked_for() -> None:
+def test_the_documented_statement_for_an_existing_buckets_key_is_the_printed_one() -> None:
     line = json.loads(DOCUMENTED[2])
     role = line["Principal"]["AWS"]
     assert notifications.admits({"Statement": [line]}, role)
@@ -111,7 +111,7 @@ def test_the_documented_line_for_the_key_of_an_existing_bucket_is_the_one_that_i
     assert json.loads(asked) == line
 
 
-def test_a_key_that_logs_may_not_use_is_refused_and_all_is_as_it_was(addressed: Secured) -> None:
+def test_a_key_that_does_not_admit_logs_is_refused_and_rolled_back(addressed: Secured) -> None:
     bucket = {"Bucket": addressed.intake.bucket}
     before = addressed.intake.client("s3").get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]
     closed = addressed.make_key(without(addressed.key_policy, "AllowCloudWatchLogs"))

@@ -112,7 +112,7 @@ def test_every_action_of_the_role_was_used_or_is_used_on_the_functions_behalf(se
     assert ON_ITS_BEHALF.keys() <= allowed
 
 
-def test_the_key_allows_what_services_do_with_it_and_nothing_else(seen: Seen) -> None:
+def test_the_role_may_use_the_key_only_through_services(seen: Seen) -> None:
     done = {action for action, _ in seen.calls} | {"sqs:SendMessage"}
     assert done - KEY_USE.keys() == {"s3:GetObjectVersionTagging", "s3:PutObjectVersionTagging"}, "tags are not content"
     assert KEY_USE.keys() <= done
@@ -131,7 +131,7 @@ def test_the_key_allows_what_services_do_with_it_and_nothing_else(seen: Seen) ->
         assert not seen.allowing(use, another, kms_ViaService=f"s3.{seen.region}.amazonaws.com")
 
 
-def test_every_resource_that_a_statement_names_was_called_upon(seen: Seen) -> None:
+def test_every_resource_in_a_statement_was_used(seen: Seen) -> None:
     """The other way around, for resources: the function itself uses every pattern, except some suffixes."""
     for statement in seen.role["Statement"]:
         actions = set(listed(statement["Action"])) - ON_ITS_BEHALF.keys()
@@ -153,12 +153,12 @@ def test_every_resource_that_a_statement_names_was_called_upon(seen: Seen) -> No
         ("s3:PutBucketPolicy", ""),
     ],
 )
-def test_what_the_function_never_does_it_may_not(seen: Seen, everything: Secured, action: str, resource: str) -> None:
+def test_the_function_may_do_only_what_it_does(seen: Seen, everything: Secured, action: str, resource: str) -> None:
     arn = everything.intake.outputs["BucketArn"]
     assert not seen.allowing(action, f"{arn}/{resource}" if resource else arn)
 
 
-def test_verdicts_come_from_the_function_alone(everything: Secured) -> None:
+def test_only_the_function_may_write_verdicts(everything: Secured) -> None:
     """The policy of the deployed bucket, whatever else a principal may do."""
     intake, bucket = everything.intake, everything.intake.outputs["BucketArn"]
     policy = json.loads(intake.client("s3").get_bucket_policy(Bucket=intake.bucket)["Policy"])
@@ -194,7 +194,7 @@ def test_verdicts_come_from_the_function_alone(everything: Secured) -> None:
         ("s3:PutObjectVersionTagging", "a.mp4", False),
     ],
 )
-def test_the_documented_policy_of_uploaders_is_for_uploads(everything: Secured, action, key, is_allowed) -> None:
+def test_the_documented_policy_allows_only_uploads(everything: Secured, action, key, is_allowed) -> None:
     arn = f"{everything.intake.outputs['BucketArn']}/{key}"
     allowed = allowing(everything.uploaders, action, arn) and not denying(everything.uploaders, action, arn, {})
     assert bool(allowed) is is_allowed
@@ -214,14 +214,16 @@ def test_the_documented_policy_of_uploaders_is_for_uploads(everything: Secured, 
         ("s3:PutBucketNotification", ""),
     ],
 )
-def test_in_the_existing_bucket_it_may_not_either(seen: Seen, everything: Secured, action: str, key: str) -> None:
+def test_in_the_existing_bucket_it_may_do_only_what_it_does(
+    seen: Seen, everything: Secured, action: str, key: str
+) -> None:
     arn = f"arn:aws:s3:::{everything.theirs.bucket}"
     assert not seen.allowing(action, f"{arn}/{key}" if key else arn)
     assert not seen.allowing("s3:GetObject", f"{arn}-2/incoming/a.mp4")
     assert not seen.allowing("s3:PutObject", f"{everything.intake.outputs['BucketArn']}/results-of/another/a.json")
 
 
-def test_a_batch_job_may_do_what_it_must_and_no_more(everything: Secured) -> None:
+def test_a_batch_job_has_exactly_the_permissions_that_it_needs(everything: Secured) -> None:
     outputs = everything.intake.outputs
     role, bucket = {"Statement": everything.statements(outputs["BatchRoleArn"])}, outputs["BucketArn"]
     through_s3 = {"kms:ViaService": f"s3.{everything.region}.amazonaws.com"}

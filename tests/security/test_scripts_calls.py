@@ -101,18 +101,18 @@ def denied(requests: set[Request], statements: list[dict[str, Any]]) -> list[tup
     )
 
 
-def test_whatever_deploy_sh_asks_is_allowed_on_what_it_names(recorded: Recorded) -> None:
+def test_every_call_of_deploy_sh_is_allowed(recorded: Recorded) -> None:
     assert len({request.operation for request in recorded.deploy}) > 20
     assert denied(recorded.deploy, recorded.statements(ExistingBucketName=THEIRS)) == []
     assert {arn for _, arn in denied(recorded.deploy, recorded.statements())} == {f"arn:aws:s3:::{THEIRS}"}
 
 
-def test_whatever_verify_sh_asks_is_allowed_where_verification_is(recorded: Recorded) -> None:
+def test_every_call_of_verify_sh_is_allowed_with_verification(recorded: Recorded) -> None:
     assert denied(recorded.verify, recorded.statements(Verification="enabled", ExistingBucketName=THEIRS)) == []
     assert denied(recorded.verify, recorded.statements()), "and not by the way"
 
 
-def test_whatever_destroy_sh_asks_is_allowed_where_removal_is(recorded: Recorded) -> None:
+def test_every_call_of_destroy_sh_is_allowed_with_removal(recorded: Recorded) -> None:
     with_removal = recorded.statements(Removal="enabled")
     assert denied(recorded.destroy, with_removal) == []
     stack = f"arn:aws:cloudformation:{recorded.region}:{ACCOUNT}:stack/{STACK}/id"
@@ -123,7 +123,7 @@ def test_whatever_destroy_sh_asks_is_allowed_where_removal_is(recorded: Recorded
         assert not [arn for arn in needed if allowing(recorded.statements(), deleting, arn)], deleting
 
 
-def test_nothing_is_allowed_by_hand_that_no_script_asks(recorded: Recorded) -> None:
+def test_no_direct_permission_is_unused_by_the_scripts(recorded: Recorded) -> None:
     statements = recorded.statements(Verification="enabled", Removal="enabled", ExistingBucketName=THEIRS)
     by_hand = [one for one in statements if "aws:CalledVia" not in str(one.get("Condition"))]
     asked = recorded.deploy | recorded.verify | recorded.destroy
@@ -147,7 +147,7 @@ def test_a_change_set_is_named_with_its_stack(recorded: Recorded) -> None:
     }
 
 
-def test_by_hand_the_role_of_one_environment_reaches_nothing_of_another(recorded: Recorded) -> None:
+def test_the_role_of_one_environment_has_no_direct_access_to_another(recorded: Recorded) -> None:
     statements = recorded.statements(Verification="enabled", Removal="enabled")
     shared = {"sts:GetCallerIdentity", "cloudwatch:GetMetricStatistics", "sns:Unsubscribe"}
     for request in recorded.deploy | recorded.verify | recorded.destroy:

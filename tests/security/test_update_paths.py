@@ -126,7 +126,7 @@ def processes(stack: Secured) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("name", GOVERNS)
-def test_a_parameter_changes_what_it_governs_and_back(stack: Secured, processes, name: str) -> None:
+def test_a_parameter_changes_only_its_resources_and_back(stack: Secured, processes, name: str) -> None:
     defaults = stack.parameters()
     if name in BESIDE:
         assert stack.change(**BESIDE[name]) == "UPDATE_COMPLETE"
@@ -151,7 +151,7 @@ def test_thresholds_change_their_alarms_and_back(stack: Secured) -> None:
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
-def test_a_threshold_is_that_of_an_alarm_and_of_nothing_else(name: str) -> None:
+def test_a_threshold_affects_only_its_alarm(name: str) -> None:
     usual, changed = Rendered({}).resources, Rendered({name: "4711"}).resources
     different = {usual[each]["Type"] for each in usual if usual[each] != changed[each]}
     assert "AWS::CloudWatch::Alarm" in different
@@ -165,7 +165,7 @@ def test_a_threshold_is_that_of_an_alarm_and_of_nothing_else(name: str) -> None:
         ("enabled", {"poster.jpg", "result.json", "storyboard.jpg", "storyboard.vtt"}),
     ],
 )
-def test_a_video_has_the_files_that_its_parameter_asks_for_and_no_others(stack: Secured, storyboard, files) -> None:
+def test_a_video_has_exactly_the_files_that_the_parameter_requests(stack: Secured, storyboard, files) -> None:
     before = stack.parameters()
     assert stack.change(Storyboard=storyboard) == "UPDATE_COMPLETE"
     uploaded = stack.upload(f"storyboard {storyboard}.mp4", video(seconds=0.4))
@@ -176,7 +176,7 @@ def test_a_video_has_the_files_that_its_parameter_asks_for_and_no_others(stack: 
     assert stack.change(**before) == "UPDATE_COMPLETE"
 
 
-def test_with_everything_at_once_uploads_work_and_so_they_do_afterwards(stack: Secured, processes) -> None:
+def test_uploads_work_with_all_parameters_set_and_afterwards(stack: Secured, processes) -> None:
     defaults, before = stack.parameters(), state(stack)
     assert stack.change(**stack.everything) == "UPDATE_COMPLETE"
     assert differences(before, state(stack)) >= set.union(*GOVERNS.values()) - {"concurrency"}
@@ -199,7 +199,7 @@ def environment(stack: Secured) -> Iterator[str]:
         assert stack.change(EnvironmentSuffix=name) == "UPDATE_COMPLETE"
 
 
-def test_another_environment_is_another_bucket_and_there_is_no_way_back(stack, processes, environment: str) -> None:
+def test_another_environment_has_another_bucket_and_cannot_be_undone(stack, processes, environment: str) -> None:
     old = stack.intake.bucket
     kept = stack.upload("kept.mp4", b"no video")
     stack.intake.outcome(kept)

@@ -65,7 +65,7 @@ def test_a_small_file_is_one_request():
 
 
 @pytest.mark.parametrize("kind", ["mp4 faststart", "mov ", "avi "])
-def test_an_indexed_file_is_its_ends_and_one_key_frame(kind):
+def test_an_indexed_file_costs_its_ends_and_one_key_frame(kind):
     file, requests, round_trips = cost(kind)
     size = len(file.content)
     assert size > 8 << 20
@@ -89,7 +89,7 @@ def test_an_indexed_file_is_its_ends_and_one_key_frame(kind):
         ("mp4 few frag_keyframe+empty_moov+skip_trailer", 7, 6, 578),
     ],
 )
-def test_fragments_are_looked_at_here_and_there(kind, requests, round_trips, kilobytes):
+def test_only_some_fragments_are_read(kind, requests, round_trips, kilobytes):
     file, asked, waited = cost(kind)
     assert (asked, waited) == (requests, round_trips)
     assert sum(end - start for start, end in file.ranges) <= kilobytes * 1000

@@ -105,7 +105,7 @@ def test_the_recording_time_of_an_avi(written):
         box(b"udta", full(b"loci", b"\x15\xc7Gate\0\0", struct.pack(">iii", 13 << 16, 52 << 16, 0), b"earth\0\0")),
     ],
 )
-def test_where_it_was_recorded_is_not_published(plain, stated):
+def test_the_recording_location_is_not_published(plain, stated):
     content = added(plain, IN_MOOV, stated)
     with av.open(io.BytesIO(content)) as film:
         assert "+52." in str(film.metadata), "FFmpeg reads it"
@@ -146,7 +146,7 @@ def test_colors(marks, expected):
     assert found.color_range in ({expected[0]} if expected[0] else {None, "tv"})
 
 
-def test_a_matrix_that_cannot_be_converted_costs_the_poster_alone():
+def test_an_unsupported_matrix_only_prevents_the_poster():
     options = {"preset": "ultrafast", "x265-params": "log-level=none:colormatrix=ycgco"}
     found = inspected(video(codec="libx265", **SMALL, audio=None, codec_options=options))
     assert found.video.color_matrix == "ycgco"

@@ -283,7 +283,7 @@ def watched():
 
 
 @pytest.mark.parametrize(("make", "verdicts"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
-def test_a_hostile_file_is_answered(watched, make, verdicts):
+def test_a_hostile_file_gets_a_verdict(watched, make, verdicts):
     assert watched.inspect(make()).verdict in verdicts
 
 
@@ -292,19 +292,19 @@ def test_a_hostile_file_is_answered(watched, make, verdicts):
     [lambda: still(in_moov=box(b"free", bytes(50 * MB))), lambda: still(before=box(b"free", bytes(40 * MB)))],
     ids=["an index of 50 MB", "40 MB before the index"],
 )
-def test_a_clumsy_file_is_answered_in_few_requests(watched, make):
+def test_an_inefficient_file_needs_few_requests(watched, make):
     answer = watched.inspect(make())
     assert answer.result["poster"]
     assert answer.result["inspection"]["requests"] <= 12
 
 
-def test_edits_that_repeat_all_of_a_film_are_not_followed(watched):
+def test_edits_that_repeat_the_whole_video_are_ignored(watched):
     answer = watched.inspect(repeated())
     assert answer.verdict == "success"
     assert answer.peak < watched.inspect(still()).peak + 100
 
 
-def test_what_a_file_took_is_given_back(watched):
+def test_memory_is_released_after_each_file(watched):
     """The next video finds the Lambda warm, and the memory free."""
     large = movie(picture_entry(b"raw ", 8192, 4320), [bytes(250 * MB)])
     before = watched.inspect(still()).peak
@@ -312,7 +312,7 @@ def test_what_a_file_took_is_given_back(watched):
     assert watched.inspect(still()).peak < before + 50
 
 
-def test_a_decoder_gets_no_more_memory_than_there_is(watched):
+def test_a_decoder_cannot_exceed_its_memory(watched):
     """JPEG 2000 takes five times its picture: what no table of ours knows, the kernel counts."""
     content = video(
         "mov", "jpeg2000", size=(8192, 4320), seconds=0.1, rate=10, audio=None, pixel_format="rgb24", picture="color"
@@ -333,7 +333,7 @@ def test_an_encrypted_track_of_quicktime(code, first):
         inspect(File(movie(entry, [png(64, 48)], changed=second_handler)).reader(), Limits())
 
 
-def test_a_picture_that_the_index_calls_smaller():
+def test_a_picture_that_is_larger_than_stated():
     """The picture itself says how large it is, and it is the decoder that must refuse it."""
     limits = Limits(max_pixels=256 * 100)  # FFmpeg counts lines in their alignment, up to 64 pixels
     assert inspect(File(movie(SMALL, [png(256, 100)])).reader(), limits)
@@ -341,7 +341,7 @@ def test_a_picture_that_the_index_calls_smaller():
         inspect(File(movie(SMALL, [png(256, 101)])).reader(), limits)
 
 
-def test_a_decoder_that_cannot_begin():
+def test_a_decoder_that_cannot_be_opened():
     """Ut Video wants a header. Where it failed to open once, PyAV knows no codec any more."""
     with pytest.raises(Rejected, match="undecodable"):
         inspect(File(movie(picture_entry(b"ULRG", 64, 48), [bytes(50)] * 30)).reader(), Limits())
@@ -358,7 +358,7 @@ def test_many_small_fragments_in_a_small_file():
     assert answer.container.duration == pytest.approx(0.6, abs=0.05), "the last fragment was found"
 
 
-def test_an_index_that_names_a_fragment_in_the_media_data():
+def test_an_index_that_points_into_the_media_data():
     """Where an index leads is looked at, and proven by boxes that lead from there to the end."""
     content = video(
         codec="mjpeg", size=(96, 64), seconds=0.6, audio=None, options={"movflags": "frag_keyframe+empty_moov"}

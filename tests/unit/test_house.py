@@ -42,7 +42,7 @@ def loads(module: str) -> set[str]:
     return found - {module}
 
 
-def test_the_handler_is_all_that_is_at_the_root_of_the_package():
+def test_only_the_handler_is_at_the_root_of_the_package():
     assert [name for name in MODULES if not name.startswith("video_intake.")] == ["handler"]
     assert sorted(path.name for path in SRC.iterdir() if path.name != "__pycache__") == [
         "handler.py",
@@ -54,12 +54,12 @@ def test_the_handler_is_all_that_is_at_the_root_of_the_package():
 
 
 @pytest.mark.parametrize("module", MEDIA)
-def test_the_inspector_knows_neither_aws_nor_the_pipeline(module):
+def test_the_inspector_depends_on_neither_aws_nor_the_pipeline(module):
     assert not loads(module) & {*AWS, *PIPELINE, "handler"}
 
 
 @pytest.mark.parametrize("module", PIPELINE)
-def test_the_pipeline_knows_no_codec_and_few_of_it_know_aws(module):
+def test_the_pipeline_uses_no_codecs_and_few_modules_use_aws(module):
     name = module.rpartition(".")[2]
     assert bool(loads(module) & AWS) == (name in KNOW_AWS)
     assert "av" not in loads(module), "files are decoded in a process apart from this one"
@@ -71,7 +71,7 @@ def test_a_module_that_needs_no_decoder_loads_none(module):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": f"{SRC}:{ROOT}"}).returncode == 0
 
 
-def test_imports_run_one_way():
+def test_imports_go_one_way():
     """No module loads itself through others."""
     for module in MODULES:
         assert not [name for name in loads(module) if name in MODULES and module in loads(name)], module
@@ -114,7 +114,7 @@ def test_the_guide_names_every_module():
     assert [name for name in MODULES if name.rpartition(".")[2] not in guide] == []
 
 
-def test_every_path_that_is_written_down_leads_somewhere():
+def test_every_path_in_the_docs_exists():
     """In prose, comments and settings; what a test creates in a temporary folder is not meant."""
     read = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tools/*/README.md"), ROOT / "pyproject.toml"]
     read += [ROOT / "template.yaml", ROOT / "Makefile", *(path for path in FILES if "tests" not in path.parts)]

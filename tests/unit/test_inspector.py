@@ -51,7 +51,7 @@ def test_the_facts_of_a_video(plain):
     assert found.warnings == ()
 
 
-def test_a_phone_held_upright(plain):
+def test_a_portrait_phone_video(plain):
     found = inspect(File(video("mov", rotation=-90, picture="rgbtestsrc")).reader(), LIMITS)
     assert (found.container.format, found.video.rotation) == ("mov", -90)
     assert (found.video.width, found.video.height) == (640, 360)
@@ -149,7 +149,7 @@ def test_an_empty_file():
     assert verdict(b"").reason == "empty"
 
 
-def test_sound_alone():
+def test_audio_only():
     assert verdict(video(codec=None)).reason == "audio-only"
 
 
@@ -190,7 +190,7 @@ def test_a_video_track_without_frames():
     assert verdict(content[: content.index(b"moof") - 4]).reason == "no-frames"
 
 
-def test_ffmpeg_sees_only_what_was_scanned(plain):
+def test_ffmpeg_reads_only_what_was_scanned(plain):
     """A second index behind the first one is free space, not another chance for an attacker."""
     at = plain.index(b"moov") - 4
     size = struct.unpack_from(">I", plain, at)[0]
@@ -198,7 +198,7 @@ def test_ffmpeg_sees_only_what_was_scanned(plain):
     assert found.container.video_tracks == 1
 
 
-def test_a_fault_while_reading_is_not_a_verdict(large):
+def test_a_failure_while_reading_is_not_a_verdict(large):
     file = File(large["moov first"])
     reader = file.reader()
     fetch = reader._fetch
@@ -253,7 +253,7 @@ def test_a_few_large_fragments(flags):
 
 
 @pytest.mark.parametrize("flags", ["frag_keyframe+empty_moov", "frag_keyframe+empty_moov+skip_trailer"])
-def test_where_the_fragments_near_the_wanted_place_are_damaged_others_are_looked_at(flags):
+def test_if_the_wanted_fragments_are_damaged_others_are_read(flags):
     options = {"preset": "ultrafast", "x264-params": "keyint=6:min-keyint=6:bframes=0"}
     content = bytearray(video(seconds=20, audio=None, options={"movflags": flags}, codec_options=options))
     for mdat in [mdat for mdat in boxes(memoryview(bytes(content)), 0, len(content)) if mdat.type == b"mdat"]:
@@ -262,7 +262,7 @@ def test_where_the_fragments_near_the_wanted_place_are_damaged_others_are_looked
     assert inspect(File(bytes(content)).reader(), LIMITS).poster
 
 
-def test_where_the_first_of_a_few_fragments_is_black_another_is_looked_at():
+def test_if_the_first_fragment_is_black_another_is_read():
     """The poster is made of it while the others are looked for."""
     options = {"preset": "ultrafast", "x264-params": "keyint=60:min-keyint=60:bframes=0"}
     flags = {"movflags": "frag_keyframe+empty_moov+skip_trailer"}

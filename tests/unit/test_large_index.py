@@ -36,7 +36,7 @@ def only_what_is_asked_for(file: File, monkeypatch):
     return reader
 
 
-def test_what_is_about_sound_is_not_fetched(film, monkeypatch):
+def test_the_audio_part_is_not_fetched(film, monkeypatch):
     file, moov = File(film), moov_of(film)
     reader = only_what_is_asked_for(file, monkeypatch)
     layout = isobmff.scan(reader)
@@ -51,7 +51,7 @@ def test_what_is_about_sound_is_not_fetched(film, monkeypatch):
     assert pictures.samples == 40 * 25
 
 
-def test_all_is_found_out_the_same(film, monkeypatch):
+def test_the_facts_are_the_same(film, monkeypatch):
     without = inspect(File(film).reader(), Limits())
     monkeypatch.setattr(large_index, "LARGE", len(film))
     whole = inspect(File(film).reader(), Limits())
@@ -59,20 +59,20 @@ def test_all_is_found_out_the_same(film, monkeypatch):
     assert without.container.duration == pytest.approx(whole.container.duration, abs=0.05)
 
 
-def test_where_the_file_is_cut_off_the_sound_is_asked_too(film):
+def test_if_the_file_is_cut_off_the_audio_part_is_read_too(film):
     assert isobmff.scan(File(cut(film, 0.98)).reader()).holes == ()
     with pytest.raises(Rejected, match="truncated"):
         inspect(File(cut(film, 0.98)).reader(), Limits())
 
 
-def test_media_data_that_do_not_say_how_long_they_are(film):
+def test_media_data_without_a_size(film):
     """A size of 0 means to the end of the file, wherever that is: whether it was cut off, only the tables know."""
     at = film.index(b"mdat") - 4
     assert isobmff.scan(File(film[:at] + bytes(4) + film[at + 4 :]).reader()).holes == ()
 
 
 @pytest.mark.parametrize("gap", [b"", struct.pack(">I4s", 8, b"free"), struct.pack(">I4s", 16, b"wide") * 2 + bytes(8)])
-def test_free_space_behind_the_index(film, gap):
+def test_free_space_after_the_index(film, gap):
     """Only what directly follows it is understood; otherwise no hole is made."""
     at = moov_of(film).end
     content = film[:at] + gap + film[at:]
@@ -80,7 +80,7 @@ def test_free_space_behind_the_index(film, gap):
     assert len(holes) == (gap[4:8] in (b"", b"free"))
 
 
-def test_tables_before_their_description_are_left_alone(film):
+def test_tables_before_their_description_are_not_skipped(film):
     """Unusual, so not touched: taken for free space, the description would go with them."""
     description = film.index(b"stsd", film.index(b"soun")) - 4
     (size,) = struct.unpack(">I", film[description : description + 4])
@@ -98,7 +98,7 @@ def test_the_index_last():
     assert inspect(File(content).reader(), Limits()).audio
 
 
-def test_few_boxes_are_looked_at_however_many_there_are():
+def test_the_number_of_examined_boxes_is_limited():
     """Four million empty ones took fourteen seconds before anybody counted them."""
 
     class Counting(range_reader.RangeReader):

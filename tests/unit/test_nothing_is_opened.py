@@ -109,7 +109,7 @@ def referring(canary: Canary, listener: Listener) -> dict[str, bytes]:
     }
 
 
-def test_nothing_is_opened(canary, listener):
+def test_no_referenced_file_or_url_is_opened(canary, listener):
     for name, content in referring(canary, listener).items():
         with pytest.raises(Rejected):
             inspect(File(content).reader(), Limits())
@@ -117,7 +117,7 @@ def test_nothing_is_opened(canary, listener):
         assert not listener.called(), name
 
 
-def test_nothing_could_be_opened(canary, listener, monkeypatch):
+def test_the_decoder_cannot_open_files_or_connections(canary, listener, monkeypatch):
     """Even if FFmpeg were asked to follow references, there is no protocol left to do it with."""
     following = {"enable_drefs": "1", "use_absolute_path": "1"}
     monkeypatch.setattr(container, "OPTIONS", container.OPTIONS | following)
@@ -127,7 +127,7 @@ def test_nothing_could_be_opened(canary, listener, monkeypatch):
     assert not canary.opened()
 
 
-def test_the_traps_tell(canary, listener, monkeypatch):
+def test_the_traps_work(canary, listener, monkeypatch):
     """What FFmpeg does where it may: it follows the alias, and calls an address."""
     assert not canary.opened()
     loose = {"enable_drefs": "1", "use_absolute_path": "1", "protocol_whitelist": "file"}

@@ -39,13 +39,13 @@ def rows(project: Path) -> dict[str, str]:
     return {name: said for names, said, *_ in cells for name in re.findall(r"`([\w:]+)`", names)}
 
 
-def test_the_documentation_speaks_of_every_resource_and_of_no_other(rows: dict[str, str]) -> None:
+def test_the_documentation_lists_exactly_the_stacks_resources(rows: dict[str, str]) -> None:
     assert all(name in rows or body["Type"] in rows for name, body in RESOURCES.items())
     assert rows.keys() <= RESOURCES.keys() | set(TYPES)
 
 
 @pytest.mark.parametrize("name", RESOURCES)
-def test_the_documentation_names_what_the_template_sets_and_aws_replaces(rows: dict[str, str], name: str) -> None:
+def test_the_documentation_lists_the_properties_that_require_replacement(rows: dict[str, str], name: str) -> None:
     kind, declared = RESOURCES[name]["Type"], RESOURCES[name]["Properties"]
     said = set(re.findall(r"`(\w+)`", rows.get(name) or rows[kind]))
     assert said == (replacing(kind) | CONDITIONALLY.get(kind, set())) & declared.keys()

@@ -63,7 +63,7 @@ def answers() -> Iterator[list[tuple[str, Answer]]]:
         yield [(name, child.inspect(made[name][0], storyboard=made[name][1])) for name in islice(turns(), 200)]
 
 
-def test_every_outcome_is_right_from_the_first_to_the_last(answers):
+def test_every_outcome_is_correct_from_first_to_last(answers):
     for number, (name, answer) in enumerate(answers):
         assert answer.verdict == KINDS[name][2], f"number {number}, {name}"
         if answer.verdict == "success":
