@@ -97,5 +97,5 @@ def test_the_documented_cost_of_a_retry_matches_that_sdk() -> None:
     [row] = [line for line in limits.splitlines() if line.startswith("| The SDK's retries |")]
     version = ".".join(PINNED["botocore"].split(".")[:2])
     assert f"{tokens} tokens; a retry costs {retry}, or {timeout} after a timeout" in row
-    assert f"botocore {version}, as Lambda's runtime may have it" in row
+    assert f"botocore {version}, which Lambda's runtime may have" in row
     assert f"after {tokens // retry} failures ({tokens // timeout} timeouts" in row

@@ -320,8 +320,8 @@ def test_the_older_schema_and_permanent_failures(intake, backlog):
     ends = [(end["resultCode"], end["resultString"][:20]) for end in invoked(intake, "1.0", rows)]
     assert ends == [
         ("Succeeded", "success"),
-        ("PermanentFailure", "The manifest names n"),
-        ("PermanentFailure", "The name ends in non"),
+        ("PermanentFailure", "The manifest has no "),
+        ("PermanentFailure", "The key does not end"),
     ]
 
 

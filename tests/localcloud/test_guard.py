@@ -105,7 +105,7 @@ def test_motos_own_interface_is_off_for_everybody(deployed, key):
 )
 def test_a_key_of_another_run_is_refused_with_an_explanation(deployed, service, call, code):
     client = deployed.client(service, key=STALE)
-    with pytest.raises(ClientError, match="not one of this run") as refused:
+    with pytest.raises(ClientError, match="not from this run") as refused:
         call(client)
     assert refused.value.response["Error"]["Code"] == code
 

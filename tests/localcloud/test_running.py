@@ -24,7 +24,7 @@ def test_a_port_in_use_is_reported_in_one_sentence(tmp_path):
 
 def test_a_state_folder_in_use_or_with_other_files_is_not_changed(tmp_path):
     (tmp_path / "theirs" / "mail").mkdir(parents=True)
-    with pytest.raises(localcloud.LocalCloudError, match="files of something else"):
+    with pytest.raises(localcloud.LocalCloudError, match="contains other files"):
         localcloud.running(tmp_path / "theirs").__enter__()
     with localcloud.running(tmp_path / "ours"), pytest.raises(localcloud.LocalCloudError, match="is in use"):
         localcloud.running(tmp_path / "ours").__enter__()

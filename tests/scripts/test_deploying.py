@@ -225,7 +225,7 @@ def test_a_stack_that_cannot_be_updated_is_explained_and_not_changed(scripts, ma
 @pytest.mark.parametrize(
     ("arguments", "without", "sentence"),
     [
-        (["--env", "made"], ["AWS_REGION", "AWS_DEFAULT_REGION"], "no region is set"),
+        (["--env", "made"], ["AWS_REGION", "AWS_DEFAULT_REGION"], "no Region is set"),
         (["--env", "made"], ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "AWS did not accept your credentials"),
         (["--env", "prod", "--stack-name", STACK], [], f'{STACK} is the environment "made"'),
     ],

@@ -184,7 +184,7 @@ def test_each_run_has_a_new_access_key(uploaded):
     key = re.search(r"^  export AWS_ACCESS_KEY_ID=(\w{20})$", uploaded.printed, re.MULTILINE)[1]
     assert "AccessDenied" not in uploaded.shell("aws s3 ls")
     refused = uploaded.shell(f"AWS_ACCESS_KEY_ID=AKIA{'Z' * 16} aws s3 ls 2>&1", may_end=(1, 254, 255))
-    assert "not one of this run" in refused
+    assert "not from this run" in refused
     assert key not in refused
 
 
