@@ -382,7 +382,7 @@ def test_an_unsupported_pattern_is_refused(deployed, pattern, complaint):
 def test_rules_targets_and_events_of_other_kinds_are_refused(deployed):
     events, rule, arn = deployed.client("events"), deployed.outputs["Rule"], deployed.outputs["FunctionArn"]
     topic = "arn:aws:sns:eu-central-2:123456789012:t"
-    with pytest.raises(ClientError, match="by their patterns"):
+    with pytest.raises(ClientError, match="rules with patterns"):
         events.put_rule(Name="refused", ScheduleExpression="rate(1 minute)")
     with pytest.raises(ClientError, match=r"does not support .*Input"):
         events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": arn, "Input": "{}"}])

@@ -26,7 +26,7 @@ PLAIN = {"Namespace": "Test", "MetricName": "A", "Statistic": "Sum", "Period": 6
         ({"Metrics": [stat("A"), {"Id": "e", "Expression": "b + 1"}]}, "the metric math b"),
         ({"Metrics": [stat("A"), {"Id": "e", "Expression": "IF(a > 1, a ** 2)"}]}, "the metric math a ** 2"),
         ({"Metrics": [stat("A", stat="tm99"), {"Id": "e", "Expression": "a"}]}, "tm99"),
-        ({"Metrics": [stat("A")]}, "exactly one"),
+        ({"Metrics": [stat("A")]}, "no metrics that return data"),
         ({"Metrics": [stat("A"), stat("B", period=60), {"Id": "e", "Expression": "a / b"}]}, "different periods"),
         (PLAIN | {"Unit": "Bytes"}, "the setting unit"),
         (PLAIN | {"ComparisonOperator": "LessThanLowerThreshold"}, "LessThanLowerThreshold"),

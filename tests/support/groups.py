@@ -6,6 +6,7 @@ from typing import Any, Final
 from xdist.scheduler import LoadScopeScheduling
 
 STACKS: Final = {"integration", "localcloud", "reliability", "security"}  # folders whose tests share one
+# Files in them that need no stack or have their own
 APART: Final = {"test_any_order.py", "test_running.py", "test_scripts_calls.py", "test_watch.py"}
 TOGETHER: Final = {"test_deploying.py": "deploying", "test_destroying.py": "deploying"}
 # The slowest begin first, because they would otherwise run last
