@@ -42,7 +42,7 @@ def gallery(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, gallery):
-    """The page, with everything that it asked for and every complaint of the browser."""
+    """The page, with its requests and the browser's errors."""
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
     tab.asked, tab.complaints = [], []
     tab.on("request", lambda request: tab.asked.append(request.url))
@@ -124,7 +124,7 @@ def test_the_page_fits_the_window_and_is_readable(browser, gallery, scheme, widt
 
 
 def contrast(tab, part: str) -> float:
-    """Of an element's text and what is under it: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+    """Contrast of an element's text to its background: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
     text, under = tab.evaluate(
         """part => {
           let element = document.querySelector(part);

@@ -1,4 +1,4 @@
-"""A bucket that the stack does not own: from upload to outcome through EventBridge."""
+"""An existing bucket: from upload to outcome through EventBridge."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ FILM = video(seconds=0.2)
 
 @pytest.fixture(scope="module", autouse=True)
 def settled(cloud) -> Iterator[None]:
-    """Others count what the stack does."""
+    """Waits for all events, because other tests count what the stack does."""
     yield
     if cloud is not None:
         wait_for("every event's end", lambda: not cloud.control("GET", "events")["unfinished"])
@@ -22,7 +22,7 @@ def settled(cloud) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def good(intake: Stack, inbox: str, theirs: Source) -> Uploaded:
-    """A video with tags of its owner, which nobody waits for but the tests."""
+    """A video with its owner's tags."""
     key = f"{theirs.prefix}Été 1+1 %2B (2).mp4"
     answer = intake.client("s3").put_object(Bucket=theirs.bucket, Key=key, Body=FILM, Tagging="customer=4711")
     version = answer.get("VersionId", "null")
@@ -89,9 +89,9 @@ def test_keys_outside_the_prefix_are_not_processed(intake, theirs, cloud):
 
 
 def test_an_event_that_eventbridge_may_not_deliver_is_kept_and_can_be_replayed(intake, theirs, cloud, replay):
-    """A permission that is missing is not retried by EventBridge."""
+    """EventBridge does not retry if a permission is missing."""
     if cloud is None:
-        pytest.skip("nobody takes the permissions of a stack that people use")
+        pytest.skip("permissions of a live stack are not removed")
     functions, name = intake.client("lambda"), intake.outputs["FunctionName"]
     statements = json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]
     [permission] = [one for one in statements if one["Principal"]["Service"] == "events.amazonaws.com"]

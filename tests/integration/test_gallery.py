@@ -1,4 +1,4 @@
-"""scripts/gallery.py on a deployed stack: one page of its results, brought up to date by the same command."""
+"""scripts/gallery.py on a deployed stack: a page of its results, which the same command updates."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def test_a_page_of_a_live_stack_shows_the_uploads_and_can_be_resumed(intake, env
     intake.outcome(more)
     assert gallery(intake, environ, tmp_path, "--prefix", "gallery/")[0] == 0
     assert "gallery/more.mp4" in index.read_text()
-    assert poster.read_bytes() == b"as it was", "what is there is not downloaded again"
+    assert poster.read_bytes() == b"as it was", "existing files are not downloaded again"
 
     assert gallery(intake, environ, tmp_path / "one", "--prefix", "gallery/", "--limit", "1")[0] == 0
     assert "gallery/more.mp4" in (tmp_path / "one/index.html").read_text(), "the newest"

@@ -1,6 +1,6 @@
-"""The function under an AWS SDK as old as Lambda's runtime may have: tests/support/old_sdk.txt, in build/old-sdk.
+"""The function with the oldest AWS SDK that Lambda's runtime may have: tests/support/old_sdk.txt, in build/old-sdk.
 
-Its own code runs here, with the environment of the deployed function, on the deployed bucket, table and topic.
+Its code runs here with the deployed function's environment, on the deployed bucket, table and topic.
 """
 
 import json

@@ -18,7 +18,7 @@ SAMPLES = {sample.key: sample for sample in samples()}
 
 
 def counted(intake, environment: str) -> dict[str, float]:
-    """The sums of the metrics over the last hours."""
+    """The sums of the metrics in the last hours."""
     now = datetime.now(UTC)
     found = {}
     for name in ("VideosProcessed", "SuccessfulProcessing", "ProcessingDuration"):
@@ -46,7 +46,7 @@ def outcomes(intake, inbox, counted_before) -> dict[str, tuple[Uploaded, dict]]:
 
 @pytest.fixture(scope="module")
 def messages(intake, inbox, outcomes) -> dict[str, dict]:
-    """The message of every sample, as a queue that subscribes to the topic receives it."""
+    """The message for every sample, as received by a queue."""
     received: dict[str, dict] = {}
 
     def complete() -> bool:
@@ -149,7 +149,7 @@ def test_the_users_tags_are_kept(intake):
 
 
 def test_the_multipart_upload_of_a_large_file_costs_a_few_ranges(intake, tmp_path):
-    """64 MB of film: the cost is that of its ends and one key frame."""
+    """A 64 MB video costs its ends and one key frame."""
     content = video(seconds=0.5, size=(320, 180), audio=None)
     padding = 64 << 20
     file = tmp_path / "large.mp4"
@@ -167,7 +167,7 @@ def test_the_multipart_upload_of_a_large_file_costs_a_few_ranges(intake, tmp_pat
 
 
 def event(*objects: dict, attempt: str = "") -> bytes:
-    """As S3 sends it; with a new `attempt` it is not taken for a duplicate."""
+    """S3's event; with a new `attempt`, it is not a duplicate."""
     records = [
         {
             "videoIntakeAttempt": attempt,

@@ -1,4 +1,4 @@
-"""scripts/replay.py on a deployed stack, run as a person runs it."""
+"""scripts/replay.py on a deployed stack, run like a user does."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ KEYS = ("missing/" + "long" * 245 + ".mp4", "missing/Été 2026+07 (1) %2B 🎬.
 
 @pytest.fixture
 def replay(replay) -> Callable[..., tuple[int, list[str], str]]:
-    """As elsewhere, but of each line the first column."""
+    """As the fixture, but with only the first column of each line."""
 
     def run(*arguments: str, **more: str) -> tuple[int, list[str], str]:
         status, lines, told = replay(*arguments, **more)
@@ -43,7 +43,7 @@ def result(intake: Stack, uploaded: Uploaded) -> bytes:
 
 
 def times_written(intake: Stack, uploaded: Uploaded) -> int:
-    """How many results a version has had: S3 keeps them all."""
+    """The number of results of a version, all of which S3 keeps."""
     answer = intake.client("s3").list_object_versions(Bucket=intake.bucket, Prefix=result_key(intake, uploaded))
     return len(answer.get("Versions", []))
 
@@ -56,7 +56,7 @@ def in_flight(intake: Stack) -> dict[str, int]:
 
 
 def taken_for_a_duplicate(intake: Stack, key: str) -> bool:
-    """Waits until the function says so of `key`."""
+    """Waits until the function logs a duplicate event for `key`."""
 
     def said() -> bool:
         lines = intake.client("logs").filter_log_events(
@@ -94,7 +94,7 @@ def test_after_an_outage_two_commands_process_everything_exactly_once(intake, re
 
 
 def test_with_the_function_stopped_a_replay_ends_and_works_later(intake, replay):
-    """The runbook's "Stop everything": whatever is sent comes back at once."""
+    """With processing stopped as in the runbook, every submitted event fails immediately."""
     client, function = intake.client("lambda"), {"FunctionName": intake.outputs["FunctionName"]}
     client.put_function_concurrency(**function, ReservedConcurrentExecutions=0)
     try:
@@ -202,7 +202,7 @@ def test_a_missing_stack_is_a_usage_error(intake, replay):
 
 
 class Answering(ThreadingHTTPServer):
-    """An HTTP endpoint that keeps what it is asked and always answers the same."""
+    """An HTTP endpoint that records requests and always returns the same response."""
 
     status: int
     body: bytes
@@ -235,12 +235,12 @@ def answering(status: int, body: bytes) -> Iterator[Answering]:
 
 
 def texts(document: bytes) -> dict[str, str]:
-    """The leaves of an XML document by their names."""
+    """The leaves of an XML document by name."""
     return {leaf.tag.rpartition("}")[2]: leaf.text for leaf in ElementTree.fromstring(document).iter() if not len(leaf)}
 
 
 def invoked(intake: Stack, schema: str, rows: list[list[str]], **job) -> list[dict[str, str]]:
-    """As S3 Batch Operations calls the function, with the lines of a manifest."""
+    """Invokes the function like S3 Batch Operations, with the lines of a manifest."""
     place = {"1.0": lambda bucket: {"s3BucketArn": f"arn:aws:s3:::{bucket}"}, "2.0": lambda name: {"s3Bucket": name}}
     answers = []
     for number, (bucket, key, version_id) in enumerate(rows):
@@ -270,7 +270,7 @@ def backlog(intake) -> list[Uploaded]:
 
 
 def test_a_backlog_is_processed_by_a_batch_job(intake, cloud, replay, backlog):
-    """moto has no CreateJob: a proxy takes the request, and the function is called as S3 would call it."""
+    """moto has no CreateJob: a proxy receives the request, and the function is invoked like S3 does."""
     if cloud is None:
         pytest.skip("a real job costs a quarter of a dollar: make one by hand")
     created = b"<CreateJobResult><JobId>job-1</JobId></CreateJobResult>"
@@ -337,9 +337,9 @@ def test_an_infrastructure_failure_is_a_temporary_failure(intake, backlog):
 
 @pytest.fixture(scope="module")
 def years(intake, theirs, cloud) -> list[Uploaded]:
-    """What was in it before it sent its events to EventBridge."""
+    """The objects from before it sent its events to EventBridge."""
     if cloud is None:
-        pytest.skip("nobody changes the notifications of a bucket that people use")
+        pytest.skip("notifications of a live bucket are not changed")
     s3 = intake.client("s3")
     before = s3.get_bucket_notification_configuration(Bucket=theirs.bucket)
     s3.put_bucket_notification_configuration(Bucket=theirs.bucket, NotificationConfiguration={})

@@ -1,4 +1,4 @@
-"""What a request asks for, and whether a policy allows it: what the proofs of tests/security rest on."""
+"""Identifies requests and evaluates policies, which tests/security relies on."""
 
 from io import BytesIO
 
@@ -9,7 +9,7 @@ from tools.localcloud.policies import allowing
 
 
 def environ(service, method="GET", path="/", query="", body=b"", **headers):
-    """A signed request, as the server receives it."""
+    """A signed request, as received by the server."""
     return {
         "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=AKIA/20260101/eu-central-1/{service}/aws4_request, More=x",
         "REQUEST_METHOD": method,

@@ -1,4 +1,4 @@
-"""S3's events through EventBridge: their shape, which rules want them, and what becomes of those that nobody takes."""
+"""S3's events through EventBridge: format, rules, and undeliverable events."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ BUCKETS = {"plain-one": None, "suspended-one": "Suspended", "versioned-one": "En
 
 @pytest.fixture(scope="module", autouse=True)
 def buckets(deployed):
-    """Three buckets that no stack owns, with EventBridge turned on."""
+    """Three existing buckets with EventBridge turned on."""
     s3 = deployed.client("s3")
     for name, versioning in BUCKETS.items():
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
@@ -32,7 +32,7 @@ def buckets(deployed):
 
 
 def result(deployed, bucket, key):
-    """What the function wrote about an object, once it has; None so far."""
+    """What the function wrote about an object; None if nothing yet."""
     with contextlib.suppress(ClientError):
         return json.loads(deployed.client("s3").get_object(Bucket=bucket, Key=f"results/{key}.json")["Body"].read())
 
@@ -76,7 +76,7 @@ def test_a_later_upload_of_a_key_has_a_greater_sequencer(deployed):
 
 @pytest.fixture
 def heard(deployed):
-    """Every event of one bucket, in a queue."""
+    """A queue with every event of one bucket."""
     sqs, events = deployed.client("sqs"), deployed.client("events")
     rule = events.put_rule(Name="all", EventPattern=json.dumps({"detail": {"bucket": {"name": ["versioned-one"]}}}))
     url = sqs.create_queue(QueueName="all")["QueueUrl"]
@@ -151,7 +151,7 @@ def test_a_disabled_rule_does_not_fire(deployed):
 
 
 def kept(deployed, key):
-    """Body and attributes of the message in the failed-events queue that is about an object."""
+    """Body and attributes of the message about an object in the failed-events queue."""
     sqs = deployed.client("sqs")
 
     def found():
@@ -277,7 +277,7 @@ def test_a_configuration_survives_being_read_and_written(deployed):
     names = {
         rule["Name"] for one in before["LambdaFunctionConfigurations"] for rule in one["Filter"]["Key"]["FilterRules"]
     }
-    assert names == {"Suffix"}, "S3 answers in capitals what was put in small letters"
+    assert names == {"Suffix"}, "S3 returns capitalized names"
     wanted = before | {"EventBridgeConfiguration": {}}
     s3.put_bucket_notification_configuration(**where, NotificationConfiguration=wanted)
     try:

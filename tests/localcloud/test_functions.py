@@ -1,4 +1,4 @@
-"""Lambda as the local cloud runs it: the package in a child process, from events to dead letters."""
+"""Lambda in the local cloud: the package in a child process, from events to the on-failure destination."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The local cloud trusts nobody: what web pages and other users of the machine send is refused."""
+"""The local cloud refuses requests from web pages and other users of the machine."""
 
 import http.client
 import os
@@ -21,7 +21,7 @@ TEXT = {"Content-Type": "text/plain"}  # what a page may post without asking
 
 
 def sent(endpoint, method="GET", path="/", body=None, **headers):
-    """Status and headers of the answer. Nothing is added to what a browser would send."""
+    """Status and headers of the response to a request with exactly a browser's headers."""
     connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=30)
     connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
     for name, value in headers.items() | {"Content-Length": str(len(body or ""))}.items():

@@ -1,4 +1,4 @@
-"""S3 as the local cloud has it: large objects, ranges, versions, events."""
+"""S3 in the local cloud: large objects, ranges, versions, events."""
 
 import hashlib
 import io

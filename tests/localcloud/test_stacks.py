@@ -1,4 +1,4 @@
-"""CloudFormation: what nobody applies is an error, failures roll back, updates and deletions reach everything."""
+"""CloudFormation: unsupported elements are errors, failures roll back, updates and deletions are complete."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What the local cloud watches with: alarms, metric math and Logs Insights answer as CloudWatch, or not at all."""
+"""Alarms, metric math and Logs Insights in the local cloud, which work as in CloudWatch or are refused."""
 
 import json
 import time
@@ -90,7 +90,7 @@ def test_a_new_alarm_notifies_once_that_it_is_ok(deployed):
 
 def test_throttled_events_are_retried_at_growing_intervals_and_report_their_age(deployed):
     name = deployed.outputs["Function"]
-    wait_for(deployed.settled)  # what earlier tests have left has ages too
+    wait_for(deployed.settled)  # events of earlier tests also have ages
     with deployed.busy(4):
         began = int(time.time())
         deployed.upload("tried later.mp4")

@@ -1,4 +1,4 @@
-"""A bucket without versions that the stack does not own: faults, duplicates, replacements, deletions and outages."""
+"""An existing bucket without versioning: failures, duplicates, replacements, deletions and outages."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ CONTENT: Final = b"no video, whatever its name says"
 TAGS: Final = {"customer": "4711"}
 OURS: Final = {"video-intake:status": "failure", "video-intake:reason": "not-a-video"}
 SEQUENCE: Final = itertools.count(1)
-# What befalls a call in the first attempt at an event; later attempts find the world well.
+# Failures of a call in the first attempt at an event; later attempts have none.
 FAULTS: Final[dict[str, dict[str, Any]]] = {
     "refused once": {"kind": "refuse", "attempt_of_call": 1},
     "refused until the SDK gives up": {"kind": "refuse"},
@@ -30,7 +30,7 @@ LISTING: Final = "s3:ListObjectsV2"
 
 @dataclass(frozen=True)
 class Case:
-    """A fault at one call, and what it was done to."""
+    """A failure of one call, and the affected upload."""
 
     fault: str
     operation: str
@@ -44,7 +44,7 @@ def theirs(stack: World) -> Source:
 
 @pytest.fixture
 def unheard(world: World, theirs: Source) -> Iterator[World]:
-    """The bucket's events do not arrive: the test delivers them itself, late and in its own order."""
+    """Disables the bucket's events, which the test delivers later in its own order."""
     s3, bucket = world.intake.client("s3"), {"Bucket": theirs.bucket}
     s3.put_bucket_notification_configuration(**bucket, NotificationConfiguration={})
     yield world
@@ -57,7 +57,7 @@ def put(world: World, theirs: Source, name: str, content: bytes = CONTENT) -> Ve
 
 
 def announcement(version: Version) -> dict[str, Any]:
-    """As S3 sends it through EventBridge: each with the next sequencer, and without a version."""
+    """S3's event through EventBridge, with the next sequencer and without a version."""
     described = {"key": version.key, "size": len(version.content), "etag": version.etag}
     return {
         "source": "aws.s3",
@@ -87,7 +87,7 @@ def operations(world: World, version: Version) -> list[str]:
 
 @pytest.fixture(scope="module")
 def cases(stack: World, theirs: Source) -> list[Case]:
-    """Every fault at the first call of each operation, all at once."""
+    """Every failure of the first call of each operation, in parallel."""
     stack.well()
     plain = put(stack, theirs, "plain.mp4")
     stack.settle()
@@ -181,7 +181,7 @@ def test_content_that_is_uploaded_again_has_an_outcome_again(world: World, their
 
 
 def test_content_replaced_during_processing_is_not_tagged(unheard: World, theirs: Source) -> None:
-    """The first attempt dies before it tags; meanwhile there is another content."""
+    """The first attempt dies before tagging, and the content is replaced."""
     first = put(unheard, theirs, "lend.mp4")
     unheard.fault("kill-before", event="lend.mp4", operation="s3:GetObjectTagging", attempt=1)
     unheard.deliver(announcement(first))

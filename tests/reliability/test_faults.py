@@ -1,4 +1,4 @@
-"""A fault at every operation of one processing. Which calls there are is recorded, so that none can be left out."""
+"""A failure of every operation in one invocation. The calls are recorded, so that none can be missed."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from tools.videos import video
 
 LATE_SECONDS: Final = 9  # longer than the function's clients wait for an answer (8 s)
 
-# What befalls a call in the first attempt at an event; later attempts find the world well.
+# Failures of a call in the first attempt at an event; later attempts have none.
 FAULTS: Final[dict[str, dict[str, Any]]] = {
     "refused once": {"kind": "refuse", "attempt_of_call": 1},
     "refused until the SDK gives up": {"kind": "refuse"},
@@ -31,7 +31,7 @@ TAGS: Final = {"customer": "4711", "project": "x"}
 
 @dataclass(frozen=True)
 class Case:
-    """A fault at one call, and what it was done to."""
+    """A failure of one call, and the affected upload."""
 
     fault: str
     operation: str
@@ -53,9 +53,9 @@ def upload(world: World, key: str, content: bytes) -> Version:
 
 
 def operations(world: World, version: Version) -> dict[str, set[int]]:
-    """The operations of the first attempt at a version, each with the first and the last of its calls.
+    """The operations of the first attempt at a version, each with its first and last call.
 
-    Those between, which are further ranges of the same file or side by side with these, are like them.
+    The calls in between are similar: more ranges of the same file, or parallel calls.
     """
     event = next(call["event"] for call in world.calls() if version.key in call["path"])
     made = [call for call in world.calls() if (call["event"], call["attempt"]) == (event, 1)]
@@ -63,19 +63,19 @@ def operations(world: World, version: Version) -> dict[str, set[int]]:
 
 
 def possible(kind: str, operation: str) -> bool:
-    """Only calls about an object can be told that there is none."""
+    """Only calls about an object can fail because it does not exist."""
     return kind != "hide" or operation in OF_AN_OBJECT
 
 
 @pytest.fixture(scope="module")
 def earlier(stack) -> set[str]:
-    """The records that were there before: other tests leave behind what died."""
+    """The records from before, because other tests leave some of killed processes."""
     return {record["id"]["S"] for record in stack.records()}
 
 
 @pytest.fixture(scope="module")
 def cases(stack, earlier) -> list[Case]:
-    """Every fault at every call of each kind of file, all at once: they wait for one another's time-outs."""
+    """Every failure of every call for each kind of file, in parallel because of the timeouts."""
     stack.well()
     contents = {name: make() for name, make in CONTENTS.items()}
     stack.fault("refuse", event="failing-", operation="s3:GetObject", attempt=1)
@@ -142,7 +142,7 @@ def test_every_operation_of_the_function_had_every_failure(world, cases):
 
 
 def test_in_a_new_bucket_nothing_is_mistaken_for_deleted(world):
-    """Every call of S3 answers NoSuchKey until Lambda's last try, three minutes later."""
+    """Every S3 call returns NoSuchKey until Lambda's last attempt, three minutes later."""
     for attempt in (1, 2):
         world.fault("hide", event="young-", operation="s3:*", attempt=attempt)
     versions = [upload(world, f"young-{name}.mp4", CONTENTS[name]()) for name in ("playable", "rejected", "empty")]

@@ -1,4 +1,4 @@
-"""Files that the function does not survive: no log need be read to find out which, and one command brings them back."""
+"""Files that kill the function: they are identified without reading logs, and one command processes them again."""
 
 from typing import Final
 
@@ -24,7 +24,7 @@ def have_timeout(world, seconds):
 
 @pytest.fixture
 def impatient(world):
-    """A function with a second of time, where five minutes would take too long."""
+    """Reduces the function's timeout from five minutes to a second."""
     have_timeout(world, 1)
     yield
     have_timeout(world, FIVE_MINUTES)

@@ -1,5 +1,5 @@
-"""The whole function with a decoder that fails in every way: a verdict for that video, and the next one as if nothing
-had happened."""
+"""The whole function with a decoder that fails in every way: that video gets a verdict, and the next one is not
+affected."""
 
 import importlib
 import json

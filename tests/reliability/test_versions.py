@@ -1,4 +1,4 @@
-"""A bucket whose versioning somebody has suspended: every upload of a key is version "null"."""
+"""A bucket with suspended versioning: every upload of a key is version "null"."""
 
 from collections.abc import Iterator
 
