@@ -25,7 +25,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Instead of pip: installs two small packages, and counts how often that was needed."""
+    """Replaces pip: installs two small packages, and counts the installations."""
     fetched: list[str] = []
 
     def install(requirements: Path, architecture: str, wheels: str, target: Path) -> None:
@@ -132,13 +132,13 @@ def test_only_code_metadata_and_licenses_are_in_the_package(name: str, shipped: 
 
 @pytest.fixture
 def offline(tmp_path, monkeypatch) -> None:
-    """pip finds wheels in the folder of the test, and nowhere else."""
+    """Makes pip find wheels only in the test's folder."""
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
 
 
 def shadow(tmp_path: Path, name: str) -> Path:
-    """Our sources, and a real wheel that they depend on, which ships a package `name`."""
+    """Our sources with a dependency on a real wheel that contains a package `name`."""
     source = tmp_path / "src"
     shutil.copytree(build_package.ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
     wheel = tmp_path / "shadow-1.0-py3-none-any.whl"
@@ -155,7 +155,7 @@ def shadow(tmp_path: Path, name: str) -> Path:
 
 @pytest.mark.parametrize("name", ["video_intake", "handler"])
 def test_a_dependency_with_the_name_of_a_module_is_refused(tmp_path, offline, name):
-    """Installed next to our module, the package of the dependency would win."""
+    """The dependency's package would shadow our module."""
     with pytest.raises(PackageError, match=f"{name} is a module of ours"):
         build_package.build("arm64", "lambda", tmp_path / "build/function.zip", shadow(tmp_path, name))
 

@@ -1,4 +1,4 @@
-"""docs/cost.md says what scripts/cost.py says, and that says what was measured and what the template holds."""
+"""docs/cost.md matches scripts/cost.py, which matches the measurements and the template."""
 
 import re
 from copy import deepcopy
@@ -18,7 +18,7 @@ OURS, DOWNLOAD, CONVERT = DESIGNS
 
 
 def rows(document: str, after: str) -> dict[str, list[str]]:
-    """The first table behind a heading, by its first column."""
+    """The first table after a heading, by its first column."""
     text = (DOCS / document).read_text().split(f"## {after}")[1]
     table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)[0]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -69,7 +69,7 @@ def test_the_download_time_is_the_one_in_the_benchmark():
 
 
 def megabytes(kind: str) -> float:
-    """Of this kind of file, by what its download read."""
+    """The benchmark rows for this kind of file, by the bytes that the download read."""
     lines = (DOCS / "benchmarks.md").read_text().split("## ")[0].splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith(f"| **{kind}**"))
     return numbers(lines[at + 1].split("|")[4])[0]

@@ -1,4 +1,4 @@
-"""`make demo` as a person meets it: what it says, whatever goes wrong, and that nothing but it is spoken to."""
+"""`make demo` as a user runs it: its output, its errors, and that it calls only the local cloud."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""scripts/deploy.sh as a user runs it: what it says, does and leaves alone, whichever way it ends."""
+"""scripts/deploy.sh as a user runs it: output, effects, and failures."""
 
 import json
 import os
@@ -123,7 +123,7 @@ TALKATIVE = "s3api\\ put-* | s3api\\ create-* | cloudformation\\ delete-* | clou
 
 
 def test_a_first_deployment_prints_the_outputs_and_nothing_else_whatever_the_cli_prints(scripts, tmp_path):
-    """Newer versions print JSON where older ones print nothing."""
+    """Newer versions of the CLI print JSON for commands that used to print nothing."""
     path = scripts.with_cli(tmp_path, TALKATIVE)
     options = ["--env", "talk", "--artifact-bucket", "packages-of-talk"]
     first = scripts.run("deploy.sh", *options, "--architecture", "x86_64", PATH=path)
@@ -245,7 +245,7 @@ def test_a_stack_that_cannot_be_looked_at_is_not_treated_as_missing(scripts, mad
 
 
 def test_a_change_set_that_was_never_executed_does_not_block_a_deployment(scripts, made, tmp_path):
-    """What an interrupted first deployment leaves: a stack in REVIEW_IN_PROGRESS."""
+    """An interrupted first deployment leaves a stack in REVIEW_IN_PROGRESS."""
     path = scripts.with_cli(tmp_path, "cloudformation\\ delete-*) exit 254 ;;")
     plan = scripts.deploy("--plan", env="reviewed", PATH=path)
     assert (plan.status, "Warning: the empty stack" in plan.told) == (0, True)

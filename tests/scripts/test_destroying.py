@@ -1,4 +1,4 @@
-"""scripts/destroy.sh as a user runs it: what it takes, what it leaves, and what it asks before."""
+"""scripts/destroy.sh as a user runs it: what it deletes, what it keeps, and what it asks."""
 
 import json
 
@@ -9,7 +9,7 @@ STACK = "video-intake-gone"
 
 @pytest.fixture(scope="module")
 def bucket(scripts):
-    """Of a stack with videos in it, an event in the queue, and a role that cannot be deleted."""
+    """The bucket of a stack with videos, an event in the queue, and a role that cannot be deleted."""
     made = scripts.deploy(env="gone")
     assert made.status == 0, made.told
     outputs = {output["OutputKey"]: output["OutputValue"] for output in scripts.stack(STACK)["Outputs"]}

@@ -1,4 +1,4 @@
-"""Nothing of a developer's environment reaches the local cloud or the tests, and nobody else is called."""
+"""The developer's environment does not affect the local cloud or the tests, which call nothing else."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ SECONDS = 240
 
 
 def other_cloud(url: str) -> dict[str, str]:
-    """As the lines that `make cloud` prints set it."""
+    """The environment after the lines that `make cloud` prints."""
     return localcloud.environ_for(url, "AKIAANOTHERCLOUD")
 
 
@@ -30,7 +30,7 @@ def config_file(url: str, folder: Path) -> dict[str, str]:
 
 
 def started_by(folder: Path) -> dict[str, str]:
-    """What bash and Python run first."""
+    """Startup files of bash and Python."""
     (folder / "bash").write_text("exit 3\n")
     (folder / "boto3.py").write_text("raise SystemExit(3)\n")
     return {"BASH_ENV": str(folder / "bash"), "PYTHONPATH": str(folder)}
@@ -58,7 +58,7 @@ def copy(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def process() -> Iterator[None]:
-    """This process has its own environment again afterwards."""
+    """Restores this process's environment afterwards."""
     before = dict(os.environ)
     yield
     os.environ.clear()

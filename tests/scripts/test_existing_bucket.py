@@ -1,4 +1,4 @@
-"""scripts/deploy.sh --bucket as a user runs it: what it shows, asks, adds to the notifications, and refuses."""
+"""scripts/deploy.sh --bucket as a user runs it: what it shows, asks, changes, and refuses."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ def s3(scripts):
 
 @pytest.fixture(scope="module")
 def before(scripts, s3):
-    """The notifications of a bucket in use, as S3 answers them."""
+    """The notifications of a bucket in use, as S3 returns them."""
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": scripts.environ["AWS_REGION"]})
     sqs = scripts.client("sqs")
     url = sqs.create_queue(QueueName="theirs")["QueueUrl"]
@@ -36,7 +36,7 @@ def now(s3) -> dict:
 
 @pytest.fixture(scope="module")
 def bridged(scripts, before):
-    """The first deployment with that bucket, by somebody at a terminal."""
+    """The first deployment with that bucket, on a terminal."""
     return scripts.deploy("--bucket", BUCKET, "--bucket-prefix", PREFIX, env="bridged", answer="y")
 
 

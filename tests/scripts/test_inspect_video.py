@@ -1,4 +1,4 @@
-"""The command-line tool, run as a person runs it."""
+"""scripts/inspect_video.py, run like a user does."""
 
 import json
 import os
@@ -122,7 +122,7 @@ def test_objects_are_inspected_and_missing_ones_are_reported(run, scripts):
 
 
 def test_each_file_is_printed_as_it_finishes_and_a_terminal_shows_progress(project, folder):
-    """The last one is of a server that never answers: what came before it must be there by then."""
+    """The last file is on a server that never responds, so the output for the earlier ones must already be there."""
     master, terminal = pty.openpty()
     command = [sys.executable, str(project / "scripts/inspect_video.py"), "--json", str(folder), "s3://bucket/a.mp4"]
     keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")

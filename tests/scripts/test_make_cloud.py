@@ -1,4 +1,4 @@
-"""`make cloud`, as a person with two terminals meets it: what it prints is copied into a shell and run."""
+"""`make cloud` as a user with two terminals runs it: the printed commands are run in a shell."""
 
 import base64
 import json
@@ -21,12 +21,12 @@ from tests.support.developer import developers
 from tools.videos import cut, video
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 240  # nothing is lost by waiting
+SECONDS = 240  # only failures take this long
 
 
 @dataclass
 class Terminal:
-    """The command in a separate process group, and what it has printed so far."""
+    """The command in a separate process group, and its output so far."""
 
     process: subprocess.Popen
     printed: str = ""
@@ -66,7 +66,7 @@ class Terminal:
         return status
 
     def shell(self, command: str, may_end: tuple[int, ...] = ()) -> str:
-        """What a command prints in the terminal of a user with other settings, after the lines shown here."""
+        """A command's output in a terminal with other settings, after running the printed lines."""
         lines = re.findall(r"^  ((?:export|unset) .*)$", self.printed, re.MULTILINE)
         assert len(lines) > 5
         bare = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
@@ -84,7 +84,7 @@ NOTHING_THERE = (1,)  # with which `aws s3 ls` ends where it has nothing to list
 
 
 def descendants(ancestor: int) -> set[int]:
-    """Every process that came from this one, whatever group it is in."""
+    """Every descendant of this process, in any process group."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     children: dict[int, list[int]] = {}
     for pid, parent in (map(int, line.split()) for line in listed.splitlines()):
@@ -98,7 +98,7 @@ def descendants(ancestor: int) -> set[int]:
 
 
 def living(pids: set[int]) -> set[int]:
-    """Those that still run; one that has ended and waits for its parent to look does not."""
+    """The processes that are still running, without zombies."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True).stdout
     states = {int(pid): state for pid, state in (line.split() for line in listed.splitlines())}
     return {pid for pid in pids if not states.get(pid, "Z").startswith("Z")}
@@ -118,7 +118,7 @@ def terminal(warm_cli, tmp_path_factory) -> Iterator[Terminal]:
 
 @pytest.fixture(scope="module")
 def uploaded(terminal, tmp_path_factory) -> Terminal:
-    """After a good and a bad video were uploaded by the AWS CLI."""
+    """The cloud after a good and a bad video were uploaded with the AWS CLI."""
     folder = tmp_path_factory.mktemp("videos")
     copy = terminal.advertised("aws s3 cp my.mov")
     for name, content in (("good one.mov", video("mov")), ("bad.mov", cut(video("mov")))):
@@ -167,7 +167,9 @@ def test_an_existing_bucket_is_ready(uploaded, tmp_path):
 
 def test_the_error_of_a_failed_invocation_is_shown(uploaded):
     function = uploaded.shell("aws lambda list-functions --query 'Functions[0].FunctionName' --output text").strip()
-    event = base64.b64encode(b'{"Records": [{}]}').decode()  # version 2 of the CLI wants it so; 1 takes it as it is
+    event = base64.b64encode(
+        b'{"Records": [{}]}'
+    ).decode()  # version 2 of the CLI expects this; version 1 does not decode it
     uploaded.shell(
         f"aws lambda invoke --function-name {function} --payload fileb://<(echo {event} | base64 -d) /dev/null"
     )

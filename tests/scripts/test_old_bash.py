@@ -1,4 +1,4 @@
-"""The scripts keep to bash 3.2, which macOS has, as far as reading can tell: there is none here to run them with."""
+"""The scripts use only features of bash 3.2, the version of macOS, as far as a search for newer ones can tell."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted([*ROOT.glob("scripts/*.sh"), *ROOT.glob("scripts/shell/*.sh")])
 
-# What bash 3.2 does not know, with the version that does.
+# Features that bash 3.2 lacks, with the version that introduced them.
 NEWER = {
     r"\b(declare|local|typeset) -[a-zA-Z]*[Ang]": "associative arrays (4.0), namerefs (4.3), -g (4.2)",
     r"\b(mapfile|readarray|coproc)\b": "4.0",
@@ -27,7 +27,7 @@ NEWER = {
     r"\$(EPOCHSECONDS|EPOCHREALTIME|SRANDOM|BASHPID)\b": "4.0, 5.0, 5.1",
     r"\bexec \{\w+\}": "naming a descriptor (4.1)",
 }
-# Under `set -u`, bash before 4.4 takes an empty array for an unset variable. Safe is ${a[@]+"${a[@]}"}.
+# Under `set -u`, bash before 4.4 treats an empty array as unset. ${a[@]+"${a[@]}"} is safe.
 BARE_ARRAY = re.compile(r'(?<!\+)"\$\{(\w+)\[[@*]\]\}"')
 NEVER_EMPTY = {"parameters", "tags", "keep", "what"}  # filled before they are used
 

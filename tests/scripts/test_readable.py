@@ -1,4 +1,4 @@
-"""Results as people read them, and as they are saved: keys are strangers', and may be anything that S3 allows."""
+"""Results as shown to people and as saved: keys are untrusted, and may be anything that S3 allows."""
 
 import io
 import unicodedata

@@ -1,4 +1,4 @@
-"""The README: its figures are those of docs/cost.md and docs/benchmarks.md, and the plain AWS commands in it work."""
+"""The README: its figures match docs/cost.md and docs/benchmarks.md, and its AWS commands work."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ COST, BENCHMARKS = ((ROOT / "docs" / name).read_text() for name in ("cost.md", "
 
 
 def cells(text: str, beginning: str) -> list[str]:
-    """Of the table row that begins so."""
+    """The cells of the table row with this beginning."""
     [row] = [line for line in text.splitlines() if line.startswith(f"| {beginning}")]
     return [cell.strip(" *") for cell in row.strip("|").split("|")]
 
@@ -36,7 +36,7 @@ def test_its_times_match_the_benchmark():
 
 
 def commands() -> str:
-    """The lines for those who have another pipeline."""
+    """The commands for other deployment pipelines."""
     return re.search(r"```sh\nmake package\n(.*?)```", README, re.DOTALL)[1].replace("\\\n", " ")
 
 

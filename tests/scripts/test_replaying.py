@@ -1,4 +1,4 @@
-"""The parts of scripts/replay.py that need no cloud; the whole is tested on a deployed stack."""
+"""The parts of scripts/replay.py that need no cloud; tests/integration tests all of it on a deployed stack."""
 
 import contextlib
 import io
@@ -33,7 +33,7 @@ def version(key: str, version_id: str = "v1", **changes) -> dict:
 
 
 class Bucket:
-    """S3 as far as a walk asks: pages of versions made on demand, and results that are there or not."""
+    """A fake S3 for listings: pages of versions generated on demand, and results that exist or not."""
 
     def __init__(self, *pages: list[dict], done: tuple[str, ...] = ()) -> None:
         self.pages, self.done, self.asked = pages, done, []
@@ -52,7 +52,7 @@ class Bucket:
 
 
 class Deployed:
-    """A stack that accepts events, but those of `refused` keys."""
+    """A stack that accepts events, except those of `refused` keys."""
 
     bucket = "b"
 
@@ -83,7 +83,7 @@ def test_a_submitted_event_is_parsed_like_an_s3_event(key, attempt):
 
 @given(KEYS)
 def test_a_manifest_line_is_parsed_as_its_version(key):
-    """As S3 Batch Operations passes it on: split at commas, the key as it stands."""
+    """Passes a line on like S3 Batch Operations: split at commas, with the key unchanged."""
     upload = Upload("b", key + ".mp4", "v1", 7, "e1", "", "")
     [line] = batch_job.line(upload).splitlines()
     bucket, encoded, version_id = line.split(",")
@@ -120,7 +120,7 @@ def test_which_versions_are_selected(entry, selection, meant):
 
 
 def test_a_million_objects_take_the_memory_of_a_page():
-    """100,000 entries, one in ten a video: about a megabyte, where holding the videos alone would take four."""
+    """100,000 entries, one in ten a video: they need about a megabyte; keeping the videos would need four."""
 
     class Endless(Bucket):
         def list_object_versions(self, **asked) -> dict:
@@ -152,7 +152,7 @@ def test_a_million_objects_take_the_memory_of_a_page():
 
 @pytest.fixture
 def walked(tmp_path, monkeypatch):
-    """Runs `missing` over pages of keys, none of which the table knows, and returns status and submitted keys."""
+    """Runs `missing` on pages of keys, none of which are in the table; returns status and submitted keys."""
     monkeypatch.setattr(missing.idempotency, "is_done", lambda table, client, upload: False)
     state = tmp_path / "state"
 
@@ -170,7 +170,7 @@ def walked(tmp_path, monkeypatch):
 
 def test_versions_with_a_result_are_not_submitted(walked):
     assert walked(["a.mp4", "b.mp4"], ["c.mp4"], done=("b.mp4",)) == (0, ["a.mp4", "c.mp4"], [None, "1"])
-    assert not walked.state.exists(), "a walk that came to its end begins anew"
+    assert not walked.state.exists(), "a completed run starts from the beginning"
 
 
 def test_without_yes_nothing_is_submitted_and_something_remains(walked, capsys):
@@ -185,7 +185,7 @@ def test_an_interrupted_run_continues_where_it_stopped(walked):
 
 def test_a_page_with_a_failure_is_processed_again(walked):
     status, submitted, _ = walked(["a.mp4"], ["b.mp4"], ["c.mp4"], refused=("b.mp4",))
-    assert (status, submitted) == (1, ["a.mp4", "c.mp4"]), "one failure stops no other"
+    assert (status, submitted) == (1, ["a.mp4", "c.mp4"]), "a failure does not stop the others"
     assert walked(["a.mp4"], ["b.mp4"], ["c.mp4"])[2] == ["1", "2"]
 
 
@@ -207,7 +207,7 @@ def test_only_a_completed_version_without_a_result_gets_a_rerun_name(monkeypatch
 
 
 class Buckets:
-    """S3 with a page of keys in each of two buckets, and results in the first."""
+    """A fake S3 with a page of keys in each of two buckets, and results in the first."""
 
     def __init__(self, **keys: list[list[str]]) -> None:
         self.buckets = {name: Bucket(*([version(key, "null") for key in page] for page in pages))
@@ -267,7 +267,7 @@ def test_results_for_another_bucket_are_in_a_separate_folder():
 
 
 def test_a_result_that_may_not_be_read_is_not_treated_as_missing(monkeypatch, capsys):
-    """Taken for missing, every video of the bucket would be submitted where a permission is missing."""
+    """If it were, a missing permission would cause every video in the bucket to be submitted."""
 
     def refused(**asked):
         raise ClientError({"Error": {"Code": "403"}}, "HeadObject")
@@ -368,7 +368,7 @@ def test_every_kind_of_failed_event_is_described_in_one_line(sent, key, why, cap
 
 
 class Queue:
-    """SQS as it may behave: handfuls, a message given twice, and one that comes while we look."""
+    """A fake SQS: small batches, a message returned twice, and one that arrives during the run."""
 
     def __init__(self, *messages: dict, comes_later: dict | None = None) -> None:
         self.waiting, self.later = list(messages), comes_later
@@ -468,7 +468,8 @@ def test_a_video_with_several_events_is_submitted_once_per_run(capsys):
 
 
 class Stopped(Queue):
-    """With a reserved concurrency of 0 whatever is sent comes back at once, as a new letter with a new request id."""
+    """With a reserved concurrency of 0, every submitted event immediately fails as a new message with a new request
+    ID."""
 
     def __init__(self, *messages: dict, arrives: int) -> None:
         super().__init__(*messages)
@@ -487,7 +488,7 @@ def test_a_run_ends_even_if_every_event_fails_again(monkeypatch, arrives):
     submitted = []
     monkeypatch.setattr(Deployed, "submit", lambda self, event: submitted.append(event) or queue.comes_back(event))
     assert looked_through(queue, apply=True) == 1
-    assert len(submitted) == 2, "what is about no upload stays"
+    assert len(submitted) == 2, "messages that are not about an upload are kept"
     assert len(queue.restored) == 3, "they are there for the next reader"
 
 
@@ -523,7 +524,7 @@ def test_every_event_of_a_video_is_discarded():
 
 
 def test_an_empty_response_may_precede_the_last_message():
-    """SQS asks some of its servers, and may find nothing on those."""
+    """SQS queries only some of its servers, which may have no messages."""
 
     class Sparse(Queue):
         def receive_message(self, **asked):
@@ -563,7 +564,7 @@ def test_keys_are_parsed_from_the_output_of_other_commands():
 
 
 class Objects:
-    """S3 as far as `reprocess` asks: which keys are in which bucket."""
+    """A fake S3 for `reprocess`: keys by bucket."""
 
     def __init__(self, *places: tuple[str, str]) -> None:
         self.places = places
@@ -633,7 +634,7 @@ def test_keys_that_the_function_may_not_read_are_not_submitted(capsys):
 
 
 class Jobs:
-    """S3 and S3 Control as far as a batch job asks."""
+    """A fake S3 and S3 Control for a batch job."""
 
     def __init__(self, *keys: str) -> None:
         self.bucket, self.manifests, self.jobs = Bucket([version(key) for key in keys], done=("done.mp4",)), [], []
@@ -674,7 +675,7 @@ def test_a_job_has_its_manifest_waits_without_yes_and_is_created_once(monkeypatc
     ("arguments", "rerun"), [([], ""), (["--all"], "the name of the run"), (["--all", "--rerun", "again"], "again")]
 )
 def test_a_job_for_all_gets_new_results(run, monkeypatch, arguments, rerun):
-    """Without their own name, those that have a result would be duplicates."""
+    """Without a rerun name, those with a result would be duplicates."""
     given = []
     monkeypatch.setattr(replay, "named", lambda command: "the name of the run")
     monkeypatch.setattr(replay, "sources_of", lambda stack, given: OWN)
@@ -712,7 +713,7 @@ def test_invalid_times_are_refused(text):
 
 @pytest.fixture
 def run(monkeypatch):
-    """The command line alone: any call to AWS fails."""
+    """Only the command line: any call to AWS fails."""
     environ = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")
     environ |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), "/dev/null")
     for name, value in (environ | {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).items():

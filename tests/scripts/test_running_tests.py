@@ -1,4 +1,4 @@
-"""What `make test` rests on: the environment that it runs in, the groups of tests, their limits."""
+"""`make test`: its environment, the groups of tests, and their limits."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What the scripts for deploying say of AWS's answers, in shapes that AWS documents and the local cloud never gives."""
+"""The deployment scripts' descriptions of AWS responses that the local cloud never returns."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""With a key of the user's: what is encrypted with it, and what its policy must say for alarms and logs to work."""
+"""With the user's key: what is encrypted with it, and the policy that alarms and logs require."""
 
 import json
 import re
@@ -16,12 +16,12 @@ ADDRESS = {"NotificationEmail": "you@example.com"}
 
 
 def letters(world: Secured, word: str) -> list[str]:
-    """The subjects of the mails so far in which `word` occurs."""
+    """The subjects of the mails so far that contain `word`."""
     return [str(one["Subject"]) for one in mails(world.cloud.mailbox) if word in str(one["Subject"])]
 
 
 def ring(world: Secured) -> str:
-    """Turns an alarm on, and returns its name."""
+    """Triggers an alarm and returns its name."""
     alarm = world.intake.alarms()[0]["AlarmName"]
     world.intake.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
     return str(alarm)
@@ -60,14 +60,14 @@ def test_an_alarm_reaches_an_encrypted_topic_whose_key_is_as_documented(addresse
 
 def test_without_that_statement_no_alarm_is_delivered_and_no_error_reported(addressed: Secured) -> None:
     deaf = addressed.make_key(without(addressed.key_policy, "AllowCloudWatchAlarms"))
-    assert addressed.change(KmsKeyArn=deaf) == "UPDATE_COMPLETE", "which is why the documentation speaks of it"
+    assert addressed.change(KmsKeyArn=deaf) == "UPDATE_COMPLETE", "which is why it is in the documentation"
     before = letters(addressed, "ALARM")
     ring(addressed)
     assert letters(addressed, "ALARM") == before
 
 
 def undelivered(world: Secured, key: str) -> list[str]:
-    """The keys in the queue of failed events after an upload that EventBridge may not deliver; the queue is emptied."""
+    """The keys in the failed-events queue after an upload that EventBridge may not deliver; empties the queue."""
     existing = {"ExistingBucketName": world.theirs.bucket, "ExistingBucketPrefix": world.theirs.prefix}
     assert world.change(KmsKeyArn=key, **existing) == "UPDATE_COMPLETE"
     functions, name = world.intake.client("lambda"), {"FunctionName": world.intake.outputs["FunctionName"]}
@@ -87,7 +87,7 @@ def undelivered(world: Secured, key: str) -> list[str]:
 
 
 def permission(world: Secured) -> dict:
-    """EventBridge's, on the function."""
+    """EventBridge's permission on the function."""
     name = {"FunctionName": world.intake.outputs["FunctionName"]}
     statements = json.loads(world.intake.client("lambda").get_policy(**name)["Policy"])["Statement"]
     return next(one for one in statements if one["Principal"]["Service"] == "events.amazonaws.com")

@@ -1,4 +1,4 @@
-"""Every call that deploy.sh, verify.sh and destroy.sh make, recorded, and held against the role of deploy-role.yaml."""
+"""Compares the recorded calls of deploy.sh, verify.sh and destroy.sh with the role in deploy-role.yaml."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ ENVIRONMENT: Final = "role"
 STACK: Final = f"video-intake-{ENVIRONMENT}"
 REPOSITORY: Final = {"Repository": "octo-org/video-intake", "OwnerId": "65", "RepositoryId": "4711"}
 THEIRS: Final = "videos-from-before"
-# What the scripts try and do without: an empty stack that a plan has made may stay; the policy of a key is the key's.
+# Calls that may fail: deleting an empty stack after a plan, and reading the policy of a key.
 MAY_FAIL: Final = {"cloudformation:DeleteStack", "kms:GetKeyPolicy"}
-# What the role has for what is not seen here.
+# Permissions for calls that are not recorded here.
 UNSEEN: Final = {
     "cloudformation:TagResource": "CloudFormation, for a change set with tags",
     "cloudformation:UntagResource": "CloudFormation, for one without a tag that the stack has",
@@ -31,7 +31,7 @@ UNSEEN: Final = {
 
 @dataclass
 class Recorded:
-    """What each script asked of AWS."""
+    """Each script's requests to AWS."""
 
     region: str
     deploy: set[Request] = field(default_factory=set)
@@ -39,7 +39,7 @@ class Recorded:
     destroy: set[Request] = field(default_factory=set)
 
     def statements(self, **options: str) -> list[dict[str, Any]]:
-        """Of the role, with these parameters."""
+        """The statements of the role with these parameters."""
         pseudo = {"AWS::Region": self.region, "AWS::AccountId": ACCOUNT}
         role = Rendered(REPOSITORY | {"EnvironmentSuffix": ENVIRONMENT} | pseudo | options, DEPLOY_ROLE)
         policies = [*role["DeployRole"]["Policies"], *role.of_type("AWS::IAM::RolePolicy").values()]
@@ -71,7 +71,7 @@ def recorded(request, local_cloud, warm_cli: Path, tmp_path_factory: pytest.Temp
 
 
 def everything(run: Callable[..., None], found: Recorded, cloud: localcloud.LocalCloud) -> None:
-    """All that the scripts do on a stack from its first day to its last."""
+    """Everything that the scripts do on a stack from creation to removal."""
     s3 = Session(cloud).client("s3")
     deploy = (found.deploy, "deploy.sh", *FOR_THIS_MACHINE)
     run(*deploy, "--plan")
@@ -138,7 +138,7 @@ def test_no_direct_permission_is_unused_by_the_scripts(recorded: Recorded) -> No
 
 
 def test_a_change_set_is_named_with_its_stack(recorded: Recorded) -> None:
-    """IAM looks at the one ARN or the other: so the stack's is always in the request, and the role has both."""
+    """IAM checks one of two ARNs, so the request always has the stack's, and the role has both."""
     changes = [one for one in recorded.deploy if one.operation.endswith("ChangeSet")]
     named = {one.operation: {arn.split(":")[5].split("/")[0] for _, arn in one.needs} for one in changes}
     assert named == {

@@ -1,4 +1,4 @@
-"""What S3 Batch Operations asks, and what it is told."""
+"""Requests from and responses to S3 Batch Operations."""
 
 import pytest
 

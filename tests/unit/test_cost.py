@@ -1,6 +1,6 @@
-"""What an inspection of an ordinary large file costs, to the request: a check that costs a round trip is a wrong check.
+"""The exact requests for inspecting ordinary large files: verifying a correct file must not cost a round trip.
 
-Files that lie may cost more (tests/truth asks only whether the answer is right).
+Files with false metadata may cost more (tests/truth checks only the answers).
 """
 
 import io
@@ -39,7 +39,7 @@ def film(kind: str) -> bytes:
 
 
 def cost(kind: str, storyboard: bool = False) -> tuple[File, int, int]:
-    """The file with the ranges it was asked for, and the number of requests and round trips."""
+    """The file with the requested ranges, and the number of requests and round trips."""
     file = File(film(kind))
     reader = file.reader()
     assert inspect(reader, Limits(storyboard=storyboard)).poster
@@ -48,7 +48,7 @@ def cost(kind: str, storyboard: bool = False) -> tuple[File, int, int]:
 
 
 def key_frame(content: bytes, place: float) -> tuple[int, int]:
-    """Where the key frame nearest to that place begins and ends, and the header after it."""
+    """The range of the key frame nearest to that place, and the header after it."""
     with av.open(io.BytesIO(content)) as container:
         entries = list(container.streams.video[0].index_entries)
         target = entries[0].timestamp + (entries[-1].timestamp - entries[0].timestamp) * place

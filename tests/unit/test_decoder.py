@@ -1,4 +1,4 @@
-"""A decoder that misbehaves in every way that a hostile file could make it: there is always an outcome, and soon."""
+"""A decoder that misbehaves in every way that a hostile file could cause: there is always an outcome, and soon."""
 
 import json
 import os
@@ -32,7 +32,7 @@ LOST = ["segfault", "exit", "noise", "deep", "endless", "huge picture", "lie", "
 
 
 class File:
-    """Bytes to be fetched."""
+    """A file to be fetched by ranges."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -188,7 +188,7 @@ def test_the_function_uses_the_packages_worker():
 
 
 def test_every_verdict_can_come_from_the_decoder():
-    """What is not registered would arrive as nonsense, and the file as one that crashed the decoder."""
+    """A verdict that is not registered would look like a crash of the decoder."""
     made = {
         name: function
         for name, function in vars(verdicts).items()
@@ -212,7 +212,7 @@ def test_evidence_of_any_length_arrives():
 
 
 def test_a_file_with_many_reads_is_not_mistaken_for_a_slow_s3():
-    """It is what the file asks for that takes the time: as much as any S3 needs for these bytes and round trips."""
+    """The file's reads take the time: as long as a normal S3 needs for these bytes and round trips."""
     job = Job(lambda start, end: b"", 256 << 20, 256 << 20, 0.0)
     job.take([[at << 20, (at + 1) << 20] for at in range(64)])
     job.waited = 8.0  # at 8 MB a second
@@ -237,7 +237,7 @@ def test_a_system_that_cannot_start_a_process_is_an_infrastructure_failure(good)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has these limits")
 def test_a_worker_works_if_no_limit_can_be_set(good):
-    """Lambda may forbid any of them; the others hold."""
+    """Lambda may forbid any limit; the others still apply."""
     forbidding = (
         "import builtins, resource, sys; from video_intake.media import worker\n"
         "def refuse(*_): raise OSError('not permitted')\n"
@@ -265,7 +265,7 @@ def test_decoding_that_ffmpeg_does_not_limit_is_stopped(decoder, good, make):
 
 
 def test_a_file_that_crashes_every_worker_is_rejected_even_if_none_starts_afterwards(tmp_path, good):
-    """Two workers die of it; whether there is a third is a matter for the next file."""
+    """Two workers crash; whether there is a third one only matters for the next file."""
     counter = tmp_path / "starts"
     command = (
         "sh", "-c",
@@ -281,7 +281,7 @@ def test_a_file_that_crashes_every_worker_is_rejected_even_if_none_starts_afterw
 
 
 def test_a_verdict_while_reading_counts_however_the_worker_ends(decoder):
-    """In an archive there are no bytes to be had, and the worker is not to blame if it then hangs."""
+    """An archived object cannot be read, and the verdict remains even if the worker then hangs."""
     content = named("hang after failure")
 
     def fetch(start: int, end: int) -> bytes:

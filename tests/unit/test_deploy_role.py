@@ -1,6 +1,6 @@
-"""The role of .github/deploy-role.yaml: who gets it, and what CloudFormation needs of it.
+"""The role in .github/deploy-role.yaml: who can assume it, and what CloudFormation needs.
 
-What the scripts call with it is recorded by tests/security/test_scripts_calls.py.
+tests/security/test_scripts_calls.py records the scripts' calls.
 """
 
 import json
@@ -100,7 +100,7 @@ def test_the_trust_has_no_wildcard_and_no_other_way_in() -> None:
     assert statement["Condition"].keys() == {
         "StringEquals",
         "StringEqualsIfExists",
-    }  # StringLike is how roles are stolen
+    }  # StringLike would allow wildcards
     assert "*" not in json.dumps(statement["Condition"])
 
 
@@ -108,7 +108,7 @@ def test_the_trust_has_no_wildcard_and_no_other_way_in() -> None:
 
 
 def arns(kind: str) -> list[str]:
-    """Of the resources of a type, as CloudFormation names them; a policy is checked on what it is attached to."""
+    """The ARNs of a type's resources, with CloudFormation's names; for a policy, of what it is attached to."""
     services = {
         "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{}}",
         "AWS::CloudWatch::Dashboard": f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/video-intake-prod-{REGION}",
@@ -128,7 +128,7 @@ def arns(kind: str) -> list[str]:
 
 
 def elsewhere(arn: str) -> str:
-    """The same in a stack of another environment."""
+    """The same ARN in a stack of another environment."""
     return arn.replace("video-intake-prod", "video-intake-production")
 
 
@@ -169,7 +169,7 @@ def test_nothing_is_allowed_through_cloudformation_that_no_schema_lists() -> Non
 
 
 def test_exceptions_from_the_schemas_are_for_properties_that_are_not_set() -> None:
-    """A property that comes to be set brings its actions with it: then the tests above fail until the role has them."""
+    """If such a property is set later, its actions are required, and the tests above fail until the role has them."""
     for kind, spared in FOR_OTHERS.items():
         described = schema(kind)
         listed = {action for name in ("create", "update") for action in described["handlers"][name]["permissions"]}

@@ -1,4 +1,4 @@
-"""A poster shows what is meant to be seen: the part, the fields, the transparency and the colors."""
+"""Posters are displayed correctly: crop, interlacing, transparency and colors."""
 
 import io
 import struct
@@ -22,7 +22,7 @@ def inspected(content: bytes) -> Inspection:
 
 
 def still(left: tuple[int, int, int, int], right: tuple[int, int, int, int], *extensions: bytes) -> bytes:
-    """A film of one picture, whose halves have these colors (with alpha)."""
+    """A video with one picture, whose halves have these colors (with alpha)."""
     data = b"".join(bytes(left if x < 64 else right) for _ in range(96) for x in range(128))
     encoder = av.CodecContext.create("png", "w")
     encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 128, 96, "rgba", 1
@@ -44,7 +44,7 @@ def test_a_picture_that_is_transparent_everywhere_is_shown():
 
 
 def clap(width: int, height: int, right: int = 0, down: int = 0) -> bytes:
-    """A clean aperture, whose center is moved so far."""
+    """A clean aperture with a moved center."""
     return box(b"clap", numbers(width, 1, height, 1), struct.pack(">iIiI", right, 1, down, 1))
 
 
@@ -91,7 +91,7 @@ def test_interlaced_pictures_are_deinterlaced(first, order):
 
 @pytest.mark.parametrize("sync", [None, full(b"stss", numbers(1, 1)), full(b"stss", numbers(0))])
 def test_a_picture_in_two_samples_is_combined(sync):
-    """AVCHD, whose fields FFmpeg stores one by one."""
+    """AVCHD, whose fields FFmpeg stores separately."""
     found = inspected(fields.film(12, sync))
     number = numbered.in_jpeg(found.poster.jpeg)
     assert number is not None
@@ -100,7 +100,7 @@ def test_a_picture_in_two_samples_is_combined(sync):
 
 
 def coded(color: str, matrix: str, size: tuple[int, int], **options: str) -> bytes:
-    """A film of one color, converted by that matrix; marked only by options of the encoder."""
+    """A video of one color, converted with that matrix; only encoder options mark it."""
     picture = (
         f"color=c={color},format=gbrp,scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p,drawgrid=w=64:h=64"
     )

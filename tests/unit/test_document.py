@@ -1,4 +1,4 @@
-"""The result document three times over: as types, as a schema, and as what inspections say."""
+"""The result document is the same as types, as a schema, and in inspections."""
 
 import json
 import typing

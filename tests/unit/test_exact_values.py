@@ -1,4 +1,4 @@
-"""Pure modules to the letter: what other tests ask of them in general. `make mutate` looks here for its survivors."""
+"""The exact values of pure modules, which other tests check in general. `make mutate` needs them."""
 
 import time
 from dataclasses import replace
@@ -28,7 +28,7 @@ ANNOUNCED = {
     },
 }
 
-# What a person reads
+# Text for people
 
 
 def a_success(**video_facts) -> dict:
@@ -136,7 +136,7 @@ def test_a_subject_of_maximum_length_is_not_shortened(over):
     assert subject == "Video ready: " + ("..." + key[4:] if over else key)
 
 
-# What S3 announces, and what a job asks for
+# S3's events, and a job's tasks
 
 
 def test_every_field_of_an_upload_is_from_the_event():
@@ -159,7 +159,7 @@ def test_an_invalid_event_is_explained():
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """A machine that does not keep UTC."""
+    """A machine with another time zone than UTC."""
     monkeypatch.setenv("TZ", "XXX-5")
     time.tzset()
     yield
@@ -191,7 +191,7 @@ def test_a_job_report_explains_what_is_wrong_with_a_task(task, told):
     assert answer == {"taskId": "t", "resultCode": "PermanentFailure", "resultString": told}
 
 
-# Where results lie, and what they name
+# Where results are, and what they contain
 
 
 def test_the_names_of_a_videos_files(inspection):
@@ -241,7 +241,7 @@ def test_a_rejection_has_its_reason_and_message():
     )
 
 
-# What a file is, by its first bytes
+# Identifying a file by its first bytes
 
 
 @pytest.mark.parametrize("magic", [b"RIFF", b"RIFX", b"ON2 "])
@@ -285,7 +285,7 @@ def test_what_has_no_signature(head, name):
     assert signatures.describe(head) == name
 
 
-# One video from its ranges to its result
+# Inspecting one video
 
 
 @pytest.fixture(scope="module")

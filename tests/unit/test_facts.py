@@ -1,4 +1,4 @@
-"""Facts that people know from ffprobe and MediaInfo, of files in which they are known."""
+"""Facts as in ffprobe and MediaInfo, for files in which they are known."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ def plain() -> bytes:
 
 
 def added(content: bytes, parents: tuple[bytes, ...], more: bytes) -> bytes:
-    """With another box at the end of the first of `parents`, each in the one before."""
+    """Adds a box at the end of the innermost of the nested `parents`."""
     file = Parts.parse(content)
     children = file.children
     for name in parents:
@@ -39,7 +39,7 @@ def added(content: bytes, parents: tuple[bytes, ...], more: bytes) -> bytes:
 
 
 def keys(**stated: str) -> bytes:
-    """QuickTime's metadata, as phones write them."""
+    """QuickTime metadata, as written by phones."""
     names = [name.replace("_", ".") for name in stated]
     items = [
         box(numbers(number), box(b"data", numbers(1, 0), text.encode()))
@@ -54,7 +54,7 @@ def keys(**stated: str) -> bytes:
 
 
 def user_data(**stated: str) -> bytes:
-    """QuickTime's older way: a box for each text."""
+    """QuickTime's older format: a box for each text."""
     texts = ((b"\xa9" + name.encode(), text.encode()) for name, text in stated.items())
     return box(b"udta", *(box(name, struct.pack(">HH", len(text), 0x15C7), text) for name, text in texts))
 

@@ -1,4 +1,4 @@
-"""The function's own code in this process, on moto's services: what no single upload shows."""
+"""The function's code in this process, on moto's services."""
 
 import hashlib
 import importlib
@@ -27,7 +27,7 @@ BROKEN = b"no video, whatever its name says"
 
 @pytest.fixture
 def world(monkeypatch):
-    """A bucket, a table, a topic with a queue on it, and the handler after a cold start."""
+    """A bucket, a table, a topic with a queue, and the handler after a cold start."""
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
@@ -57,7 +57,7 @@ def world(monkeypatch):
 
 
 def uploaded(world, key: str, content: bytes = BROKEN) -> dict:
-    """The record that announces it."""
+    """The record of its event."""
     version = world.s3.put_object(Bucket=BUCKET, Key=key, Body=content).get("VersionId", "null")
     etag = hashlib.md5(content).hexdigest()
     return {
@@ -133,7 +133,7 @@ def test_a_version_is_done_when_it_has_its_outcome_and_not_before(world):
     world.handler(event)
     assert idempotency.is_done(TABLE, dynamodb, upload)
     assert world.handler(event)[0]["key"] == "a.mp4"
-    assert len(world.heard()) == 1, "a duplicate is answered, and tells nobody"
+    assert len(world.heard()) == 1, "a duplicate returns the outcome without a message"
 
 
 def test_a_locked_version_is_not_done(world):
@@ -162,7 +162,7 @@ def test_a_version_deleted_before_processing_has_no_outcome(world, content):
 
 @pytest.mark.parametrize("content", [BROKEN, b""])
 def test_nosuchkey_is_a_failure_and_the_retry_has_the_outcome(world, monkeypatch, content):
-    """What S3 may answer for the first minutes after versioning was enabled, of an object that is there."""
+    """S3 may return this for an existing object in the first minutes after versioning was enabled."""
     record = uploaded(world, "a.mp4", content)
     with monkeypatch.context() as young:
         young.setattr(world.module.s3, "get_object", not_yet)
@@ -237,7 +237,7 @@ THEIRS = "videos-from-before"
 
 @pytest.fixture(params=[None, "Enabled", "Suspended"], ids=["no versions", "versions", "suspended"])
 def another(world, request):
-    """A bucket of the user's in each state of versioning."""
+    """The user's bucket in each state of versioning."""
     world.s3.create_bucket(Bucket=THEIRS, CreateBucketConfiguration={"LocationConstraint": REGION})
     if request.param:
         world.s3.put_bucket_versioning(Bucket=THEIRS, VersioningConfiguration={"Status": request.param})
@@ -245,7 +245,7 @@ def another(world, request):
 
 
 def bridged(world, key: str, content: bytes = BROKEN, tags: str = "") -> dict:
-    """The event that announces it: no version id where the bucket has no versions."""
+    """Its event, without a version ID if the bucket has no versioning."""
     told = world.s3.put_object(Bucket=THEIRS, Key=key, Body=content, Tagging=tags)
     version = {"version-id": told["VersionId"]} if "VersionId" in told else {}
     etag = hashlib.md5(content).hexdigest()
@@ -305,7 +305,7 @@ def test_an_eventbridge_event_that_is_not_an_upload_is_raised(world):
 
 
 def test_idempotency_records_identify_version_or_content(world):
-    """Records are remembered for 15 days: a deployment must not forget them."""
+    """Records are kept for 15 days, and must remain valid across deployments."""
     versioned = Upload("b", "a.mp4", "v1", 5, "e1", "0A", "then")
     ids = {}
     for name, upload in {
@@ -328,7 +328,7 @@ def test_idempotency_records_identify_version_or_content(world):
 
 @pytest.fixture
 def written(world, monkeypatch) -> tuple[list[str], dict[str, str]]:
-    """What the processing of a playable video wrote, in order, and the content type of each file."""
+    """The writes for a playable video, in order, and the content type of each file."""
     steps, types = [], {}
     call = BaseClient._make_api_call
 

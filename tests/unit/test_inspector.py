@@ -1,4 +1,4 @@
-"""The inspector on real bytes: each file is encoded here, and each verdict is the file's own fault."""
+"""The inspector on real files, which are encoded here."""
 
 import struct
 from fractions import Fraction
@@ -28,7 +28,7 @@ def plain():
 
 @pytest.fixture(scope="module")
 def large():
-    """Over 2 MB, so that head and tail are fetched, and not everything."""
+    """Over 2 MB, so that only head and tail are fetched."""
     groups = {"preset": "ultrafast", "x264-params": "keyint=5:min-keyint=5:bframes=0"}
     film = {"size": (1280, 720), "seconds": 11, "codec_options": groups}
     return {
@@ -101,12 +101,12 @@ def test_a_large_file_costs_its_ends_and_one_key_frame(large, layout):
     ends = {(0, HEAD), (len(file.content) - HEAD, len(file.content))}
     assert set(file.ranges) >= ends
     assert len(file.ranges) <= 4
-    assert reader.round_trips == len(file.ranges) - 1, "the ends are one wait"
+    assert reader.round_trips == len(file.ranges) - 1, "the ends are one round trip"
     assert reader.bytes_read == sum(end - start for start, end in file.ranges) < 1_000_000
 
 
 def test_the_poster_is_not_a_black_frame():
-    """Ten percent into this video all is black; a little later there is something to see."""
+    """At ten percent this video is black; a little later it is not."""
     bright_from_1 = "testsrc2,fade=type=in:start_time=1:duration=0.01"
     found = inspect(File(video(audio=None, seconds=6, picture=bright_from_1)).reader(), LIMITS)
     assert found.poster.time >= 1
@@ -191,7 +191,7 @@ def test_a_video_track_without_frames():
 
 
 def test_ffmpeg_reads_only_what_was_scanned(plain):
-    """A second index behind the first one is free space, not another chance for an attacker."""
+    """A second index after the first one is treated as free space."""
     at = plain.index(b"moov") - 4
     size = struct.unpack_from(">I", plain, at)[0]
     found = inspect(File(plain + plain[at : at + size]).reader(), LIMITS)
@@ -263,7 +263,7 @@ def test_if_the_wanted_fragments_are_damaged_others_are_read(flags):
 
 
 def test_if_the_first_fragment_is_black_another_is_read():
-    """The poster is made of it while the others are looked for."""
+    """The poster is made from it while the others are searched."""
     options = {"preset": "ultrafast", "x264-params": "keyint=60:min-keyint=60:bframes=0"}
     flags = {"movflags": "frag_keyframe+empty_moov+skip_trailer"}
     dark = "testsrc2,fade=t=in:st=1.5:d=0.1"
@@ -285,7 +285,7 @@ def test_chapters():
 
 
 def test_an_hdr_poster_is_not_washed_out():
-    """The same HLG pictures, once with the transfer that makes them HDR and once without."""
+    """The same HLG pictures with and without the HDR transfer."""
     posters = []
     for transfer in ("arib-std-b67", "bt709"):
         colours = f"log-level=none:transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc"

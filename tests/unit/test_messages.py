@@ -94,7 +94,7 @@ def test_durations_are_readable(success, seconds, text):
     assert f"Length   {text}\n" in messages.email(success)
 
 
-# How long a message may be: the maximum length of strings and of lists in facts
+# The maximum lengths of strings and lists in facts
 
 WIDEST = "\U0001f3ac"  # four bytes, and twelve characters where JSON escapes it
 TEXTS = st.one_of(st.just(WIDEST * 64), st.text(max_size=64))
@@ -118,7 +118,7 @@ FOUND = st.builds(
 
 
 def sent(result) -> str:
-    """What a program receives; SNS has to accept the message."""
+    """A program's version of the message, which SNS must accept."""
     text = messages.message(result)
     assert len(text.encode()) + len(messages.subject(result)) < SNS
     voices = json.loads(text)

@@ -1,4 +1,4 @@
-"""What others need of the stack is an output."""
+"""The stack's outputs."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.support.template import EVERYTHING, PSEUDO, RESOURCES, TEMPLATE, Rendered, references
 from video_intake import results
 
-# Nobody addresses these: they say something of a resource that has an output, or are found where it is.
+# These need no output: they belong to a resource that has one, or are found next to it.
 ADDRESSED_BY_NOBODY = {
     "AWS::S3::BucketPolicy": "of the bucket",
     "AWS::SNS::TopicPolicy": "of a topic",

@@ -1,4 +1,4 @@
-"""Every parameter, on both sides of every condition: what it takes, what it changes, and what it leaves alone."""
+"""Every parameter, with both values of every condition: valid values, and what it changes."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ from tests.support.template import (
 )
 from video_intake import publisher, uploads
 
-# The properties by which resources take a key, as AWS's schemas name them.
+# The resources' properties for keys, from AWS's schemas.
 KEY_PROPERTIES = {"BucketEncryption", "KmsKeyArn", "KmsKeyId", "KmsMasterKeyId", "SSESpecification"}
 
 
@@ -149,7 +149,7 @@ def test_with_a_key_no_other_key_is_used(stack_with_key: Rendered) -> None:
         "SSEType": "KMS",
         "KMSMasterKeyId": KEY,
     }
-    assert "SqsManagedSseEnabled" not in stack_with_key["FailedEventsQueue"]  # SQS takes one of them
+    assert "SqsManagedSseEnabled" not in stack_with_key["FailedEventsQueue"]  # SQS allows one of them
 
 
 def test_the_bucket_uses_a_bucket_key(stack_with_key: Rendered) -> None:

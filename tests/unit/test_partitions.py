@@ -1,4 +1,4 @@
-"""The template in every partition of AWS: nothing in it belongs to one of them."""
+"""The template works in every AWS partition."""
 
 import re
 from typing import Any

@@ -84,7 +84,7 @@ def test_every_pixel_format_becomes_a_picture(pixel_format):
 
 
 def test_colors_of_high_definition_video_are_kept():
-    """BT.709 is what HD video is in; a JPEG is BT.601: without conversion green is visibly off."""
+    """HD video is BT.709 and JPEG is BT.601: without conversion, green is visibly wrong."""
     frame = quarters(pixel_format="rgb24").reformat(format="yuv444p", dst_colorspace="ITU709")
     frame.colorspace = 1
     _, _, pixel = pixels(poster.make(frame, Display(), 1280, None).jpeg)

@@ -14,7 +14,7 @@ MB = 1 << 20
 
 
 def zeros(asked):
-    """A far file of zeros, which notes how many bytes were asked for at a time."""
+    """A remote file of zeros that records the sizes of requests."""
 
     def fetch(ranges):
         asked.extend(end - start for start, end in ranges)
@@ -101,7 +101,7 @@ def test_a_range_is_divided_evenly_and_among_few_connections():
 
 
 def test_several_threads_may_load_overlapping_ranges():
-    """Each fetches while the other does: what both bring is kept once, and nothing is lost."""
+    """Both fetch at the same time: overlapping bytes are kept once, and nothing is lost."""
     content = random.Random(3).randbytes(4 * MB)
     meeting = threading.Barrier(2)
 

@@ -1,4 +1,4 @@
-"""A rejection names what a person can act on, and its sentence is true of every file that gets it."""
+"""Rejections with specific explanations, which must be true for every file that gets them."""
 
 import base64
 
@@ -79,7 +79,7 @@ def test_text_that_resembles_base64_is_text(text):
     ],
 )
 def test_bytes_that_were_converted_as_text(plain, avi, fragments, converted):
-    """What an API makes of a body that it takes for a string."""
+    """The result of an API that treats a body as a string."""
     for content in (plain, avi, fragments):
         rejected = verdict(converted(content))
         assert rejected.reason == "not-a-video"
@@ -87,7 +87,7 @@ def test_bytes_that_were_converted_as_text(plain, avi, fragments, converted):
 
 
 def test_lines_that_were_converted_as_text():
-    """What FTP makes of a file in its mode for text."""
+    """The result of FTP in text mode."""
     content = b"\n".join(bytes([number]) * 30 for number in range(200, 230))
     assert "converted" in verdict(box(b"ftyp", b"isom", bytes(4)) + content.replace(b"\n", b"\r\n")).message
 
@@ -130,7 +130,7 @@ def test_a_truncated_recording_states_how_much_is_complete(fragments):
 
 
 def test_a_file_without_an_index_is_not_called_cut_off(plain):
-    """Nothing shows that it was: the recording may have stopped before the index was written."""
+    """It may not have been: the recording may have stopped before the index was written."""
     end = plain.index(b"moov") - 4
     for rest in (box(b"mdat", bytes(3000)), b"\0\0\0\4abcd" + bytes(3000), b"\xff\xff\xff\xffabcd" + bytes(3000)):
         rejected = verdict(plain[:end] + rest)

@@ -1,4 +1,4 @@
-"""What two files must agree on, because neither can read the other: the template, the code, and what both refer to."""
+"""Values that must be the same in the template, the code, and other files."""
 
 import inspect
 import json
@@ -59,7 +59,7 @@ def test_the_environment_names_the_stacks_own_resources() -> None:
 
 
 def test_the_documented_metrics_are_those_that_the_function_emits() -> None:
-    """A renamed metric breaks alarms and dashboards of others, who know it by its name."""
+    """Renaming a metric breaks other people's alarms and dashboards."""
     assert set(re.findall(r'add_metric\("(\w+)"', SOURCES)) == {
         "VideosProcessed", "SuccessfulProcessing", "ProcessingDuration", "DuplicateEvents",
     }  # fmt: skip
@@ -101,11 +101,11 @@ def test_every_bucket_topic_and_queue_has_a_policy() -> None:
 # ---------------------------------------------------------------- What is kept when it leaves the stack, or is replaced
 
 KEPT: Final = {  # DeletionPolicy, UpdateReplacePolicy
-    "VideoBucket": ("RetainExceptOnCreate", "Retain"),  # a failed first deployment leaves nothing in the way
-    "VideoBucketPolicy": ("RetainExceptOnCreate", "Retain"),  # the bucket that stays answers no plain HTTP
+    "VideoBucket": ("RetainExceptOnCreate", "Retain"),  # a failed first deployment leaves nothing that blocks the next
+    "VideoBucketPolicy": ("RetainExceptOnCreate", "Retain"),  # the kept bucket refuses plain HTTP
     "ProcessorLogGroup": ("Delete", "Delete"),
     "IdempotencyTable": ("Delete", "Delete"),
-    "FailedEventsQueue": ("Delete", "Retain"),  # its events belong to videos without an outcome
+    "FailedEventsQueue": ("Delete", "Retain"),  # its events belong to videos without a result
 }
 
 
@@ -154,7 +154,7 @@ def test_an_outputs_value_matches_its_name(name: str) -> None:
 
 
 def test_the_outputs_are_those_that_others_rely_on() -> None:
-    """An output that goes breaks the stacks that import it."""
+    """Removing an output breaks the stacks that import it."""
     subjects = {name for name in ALL.outputs if name not in OTHERS}
     assert {re.sub(r"(Name|Arn|ConsoleUrl|Url|Uri)$", "", name) for name in subjects} == SUBJECTS.keys()
     assert ALL.outputs.keys() >= OTHERS
@@ -224,7 +224,7 @@ def test_settings_are_exactly_as_documented(resource: str, property_: str, promi
 
 
 def test_complete_rules_do_not_depend_on_defaults() -> None:
-    """Every notification wakes the function, for every way to create an object, and with a filter by suffix alone."""
+    """Every notification invokes the function, for every way to create an object, and filters only by suffix."""
     notifications = Rendered({})["VideoBucket"]["NotificationConfiguration"]
     assert notifications.keys() == {"LambdaConfigurations"}
     for rule in as_list(notifications["LambdaConfigurations"]):

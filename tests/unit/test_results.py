@@ -58,7 +58,7 @@ def test_keys_that_are_too_long_stay_distinct():
 
 
 def written(inspection, **changes) -> list[str]:
-    """The keys of all that is written for a video with everything that there can be."""
+    """The keys of all files for a video with every optional part."""
     upload = replace(UPLOAD, **changes)
     sheet = Storyboard(b"jpeg", "WEBVTT", 5, 5, 160, 90, 25)
     outcome = replace(inspection, storyboard=sheet)
@@ -69,7 +69,7 @@ def written(inspection, **changes) -> list[str]:
 @pytest.mark.parametrize("key", ["a.mp4", "results/a.MOV", "a.mp4/b.avi", "x" * 1020 + ".mp4"])
 @pytest.mark.parametrize("version", ["v1", "null"])
 def test_no_result_triggers_the_pipeline(inspection, key, version):
-    """Nothing that is written ends in a suffix that a notification of the template has."""
+    """No file has a suffix that a notification in the template matches."""
     rules = Rendered({})["VideoBucket"]["NotificationConfiguration"]["LambdaConfigurations"]
     suffixes = tuple(test["Value"] for rule in rules for test in rule["Filter"]["S3Key"]["Rules"])
     keys = written(inspection, key=key, version_id=version)

@@ -1,4 +1,4 @@
-"""What S3 answers, and what becomes of the upload."""
+"""S3's errors, and their meaning for the upload."""
 
 import contextlib
 import io
@@ -55,7 +55,8 @@ def test_a_body_that_stays_incomplete_is_an_infrastructure_failure(stubbed):
     stubber.assert_no_pending_responses()
 
 
-# Of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html what a read may meet, and some that it may not.
+# Errors from https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, including some that reads do not
+# cause.
 FAULTS = {
     301: ["PermanentRedirect"],
     307: ["TemporaryRedirect"],

@@ -1,4 +1,4 @@
-"""Relations inside template.yaml that cfn-lint does not know of, and the numbers that are promised."""
+"""Relations in template.yaml that cfn-lint does not check, and documented numbers."""
 
 import json
 import re
@@ -164,7 +164,7 @@ def with_existing() -> Rendered:
 
 
 def test_an_existing_bucket_only_adds_resources(stack: Rendered, with_existing: Rendered) -> None:
-    """Permissions are added to the role and to the queue's policy; every other resource is as it was."""
+    """Permissions are added to the role and to the queue's policy; every other resource is unchanged."""
     added = with_existing.resources.keys() - stack.resources.keys()
     assert added == {"ExistingBucketRule", "ExistingBucketPermission"}
     changed = {name for name, body in stack.resources.items() if with_existing.resources[name] != body}
@@ -192,7 +192,7 @@ def test_rule_and_role_are_limited_to_videos_below_the_prefix(with_existing: Ren
             assert not patterns.matches(rule["EventPattern"], event)
     tagged = {"source": "aws.s3", "detail-type": "Object Tags Added",
               "detail": {"bucket": {"name": bucket}, "object": {"key": "incoming/a.mp4"}}}  # fmt: skip
-    assert not patterns.matches(rule["EventPattern"], tagged), "or each outcome would be an upload"
+    assert not patterns.matches(rule["EventPattern"], tagged), "otherwise each outcome would be an upload"
 
 
 def test_results_for_it_go_to_one_folder_in_the_stacks_bucket(with_existing: Rendered) -> None:
@@ -208,7 +208,7 @@ def test_results_for_it_go_to_one_folder_in_the_stacks_bucket(with_existing: Ren
 
 
 def test_no_event_can_arrive_before_its_permissions_exist(with_existing: Rendered) -> None:
-    """A permission that is missing is not tried again; it goes to the dead letters, which must be allowed as well."""
+    """EventBridge does not retry without permission; it sends the event to the queue, which must be allowed too."""
     rule = with_existing.resources["ExistingBucketRule"]
     assert {"ExistingBucketPermission", "FailedEventsQueuePolicy"} <= set(rule["DependsOn"])
     [target] = rule["Properties"]["Targets"]
@@ -292,7 +292,7 @@ def test_the_function_logs_to_its_group_and_may_write_to_no_other(
     assert stack["ProcessorFunction"]["LoggingConfig"]["LogGroup"] == "<ProcessorLogGroup>"
     logging = [each for each in permissions.values() if any("logs:" in action for action in as_list(each["Action"]))]
     assert [each["Resource"] for each in logging] == ["<ProcessorLogGroup.Arn>"]
-    assert "logs:CreateLogGroup" not in logging[0]["Action"]  # it would bring a deleted group back
+    assert "logs:CreateLogGroup" not in logging[0]["Action"]  # it would recreate a deleted group
 
 
 def test_the_role_names_each_action_and_each_resource(permissions: dict[str, dict[str, Any]]) -> None:
@@ -391,7 +391,7 @@ def test_the_stack_has_the_outputs_that_replay_needs() -> None:
 
 
 def test_the_template_goes_through_s3_which_takes_a_megabyte() -> None:
-    """Inline, CloudFormation takes 51,200 bytes; the package must go to S3 anyway."""
+    """Inline templates are limited to 51,200 bytes; the package must go to S3 anyway."""
     assert len(TEXT.encode()) < 1_000_000
     [deployment] = re.findall(r"aws cloudformation deploy .*\\\n.*", (ROOT / "scripts/deploy.sh").read_text())
     assert "--s3-bucket" in deployment

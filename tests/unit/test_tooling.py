@@ -1,4 +1,4 @@
-"""What is written down twice, because each tool reads its own file, stays the same."""
+"""Settings that several tools need in separate files are the same."""
 
 import re
 import tomllib

@@ -12,7 +12,7 @@ from video_intake.uploads import Shape, Upload
 
 
 def bridged(key: str, **changes) -> dict:
-    """As S3 announces it through EventBridge; what is None is absent."""
+    """S3's event through EventBridge, without values that are None."""
     entity = {"key": key, "size": 5, "etag": "e1", "version-id": "v1", "sequencer": "0A"} | changes
     return {
         "version": "0",
@@ -209,7 +209,7 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40
 
 @given(KEYS, st.sampled_from(["v1", "null", None]))
 def test_every_event_format_gives_the_same_upload(key, version_id):
-    """S3's own, S3's through EventBridge, and the one that scripts/replay.py makes of what it found."""
+    """S3's notification, S3's event through EventBridge, and the event from scripts/replay.py."""
     [upload] = uploads.parse(bridged(key, **{"version-id": version_id}))
     [notified] = uploads.parse({"Records": [record(quote_plus(key), versionId=version_id)]})
     assert replace(upload, event_time="") == replace(notified, event_time="")

@@ -65,7 +65,7 @@ def test_something_else_may_precede_and_follow_the_file(file):
 
 
 def test_sequential_decoding_reads_ahead(file):
-    """One after another is decoded then: not each of them shall cost a request."""
+    """Packets are decoded sequentially, so not each of them must cost a request."""
     reader = file.reader()
     shown = VirtualFile(reader)
     shown.onward = True
@@ -96,7 +96,7 @@ def test_reading_has_a_deadline_and_after_it_the_file_has_ended(file):
     with pytest.raises(Rejected, match="too-slow"):
         shown.read(8)
     assert shown.failure is not None
-    assert shown.read(8) == b"", "FFmpeg asks again: it must not wait for another failure"
+    assert shown.read(8) == b"", "FFmpeg retries, and must not wait for another failure"
 
 
 def test_time_also_runs_out_in_cached_bytes(file):

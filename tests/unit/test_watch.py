@@ -1,4 +1,4 @@
-"""What the alarms, the dashboard and the saved queries of template.yaml promise, before anything is deployed."""
+"""The alarms, the dashboard and the saved queries in template.yaml, without deploying it."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ EMITTED_BY_LAMBDA = {
     "Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions",
     "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped", "DestinationDeliveryFailures",
 }  # fmt: skip
-WITHOUT_PARAMETER = {"LostEventsAlarm"}  # there is no number of lost uploads to be content with
+WITHOUT_PARAMETER = {"LostEventsAlarm"}  # no number of lost uploads is acceptable
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_few_videos_do_not_trigger_the_failure_rate_alarm(stack: Rendered) -> No
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_an_alarm_on_lambdas_metrics_evaluates_data_of_the_longest_invocation(stack: Rendered, name: str) -> None:
-    """Lambda stamps a value with the start of the invocation, and sends it some minutes after its end."""
+    """Lambda timestamps a value with the start of the invocation, and sends it some minutes after its end."""
     if watched(stack[name])[0]["Namespace"] == "AWS/Lambda":
         _, _, period, periods, needed, _ = RULES[name]
         assert period * periods >= stack["ProcessorFunction"]["Timeout"] + 300
@@ -177,7 +177,7 @@ def test_the_topic_admits_the_alarms_of_this_stack(stack: Rendered) -> None:
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_missing_data_does_not_trigger_an_alarm(stack: Rendered, name: str) -> None:
-    sleeps = watched(stack[name])[0]["Namespace"] == "AWS/SQS"  # a queue that nobody touches reports nothing
+    sleeps = watched(stack[name])[0]["Namespace"] == "AWS/SQS"  # an idle queue reports nothing
     assert stack[name]["TreatMissingData"] == ("ignore" if sleeps else "notBreaching")
 
 
@@ -248,7 +248,7 @@ def test_an_expression_uses_only_metrics_in_its_widget(shown: list[dict[str, Any
         assert used == ids, "what has an id and is in no expression needs none"
 
 
-# What happened in one period, and what each panel must make of it.
+# Values of one period, and what each panel must show.
 HAPPENED: dict[str, list[float]] = {
     "SuccessfulProcessing": [1] * 7 + [0] * 3, "VideosProcessed": [1] * 10, "ProcessingDuration": [*range(1, 101)],
     "DuplicateEvents": [1, 1],
