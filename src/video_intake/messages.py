@@ -101,7 +101,7 @@ def _rejection(result: Result) -> list[str]:
         f"Size     {bytes_text(result['source']['size'])}",
     ]
     if failure["evidence"]:
-        lines.append("Seen     " + ", ".join(f"{name}: {value}" for name, value in failure["evidence"].items()))
+        lines.append("Details  " + ", ".join(f"{name}: {value}" for name, value in failure["evidence"].items()))
     return lines
 
 

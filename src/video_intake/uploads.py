@@ -80,7 +80,7 @@ def parse(event: Any) -> list[Upload | ValueError]:
         case Shape.TEST:
             return []
         case Shape.EVENTBRIDGE:
-            return [_bridged(event)]
+            return [_from_eventbridge(event)]
         case Shape.NOTIFICATION:
             records = event["Records"]
             return [_upload(record, f"Record {number} of {len(records)}") for number, record in enumerate(records, 1)]
@@ -141,7 +141,7 @@ def _upload(record: Any, name: str) -> Upload | ValueError:
     )
 
 
-def _bridged(event: Any) -> Upload | ValueError:
+def _from_eventbridge(event: Any) -> Upload | ValueError:
     """An event from EventBridge: its key is not URL-encoded, and without versioning it has no version ID."""
     match event:
         case {

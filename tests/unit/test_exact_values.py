@@ -94,7 +94,7 @@ def test_the_mail_of_a_failure():
         "Why      The file ends too early: the upload or the recording was cut off.\n"
         "Advice   Upload it again. If the original does not play to the end either, the recording was cut off.\n"
         "Size     1.23 kB\n"
-        "Seen     lastSampleEnd: 99, fileEnd: 50\n"
+        "Details  lastSampleEnd: 99, fileEnd: 50\n"
         "\n"
         "Video    s3://videos/a.mp4\n"
         "         version 3HL4kqtJlcpXrof3\n"

@@ -156,12 +156,10 @@ class RangeReader:
         self.check_time()
         with self._lock:
             if self.bytes_read + length > self._max_bytes:
-                limit = f"{self._max_bytes >> 20} MB may be read of one video"
+                limit = f"at most {self._max_bytes >> 20} MB read per video"
                 raise verdicts.too_large_to_decode(limit, bytesRead=self.bytes_read, bytesWanted=length)
             if self.requests + requests > MAX_REQUESTS:
-                raise verdicts.too_large_to_decode(
-                    f"at most {MAX_REQUESTS:,} ranges of one video", requests=self.requests
-                )
+                raise verdicts.too_large_to_decode(f"at most {MAX_REQUESTS:,} ranges per video", requests=self.requests)
             self.bytes_read += length
             self.requests += requests
             self.round_trips += 1

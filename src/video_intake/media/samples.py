@@ -28,7 +28,7 @@ class Samples:
 
     def add_indexed(self, tables: Mapping[bytes, memoryview], count: int) -> None:
         """Adds the samples of a `moov`, given its sample tables (ISO/IEC 14496-12, 8.6 and 8.7)."""
-        verdicts.bound("frames in the index of a fragmented film", count, moof.MAX_SAMPLES)
+        verdicts.bound("frames in the index of a fragmented video", count, moof.MAX_SAMPLES)
         for counts, offset in _chunks(tables):
             counts = min(counts, count - len(self.sizes))
             if counts <= 0:
