@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # The tools come from .venv, regardless of what else is installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-unexport CDPATH # or cd would look elsewhere first
+unexport CDPATH # or cd might go elsewhere
 
 SHELL_SCRIPTS := .ci/run $(wildcard scripts/*.sh scripts/shell/*.sh)
 READY := .venv/.ready
@@ -15,8 +15,7 @@ READY := .venv/.ready
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# An AWS SDK as old as Lambda's may be, which one test runs the function with: installed with the rest, so that no test
-# needs the network.
+# The oldest AWS SDK that Lambda may have, for one test: installed with the rest, so that no test needs the network.
 OLD_SDK_READY := build/old-sdk/.ready
 
 $(OLD_SDK_READY): tests/support/old_sdk.txt $(READY)
@@ -26,15 +25,15 @@ $(OLD_SDK_READY): tests/support/old_sdk.txt $(READY)
 .PHONY: setup
 setup: $(READY) $(OLD_SDK_READY) ## Create .venv with everything to develop and test (other targets do this automatically)
 
-# Version managers leave commands that exist and do not work: each candidate must run, and be of a version that serves.
-# It answers with the Python under it, so that an old .venv, still first in PATH, is not built from itself.
+# Version managers leave commands that exist but do not work, so each candidate is run to check its version. It prints its
+# base Python, so that an old .venv that is first in PATH is not built from itself.
 define FIND_PYTHON
 import sys, venv, ensurepip
 sys.exit("too old") if sys.version_info < (3, 13) else print(getattr(sys, "_base_executable", sys.executable))
 endef
 export FIND_PYTHON
 
-# An update of the system may remove the Python that .venv was made from, or .venv may be older than this project
+# A system update may have removed the Python that .venv was made from, or .venv may be older than this project
 VENV_WORKS := $(shell .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null && echo yes)
 ifneq ($(VENV_WORKS),yes)
 .PHONY: $(READY)
@@ -52,7 +51,7 @@ $(READY): requirements.txt src/requirements.txt
 	rm -rf .venv && "$$found" -m venv .venv && .venv/bin/python -m pip install --quiet --requirement requirements.txt
 	@touch $@
 
-# Quoting reaches the shell as it was written, so names with spaces work:  make demo VIDEOS="a.mov 'my clip.MP4'"
+# Quotes are passed on to the shell, so names with spaces work:  make demo VIDEOS="a.mov 'my clip.MP4'"
 .PHONY: demo
 demo: $(READY) ## Deploy to a cloud on this machine and process sample videos, or your own: VIDEOS="a.mov 'my clip.MP4'"
 	@python -m demo $(VIDEOS)
@@ -119,8 +118,8 @@ soak: $(READY) ## Test with tens of thousands of incorrect and broken videos, th
 	@PYTHONPATH=src python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(FIRST),--first $(FIRST))
 	@python -m pytest -q tests/reliability --soak
 
-# The hooks of .pre-commit-config.yaml, over new files too, which --all-files would skip. mypy is separate because it
-# needs the installed packages.
+# The hooks of .pre-commit-config.yaml, also on new files, which --all-files would skip. mypy is separate because it needs
+# the installed packages.
 .PHONY: lint
 lint: $(READY) ## Check template, YAML, Python, shell, workflows, secrets, types, security rules, wording
 	@set -o pipefail; git ls-files -z --cached --others --exclude-standard | xargs -0 pre-commit run --files
@@ -170,6 +169,6 @@ cost: $(READY) ## Estimate the monthly cost: ARGS="--videos-a-day 20000 --mb 900
 	@python scripts/cost.py $(ARGS)
 
 .PHONY: clean
-clean: ## Remove everything that was created here: .venv, packages, caches
+clean: ## Remove everything that make created: .venv, packages, caches
 	rm -rf .venv build mutants demo-output .localcloud .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""What `make demo` and `make cloud` run. Nothing imports it."""
+"""The programs behind `make demo` and `make cloud`."""
 
 import sys
 from pathlib import Path

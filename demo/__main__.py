@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the demonstration and returns the exit status."""
+    """Runs the demo and returns the exit status."""
     signal.signal(signal.SIGINT, _leave)
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("videos", nargs="*", metavar="VIDEO", help="default: generated samples, good and bad")
@@ -43,18 +43,18 @@ def main(arguments: list[str]) -> int:
 
 
 def _leave(*_: Any) -> None:
-    """As long as nothing was started that would have to be ended."""
+    """Exits immediately, before anything was started that needs cleaning up."""
     os.write(sys.stderr.fileno(), b"\ndemo: interrupted\n")
     os._exit(130)
 
 
 def unusable(videos: list[str]) -> str | None:
-    """Why these files cannot be uploaded; None where they can."""
+    """Why these files cannot be uploaded; None if they can."""
     for name in videos:
         if Path(name).is_dir():
-            return f"{name} is a folder. Name the videos in it instead."
+            return f"{name} is a folder. Pass the videos in it instead."
         if not Path(name).is_file():
-            return f"there is no file {name}"
+            return f"{name} does not exist"
         if not name.endswith(SUFFIXES):
             return f"{name}: only names that end in {' '.join(SUFFIXES)} are processed. Rename it."
     keys = Counter(Path(name).name for name in videos)

@@ -1,6 +1,6 @@
 """Run a local AWS account with the stack deployed to it, until Ctrl-C.
 
-Use the AWS CLI in another terminal to upload videos and to look around; this one shows the function's log and the
+Use the AWS CLI in another terminal to upload videos and look around; this one shows the function's log and the
 e-mails as they arrive. Everything is removed when the command ends.
 
 Exit status: 0 if it was stopped (Ctrl-C, SIGTERM, the terminal closed), 130 if it was stopped before it was ready,
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "local"
 EXISTING_BUCKET, EXISTING_PREFIX = "videos-from-before", "incoming/"
-PORT = 4566  # where people who have used a local cloud before look for one
+PORT = 4566  # the usual port of local clouds
 TICK_SECONDS = 0.5
-LATE_MILLISECONDS = 5000  # two workers' lines do not arrive in the order of their times
+LATE_MILLISECONDS = 5000  # lines of different workers may arrive out of order
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     try:
         given = _parser().parse_args(arguments)
         environment.enter()
-        # boto3 takes a second to import, and Ctrl-C must be heard from the first moment on
+        # imported here because boto3 takes a second, and Ctrl-C must work from the start
         from scripts import terminal
         from tools import localcloud
         from tools.localcloud.deployment import DeploymentFailed, deploy
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
                 progress("Deploying template.yaml with scripts/deploy.sh ...")
                 intake = deploy(cloud, ENVIRONMENT, "--email", given.email, *_existing_bucket(cloud), tools=given.tools)
                 progress.clear()
-                with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # the reader of our output may be gone
+                with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # stdout may be closed
                     print(welcome(cloud, intake), flush=True)
                     follow(cloud, intake)
             _say("stopped; nothing is left running.")
@@ -90,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--email", type=_address, default="you@example.com", help="address to subscribe; default: %(default)s"
     )
-    parser.add_argument("--state", type=Path, metavar="DIR", help="its files; default: a folder under .localcloud/")
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help="folder for its files; default: a folder under .localcloud/"
+    )
     parser.add_argument("--tools", type=Path, metavar="DIR", default=Path(sys.executable).parent,
                         help="folder of the aws command; default: this Python's")  # fmt: skip
     return parser
@@ -103,14 +105,14 @@ def _port(text: str) -> int:
 
 
 def _parameters() -> dict[str, Any]:
-    """What the template declares."""
+    """The template's parameters."""
     from cfn_flip import load_yaml
 
     return dict(load_yaml((ROOT / "template.yaml").read_text())["Parameters"])
 
 
 def _existing_bucket(cloud: "LocalCloud") -> list[str]:
-    """Makes a bucket that is there before the stack; returns the options with which the stack processes its uploads."""
+    """Creates an existing bucket; returns the options for deploying a stack that processes its uploads."""
     from tools.localcloud.deployment import Session
 
     region = {"LocationConstraint": cloud.environ["AWS_REGION"]}
@@ -119,7 +121,7 @@ def _existing_bucket(cloud: "LocalCloud") -> list[str]:
 
 
 def _address(text: str) -> str:
-    """What the template accepts, asked before the package is built."""
+    """Checks an address against the template before the package is built."""
     wanted = _parameters()["NotificationEmail"]
     if not re.fullmatch(wanted["AllowedPattern"], text):
         raise argparse.ArgumentTypeError(f"{text!r} {wanted['ConstraintDescription']}")
@@ -128,7 +130,7 @@ def _address(text: str) -> str:
 
 @contextlib.contextmanager
 def _running(state: Path | None, port: int) -> Iterator["LocalCloud"]:
-    """The local cloud. On any port that is free, its folder is the first one that no other uses."""
+    """The local cloud. With port 0, its folder is the first one that is not in use."""
     from tools import localcloud
 
     with contextlib.ExitStack() as stack:
@@ -144,7 +146,7 @@ def _running(state: Path | None, port: int) -> Iterator["LocalCloud"]:
 
 
 def welcome(cloud: "LocalCloud", intake: "Stack") -> str:
-    """What to copy into another terminal."""
+    """The commands to copy into another terminal."""
     names = intake.outputs
     exports = "\n".join(f"  export {name}={value}" for name, value in cloud.environ.items())
     direct = " ".join(f"{name}={','.join(environment.THIS_MACHINE)}" for name in environment.PROXIES)
@@ -173,7 +175,7 @@ The function's log and the e-mails to {_subscribers(intake)} follow. Ctrl-C stop
 
 def _subscribers(intake: "Stack") -> str:
     listed = intake.client("sns").list_subscriptions()["Subscriptions"]
-    return " and ".join(sorted({one["Endpoint"] for one in listed if one["Protocol"] == "email"})) or "nobody"
+    return " and ".join(sorted({one["Endpoint"] for one in listed if one["Protocol"] == "email"})) or "no one"
 
 
 def follow(cloud: "LocalCloud", intake: "Stack") -> None:
@@ -185,7 +187,7 @@ def follow(cloud: "LocalCloud", intake: "Stack") -> None:
     lines, read = LogLines(intake), 0
     while True:
         cloud.check()
-        with contextlib.suppress(BotoCoreError, ClientError):  # it is shutting down; the next check reports that
+        with contextlib.suppress(BotoCoreError, ClientError):  # if it is shutting down, the next check reports that
             for line in lines.new():
                 print(line, flush=True)
         for letter in letters.letters(cloud.mailbox, read):
@@ -196,11 +198,11 @@ def follow(cloud: "LocalCloud", intake: "Stack") -> None:
 
 
 class LogLines:
-    """The lines of every log group in the account, each once, as they come."""
+    """Yields the new lines of every log group in the account."""
 
     def __init__(self, intake: "Stack"):
         self._logs = intake.client("logs")
-        self._seen: dict[str, set[str]] = {}  # log group → events of the last answer
+        self._seen: dict[str, set[str]] = {}  # log group → events of the last response
         self._since: dict[str, int] = {}
 
     def new(self) -> Iterator[str]:

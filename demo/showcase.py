@@ -1,4 +1,4 @@
-"""From the deployment to the results, which are printed and saved."""
+"""Deploys the stack, uploads videos, and prints and saves the results."""
 
 import json
 import shutil
@@ -19,22 +19,22 @@ from video_intake.document import Result
 ENVIRONMENT = "demo"
 OPTIONS = ("--email", "you@example.com", "--parameter", "Storyboard=enabled")
 EXISTING = Source("videos-from-before", "incoming/")
-OUTCOME_SECONDS = 120  # far more than any video takes here: three tries, one after another
-SMALL_DISK = 200 << 20  # bytes, of which a run takes most: the package, unzipped, and the samples
+OUTCOME_SECONDS = 120  # much more than three attempts at any video take
+SMALL_DISK = 200 << 20  # bytes that a run may use: mostly the unzipped package and the samples
 
 
 class Trouble(Exception):
-    """Something a person must know, in a sentence."""
+    """A problem to report to the user, in one sentence."""
 
 
 def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
-    """The exit status of the demonstration."""
+    """Runs the demo and returns the exit status."""
     progress = terminal.Progress()
     started = time.monotonic()
     try:
         progress("Starting the local cloud ...")
         with localcloud.running(state) as cloud:
-            progress("Deploying template.yaml by scripts/deploy.sh ...")
+            progress("Deploying template.yaml with scripts/deploy.sh ...")
             options = [*OPTIONS, *([] if videos else existing_bucket(cloud))]
             intake = deploy(cloud, ENVIRONMENT, *options, tools=tools)
             expected = upload(intake, videos, progress)
@@ -44,7 +44,7 @@ def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
         check(results, expected)
     except (Trouble, Overdue, DeploymentFailed, localcloud.LocalCloudError, BotoCoreError, ClientError) as trouble:
         return _failed(progress, str(trouble), state)
-    except OSError as error:  # a full disk, above all
+    except OSError as error:  # such as a full disk
         where = f": {error.filename}" if error.filename else ""
         return _failed(progress, f"{error.strerror or error}{where}", state)
     print(f"\nAll {len(results)} uploads have a result ({time.monotonic() - started:.0f} s).")
@@ -52,7 +52,7 @@ def run(videos: list[str], state: Path, output: Path, tools: Path) -> int:
 
 
 def existing_bucket(cloud: localcloud.LocalCloud) -> list[str]:
-    """Makes a bucket that is there before the stack; returns the options with which the stack processes its uploads."""
+    """Creates an existing bucket; returns the options for deploying a stack that processes its uploads."""
     region = {"LocationConstraint": cloud.environ["AWS_REGION"]}
     Session(cloud).client("s3").create_bucket(Bucket=EXISTING.bucket, CreateBucketConfiguration=region)
     return ["--bucket", EXISTING.bucket, "--bucket-prefix", EXISTING.prefix, "--yes"]
@@ -67,7 +67,7 @@ def _failed(progress: terminal.Progress, why: str, state: Path) -> int:
 
 
 def upload(intake: Stack, files: list[str], progress: terminal.Progress) -> dict[Uploaded, str | None]:
-    """Uploads the files, or else the samples; returns the verdict each must come to, None where it is not known."""
+    """Uploads the files or the samples; returns each one's expected verdict, None if unknown."""
     if files:
         uploaded: dict[Uploaded, str | None] = {}
         for number, name in enumerate(files, 1):
@@ -77,7 +77,7 @@ def upload(intake: Stack, files: list[str], progress: terminal.Progress) -> dict
     expected: dict[Uploaded, str | None] = {}
     all_samples = samples()
     for number, sample in enumerate(all_samples, 1):
-        progress(f"Making and uploading {number} of {len(all_samples)}: {sample.key} ...")
+        progress(f"Creating and uploading {number} of {len(all_samples)}: {sample.key} ...")
         expected[intake.upload(sample.key, sample.content())] = sample.verdict
     theirs = video("mov", size=(640, 360), seconds=2)
     expected[intake.upload(f"{EXISTING.prefix}door.mov", theirs, bucket=EXISTING.bucket)] = "success"
@@ -85,7 +85,7 @@ def upload(intake: Stack, files: list[str], progress: terminal.Progress) -> dict
 
 
 def results_of(intake: Stack, uploaded: list[Uploaded], progress: terminal.Progress) -> list[Result]:
-    """Waits until every upload has its result, or is known to have failed."""
+    """Waits until every upload has a result. Raises Trouble if one failed."""
     results: dict[Uploaded, Result] = {}
 
     def complete() -> bool:
@@ -94,7 +94,7 @@ def results_of(intake: Stack, uploaded: list[Uploaded], progress: terminal.Progr
                 results[one] = result
                 progress(f"{len(results)} of {len(uploaded)} results ...")
         if failed := intake.failed_events():
-            raise Trouble(f"{failed} event(s) could not be processed. The function's log says:\n{last_error(intake)}")
+            raise Trouble(f"{failed} event(s) could not be processed. From the function's log:\n{last_error(intake)}")
         return len(results) == len(uploaded)
 
     wait_for("every result", complete, OUTCOME_SECONDS)
@@ -103,7 +103,7 @@ def results_of(intake: Stack, uploaded: list[Uploaded], progress: terminal.Progr
 
 
 def show(intake: Stack, results: list[Result], mailbox: Path, output: Path) -> None:
-    """Prints everything that AWS would show, saves results and pictures, and writes a page of them."""
+    """Prints results, e-mails, metrics and alarms, saves results and pictures, and writes the page."""
     shutil.rmtree(output, ignore_errors=True)
     folders = [
         saved.write(result, {key: intake.read(key) or b"" for key in saved.pictures(result)}, output)
@@ -122,19 +122,19 @@ def show(intake: Stack, results: list[Result], mailbox: Path, output: Path) -> N
     for alarm, state in alarms:
         out.print(f"  {state:19}{alarm}")
     shown = page.Page(
-        title="Video intake: demonstration",
-        subtitle="Everything on this page came out of a deployment of template.yaml to a cloud on this machine.",
-        footer="Written by make demo. Nothing here was sent anywhere.",
+        title="Video intake: demo",
+        subtitle="These results are from template.yaml, deployed to a local cloud on this machine.",
+        footer="Written by make demo. Nothing was sent over the network.",
         metrics=metrics,
         alarms=alarms,
-        letters=[page.Letter(letters.subject(mail), letters.text(mail)) for mail in mails],
+        emails=[page.Email(letters.subject(mail), letters.text(mail)) for mail in mails],
     )
     index = page.write(output, shown, zip(results, folders, strict=True))
     out.print(f"\nAll results with their posters on one page:\n  {index.resolve().as_uri()}")
 
 
 def check(results: list[Result], expected: dict[Uploaded, str | None]) -> None:
-    """Holds every sample against the verdict it must come to."""
+    """Compares every sample's verdict with the expected one."""
     for result, verdict in zip(results, expected.values(), strict=True):
         actual = result["failure"]["reason"] if "failure" in result else "success"
         if verdict not in (None, actual):
@@ -146,12 +146,12 @@ def _counted(intake: Stack) -> float | None:
 
 
 def last_error(intake: Stack) -> str:
-    """What the function's log says last about a failure."""
+    """The last error in the function's log."""
     pages = (
         intake.client("logs").get_paginator("filter_log_events").paginate(logGroupName=intake.outputs["LogGroupName"])
     )
     errors = [event for page in pages for event in page["events"] if log_lines.is_error(event["message"])]
     if not errors:
-        return "nothing about it"
+        return "no errors"
     newest = max(errors, key=lambda event: int(event["timestamp"]))
     return log_lines.readable(newest["timestamp"], newest["message"]) or ""

@@ -22,14 +22,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VERSION = "3.13"  # the Runtime in template.yaml
-MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and those that wheels go by
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and those in wheel tags
 HASHES = "wheels.txt"  # next to requirements.txt
 GLIBC_TAGS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")  # Amazon Linux 2023 has glibc 2.34
 UNZIPPED_LIMIT = 262_144_000  # Lambda's "250 MB"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; any fixed moment would do
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; any fixed time works
 
-# The code is kept, and with it each package's METADATA and licenses: scanners such as Amazon Inspector identify
-# packages by them, and FFmpeg must be distributed with its license.
+# Each package's METADATA and licenses are kept: scanners such as Amazon Inspector identify packages by them, and FFmpeg
+# must be distributed with its license.
 LEFT_OUT_FOLDERS = {"bin", "include", "sboms", "tests"}
 LEFT_OUT_SUFFIXES = {".c", ".h", ".pxd", ".pyi", ".pyx", ".typed"}
 LEFT_OUT_OF_DIST_INFO = {"INSTALLER", "RECORD", "REQUESTED", "WHEEL", "entry_points.txt", "top_level.txt"}
@@ -38,7 +38,7 @@ File = tuple[str, Path]  # its name inside the package, and where it is now
 
 
 class PackageError(Exception):
-    """The package cannot be built; the message says what to do about it."""
+    """The package cannot be built; the message explains what to do."""
 
 
 def main() -> int:
@@ -58,7 +58,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--wheels",
         choices=("lambda", "host"),
         default="lambda",
-        help="host: this machine's wheels, for the local cloud where Lambda's do not run (macOS); never deploy these",
+        help="host: this machine's wheels, for the local cloud if Lambda's do not run (macOS); never deploy these",
     )
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "function.zip", help="default: %(default)s")
     parser.add_argument("--source", type=Path, default=ROOT / "src", help="default: %(default)s")
@@ -83,7 +83,7 @@ def build(architecture: str, wheels: str, output: Path, source: Path) -> None:
         if unzipped > UNZIPPED_LIMIT:
             raise PackageError(
                 f"the package would be {megabytes(unzipped)} unzipped, more than the {megabytes(UNZIPPED_LIMIT)} that"
-                " Lambda takes. Remove a dependency from src/requirements.txt."
+                " Lambda allows. Remove a dependency from src/requirements.txt."
             )
         unfinished.replace(output)
     made_for = architecture if wheels == "lambda" else f"this machine ({sysconfig.get_platform()})"
@@ -98,14 +98,12 @@ def copy_modules(source: Path, target: Path) -> None:
 
 
 def check_names(modules: Path, dependencies: Path) -> None:
-    """A package of a dependency would win over a module of ours with its name, and fail every invocation on import."""
+    """Raises PackageError if a dependency would shadow one of our modules, which would break every invocation."""
     ours = {path.stem for path in modules.iterdir()}
     with zipfile.ZipFile(dependencies) as installed:
         theirs = {name.partition("/")[0].partition(".")[0] for name in installed.namelist()}
     if both := sorted(ours & theirs):
-        raise PackageError(
-            f"{', '.join(both)} is the name of one of our modules and of one in a dependency. Rename ours."
-        )
+        raise PackageError(f"{', '.join(both)} is a module of ours and also of a dependency. Rename ours.")
 
 
 def dependencies_zip(requirements: Path, architecture: str, wheels: str, folder: Path) -> Path:
@@ -156,8 +154,8 @@ def install(requirements: Path, architecture: str, wheels: str, target: Path) ->
     environment = os.environ | {"PIP_USER": "0"}  # some systems set it, and pip refuses it together with --target
     if subprocess.run(command, env=environment).returncode:
         raise PackageError(
-            "pip could not fetch the wheels; its reason is above. Without a network, build once where there is one and"
-            " keep build/. If pip itself is missing, run `make setup` and put .venv/bin first in PATH."
+            "pip could not download the wheels; see the error above. To build offline, build once online and keep"
+            " build/. If pip itself is missing, run `make setup` and put .venv/bin first in PATH."
         )
 
 
@@ -170,13 +168,13 @@ def check_pins(pins: dict[str, str], installed: Path) -> None:
 
 
 def compile_ahead(folder: Path, wheels: str) -> None:
-    """Adds bytecode to every module: Lambda's file system is read-only, so each cold start would compile all of it
-    again (a third of the import time). Only Python 3.13 can do it for Lambda; other Pythons leave it out."""
+    """Adds bytecode to every module: Lambda's file system is read-only, so each cold start would compile everything
+    again (a third of the import time). Only Python 3.13 can do this for Lambda."""
     if wheels == "lambda" and "{}.{}".format(*sys.version_info) != PYTHON_VERSION:
-        print(f"Without bytecode: this is not Python {PYTHON_VERSION}, so cold starts will take longer.")
+        print(f"No bytecode, because this is not Python {PYTHON_VERSION}: cold starts will take longer.")
         return
     command = [sys.executable, "-m", "compileall", "-q", "-s", str(folder), str(folder)]
-    command += ["--invalidation-mode", "unchecked-hash"]  # no time stamps: the same inputs give the same bytes
+    command += ["--invalidation-mode", "unchecked-hash"]  # no timestamps: the same inputs give the same bytes
     fixed = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}
     if subprocess.run(command, env=os.environ | fixed).returncode:
         raise PackageError("a module does not compile; see the error above.")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Describe a change set in plain words: one line per resource, with anything that is lost in capitals.
+"""Describe a change set: one line per resource, in capitals if something may be lost.
 
 Reads the output of `aws cloudformation describe-change-set` from stdin. Exits with status 3 if something is or may be
-replaced or deleted, which requires confirmation. Runs with Python 3.10, as scripts/deploy.sh promises.
+replaced or deleted, which requires confirmation. Runs with Python 3.10, because scripts/deploy.sh does.
 """
 
 import json
@@ -11,28 +11,28 @@ from typing import Any
 
 ASK = 3  # the exit status
 
-# What a person must know before a resource is replaced. Types that lose nothing are omitted.
+# Consequences of replacing a resource. Types that lose nothing are omitted.
 CONSEQUENCES = {
-    "AWS::DynamoDB::Table": "a version whose event is delivered again gets a second message",
+    "AWS::DynamoDB::Table": "an event that is delivered again causes a second message",
     "AWS::S3::Bucket": "the new one is empty, and uploads to the old one are no longer processed",
     "AWS::SNS::Topic": "subscribers other than the stack's must subscribe again",
     "AWS::SQS::Queue": "events in the old one stay there",
 }
-ORDER = ("added", "imported", "may change", "changed", "MAY BE REPLACED", "REPLACED", "TAKEN OUT", "DELETED")
+ORDER = ("added", "imported", "may change", "changed", "MAY BE REPLACED", "REPLACED", "REMOVED", "DELETED")
 
 
 def main() -> int:
     changes = [change["ResourceChange"] for change in json.load(sys.stdin)["Changes"] if "ResourceChange" in change]
-    told = sorted((described(change) for change in changes), key=lambda line: ORDER.index(line[0]))
-    for what, text in told:
+    lines = sorted((described(change) for change in changes), key=lambda line: ORDER.index(line[0]))
+    for what, text in lines:
         print(f"  {what:<15}  {text}")
-    if not told:
+    if not lines:
         print("  no resources: only outputs, conditions or descriptions")
-    return ASK if any(what.isupper() for what, _ in told) else 0
+    return ASK if any(what.isupper() for what, _ in lines) else 0
 
 
 def described(change: dict[str, Any]) -> tuple[str, str]:
-    """What happens, in capitals if something is lost; and the resource, with the reasons."""
+    """The kind of change, in capitals if something may be lost; and the resource, with the reasons."""
     kind = str(change["ResourceType"])
     what, after = fate(change, kind)
     name = f"{change['LogicalResourceId']} ({kind.removeprefix('AWS::').replace('::', ' ')})"
@@ -48,7 +48,7 @@ def fate(change: dict[str, Any], kind: str) -> tuple[str, str]:
         return "imported", ""
     if change["Action"] == "Remove":
         if "Retain" in policy:
-            return "TAKEN OUT", "it is kept, outside the stack"
+            return "REMOVED", "from the stack only: the resource is kept"
         return "DELETED", ""
     if change["Action"] == "Dynamic":
         return "MAY BE REPLACED", "CloudFormation cannot predict the change"
@@ -56,15 +56,15 @@ def fate(change: dict[str, Any], kind: str) -> tuple[str, str]:
     if replacement == "False":
         certain = any(detail.get("Evaluation") == "Static" for detail in change.get("Details", []))
         return ("changed" if certain else "may change"), ""
-    old = "the old one is kept, outside the stack" if "Retain" in policy else "the old one is deleted"
+    old = "the old one is kept outside the stack" if "Retain" in policy else "the old one is deleted"
     after = "; ".join(filter(None, [old, CONSEQUENCES.get(kind, "")]))
     return ("REPLACED" if replacement == "True" else "MAY BE REPLACED"), after
 
 
 def reasons(change: dict[str, Any]) -> str:
-    """The properties that change, and those that may change because something they refer to does."""
+    """The properties that change, and those that may change because they refer to something that changes."""
     certain: list[str] = []
-    follows: dict[str, str] = {}
+    dependent: dict[str, str] = {}
     for detail in change.get("Details", []):
         target = detail["Target"]
         name = str(target.get("Name") or target["Attribute"])
@@ -74,8 +74,8 @@ def reasons(change: dict[str, Any]) -> str:
             if name not in certain:
                 certain.append(name)
         else:
-            follows[name] = str(detail.get("CausingEntity", "another change"))
-    uncertain = [f"{name} (follows {cause})" for name, cause in follows.items() if name not in certain]
+            dependent[name] = str(detail.get("CausingEntity", "another change"))
+    uncertain = [f"{name} (depends on {cause})" for name, cause in dependent.items() if name not in certain]
     return ", ".join(certain + uncertain)
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What the stack costs a month for N videos a day of S MB, line by line, compared with two alternatives.
+"""Estimates the stack's monthly cost for N videos a day of S MB, line by line, compared with two alternatives.
 
 Quantities are this project's measurements (docs/limits.md, docs/benchmarks.md) and counts of template.yaml; prices are
-list prices of us-east-1, each with its source. Storage and every free tier are left out. docs/cost.md holds the output.
+list prices of us-east-1, each with its source. Storage and free tiers are not included. docs/cost.md has the output.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from typing import Any, Final
 from cfn_flip import load
 
 TEMPLATE: Final = Path(__file__).parents[1] / "template.yaml"
-DAYS: Final = 365 / 12  # of a month
-NAMESPACE: Final = "VideoIntake"  # of the metrics that cost something; those of AWS are free
+DAYS: Final = 365 / 12  # in a month
+NAMESPACE: Final = "VideoIntake"  # of the custom metrics; AWS's own metrics are free
 
 
 @dataclass(frozen=True)
@@ -51,31 +51,31 @@ PRICES: Final = {
     "minute": Price("MediaConvert", 0.0075, 1, "minutes of output, Basic tier, SD", 4),
 }
 
-# One video, from docs/limits.md ("What one video costs") and docs/benchmarks.md; tests hold them together.
-SECONDS: Final = 0.5  # what docs/limits.md reckons with: several times what was measured, because it was not on AWS
+# One video, from docs/limits.md ("What one video costs") and docs/benchmarks.md; tests compare them.
+SECONDS: Final = 0.5  # as assumed in docs/limits.md: several times the measured value, which is not from AWS
 GB: Final = 1.0  # memory of the function
 WRITES: Final = 2
-RANGES: Final = 4  # above 2 MB; below, and of what is rejected, one
+RANGES: Final = 4  # above 2 MB; one for smaller or rejected videos
 SMALL: Final = 2  # MB
 TAG_REQUESTS: Final = 1  # each of GET and PUT
 RESULT_PUTS: Final = {"playable": 2, "rejected": 1}
 MESSAGES: Final = 1
 LOG: Final = 1800  # bytes
-START_SHARE, START_SECONDS = 0.05, 1.0  # assumed: Lambda bills starts, and an environment idles away after minutes
+START_SHARE, START_SECONDS = 0.05, 1.0  # assumed; Lambda bills cold starts, and ends idle environments after minutes
 
-# A storyboard, at its bounds (media/storyboard.py): 25 key frames at 22 ms of decoding, 24 MB at 75 MB/s
+# The largest storyboard (media/storyboard.py): 25 key frames, each decoded in 22 ms, and 24 MB at 75 MB/s
 STORYBOARD_GETS, STORYBOARD_PUTS, STORYBOARD_SECONDS = 25, 2, 1.0
 
 # The alternatives. Everything except the inspection is assumed to be the same.
-DOWNLOAD_SECONDS, DOWNLOAD_RATE = 0.2, 73  # more than ours, MB/s: docs/benchmarks.md, where connections share 75 MB/s
+DOWNLOAD_SECONDS, DOWNLOAD_RATE = 0.2, 73  # longer than ours; MB/s. docs/benchmarks.md: connections share 75 MB/s
 DOWNLOAD_PART: Final = 8.388608  # MB a GET: boto3's parts
-DISK_GB: Final = 9.5  # above what is free, so that 10 GB fit: the most that Lambda has
+DISK_GB: Final = 9.5  # more than the free part, for 10 GB in total, Lambda's maximum
 CONVERT_MINUTES: Final = 2 * 10 / 60  # a frame capture requires another output [7]; each is billed for at least 10 s
 
 
 @dataclass(frozen=True)
 class Use:
-    """What is uploaded, and what the stack is told to do with it."""
+    """The uploads and the stack's parameters that the cost depends on."""
 
     videos_a_day: float = 1500
     mb: float = 200
@@ -86,7 +86,7 @@ class Use:
 
     @property
     def videos(self) -> float:
-        """A month."""
+        """Videos per month."""
         return self.videos_a_day * DAYS
 
 
@@ -102,11 +102,11 @@ class Watch:
 LINES: Final = {
     "Lambda: requests": "request",
     "Lambda: time": "architecture",
-    "Lambda: starts": "architecture",
+    "Lambda: cold starts": "architecture",
     "Lambda: disk": "disk",
     "S3: reading, tags": "get",
     "S3: results, tags": "put",
-    "DynamoDB: once only": "write",
+    "DynamoDB: idempotency": "write",
     "SNS: messages": "message",
     "SNS: e-mails": "email",
     "Logs": "log",
@@ -121,12 +121,12 @@ DESIGNS: Final = ("video-intake", "download, ffprobe, ffmpeg", "MediaConvert")
 
 
 def watch(template: Mapping[str, Any]) -> Watch:
-    """Counts the custom metrics, what alarms look at, and dashboards, also those under a condition."""
+    """Counts custom metrics, metrics in alarms, and dashboards, including conditional ones."""
     of: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for body in template["Resources"].values():
         of[body["Type"].removeprefix("AWS::CloudWatch::")].append(body.get("Properties", {}))
     if of["CompositeAlarm"] or of["AnomalyDetector"] or any(alarm.get("Period", 60) < 60 for alarm in of["Alarm"]):
-        raise ValueError("There is no price here for composite, anomaly and high-resolution alarms: add it")
+        raise ValueError("composite, anomaly and high-resolution alarms have no price here yet: add it")
     shown = json.dumps(of["Dashboard"], default=str).replace('\\"', '"')
     metrics = set(
         re.findall(rf'\["{NAMESPACE}", "(\w+)"', shown)
@@ -137,18 +137,18 @@ def watch(template: Mapping[str, Any]) -> Watch:
 
 
 def quantities(use: Use, watching: Watch) -> dict[str, dict[str, float]]:
-    """Units a month of each line, for each design."""
+    """Monthly units of each line, for each design."""
     good, bad = use.videos * (1 - use.failed_share), use.videos * use.failed_share
     extra = use.storyboard * good
     gets = good * (RANGES if use.mb > SMALL else 1) + bad + use.videos * TAG_REQUESTS
     ours = {
         "Lambda: requests": use.videos,
         "Lambda: time": (use.videos * SECONDS + extra * STORYBOARD_SECONDS) * GB,
-        "Lambda: starts": use.videos * START_SHARE * START_SECONDS * GB,
+        "Lambda: cold starts": use.videos * START_SHARE * START_SECONDS * GB,
         "S3: reading, tags": gets + extra * STORYBOARD_GETS,
         "S3: results, tags": good * RESULT_PUTS["playable"] + bad * RESULT_PUTS["rejected"] + use.videos * TAG_REQUESTS
         + extra * STORYBOARD_PUTS,
-        "DynamoDB: once only": use.videos * WRITES,
+        "DynamoDB: idempotency": use.videos * WRITES,
         "SNS: messages": use.videos * MESSAGES,
         "SNS: e-mails": use.videos if use.emailed_outcomes == "everything" else bad,
         "Logs": use.videos * LOG,
@@ -163,16 +163,16 @@ def quantities(use: Use, watching: Watch) -> dict[str, dict[str, float]]:
         "S3: reading, tags": use.videos * (math.ceil(use.mb / DOWNLOAD_PART) + TAG_REQUESTS),
     }
     convert = ours | {
-        "Lambda: requests": use.videos + good,  # one starts the job, another hears that it is done
+        "Lambda: requests": use.videos + good,  # one invocation starts the job, another handles its end
         "Lambda: time": (use.videos + good) * SECONDS * GB,
-        "S3: reading, tags": use.videos * TAG_REQUESTS,  # what MediaConvert itself reads is not known to us
+        "S3: reading, tags": use.videos * TAG_REQUESTS,  # MediaConvert's own reads are not known
         "MediaConvert": good * CONVERT_MINUTES * (1 + use.storyboard),
     }
     return dict(zip(DESIGNS, (ours, download, convert), strict=True))
 
 
 def dollars(use: Use, watching: Watch) -> dict[str, dict[str, float]]:
-    """A month, of each line, for each design."""
+    """Monthly dollars of each line, for each design."""
     price = {line: PRICES[use.architecture if key == "architecture" else key] for line, key in LINES.items()}
     return {
         design: {line: amounts.get(line, 0) * price[line].dollars / price[line].per for line in LINES}
@@ -181,14 +181,14 @@ def dollars(use: Use, watching: Watch) -> dict[str, dict[str, float]]:
 
 
 def summary(use: Use, watching: Watch) -> str:
-    """The sums, in a sentence."""
+    """The totals, in one line."""
     cost = dollars(use, watching)[DESIGNS[0]]
     watched = sum(cost[line] for line in WATCHING)
     together = sum(cost.values())
     return (
         f"{use.videos_a_day:,.0f} videos of {use.mb:,.0f} MB a day, {use.failed_share:.0%} of them rejected: "
-        f"**{_money(together - watched)} a month to process them, {_money(watched)} for monitoring**. Together "
-        f"{_money(together)}; without the dashboard {_money(together - cost['Dashboard'])}."
+        f"**{_money(together - watched)} a month for processing, {_money(watched)} for monitoring**. Total: "
+        f"{_money(together)}, or {_money(together - cost['Dashboard'])} without the dashboard."
     )
 
 
@@ -207,11 +207,11 @@ def lines_table(use: Use, watching: Watch) -> str:
         ("**Total**", list(LINES)),
     ):
         rows.append([name, "", *(f"**{_money(sum(cost[design][line] for line in of))}**" for design in DESIGNS)])
-    return _table(["A month", "of video-intake", *DESIGNS], rows, 2)
+    return _table(["Per month", "Quantity", *DESIGNS], rows, 2)
 
 
 def sizes_table(use: Use, watching: Watch) -> str:
-    """The cost of processing alone, for other sizes and numbers."""
+    """The cost of processing, for other sizes and numbers of videos."""
     rows = []
     for videos_a_day in (use.videos_a_day, 100_000):
         for mb in (10, 200, 1000):
@@ -248,7 +248,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--videos-a-day", type=float, default=Use.videos_a_day)
     parser.add_argument("--mb", type=float, default=Use.mb, help="size of a video (%(default)s)")
-    parser.add_argument("--failed-share", type=float, default=Use.failed_share, help="of the videos (%(default)s)")
+    parser.add_argument(
+        "--failed-share", type=float, default=Use.failed_share, help="share of videos that are rejected (%(default)s)"
+    )
     parser.add_argument("--architecture", choices=ARCHITECTURES, default=Use.architecture)
     parser.add_argument("--storyboard", action="store_true", help="with Storyboard=enabled")
     parser.add_argument("--emailed-outcomes", choices=["failures", "everything"], default=Use.emailed_outcomes)

@@ -16,19 +16,19 @@ Usage: scripts/deploy.sh [options]
   --email ADDRESS         address that receives outcomes and alarms; '' for none
   --email-on WHICH        outcomes sent by e-mail: failures or everything
   --architecture NAME     arm64 or x86_64
-  --bucket NAME           process the uploads to this bucket of yours too, which exists already; '' for none. Its events are
-                          sent to EventBridge besides where they go now: that is shown first, and you are asked
-  --bucket-prefix PREFIX  only those whose keys begin so
+  --bucket NAME           also process uploads to this existing bucket; '' for none. Its notifications are kept, and its
+                          events are also sent to EventBridge, after you confirm
+  --bucket-prefix PREFIX  process only uploads to that bucket whose keys begin with PREFIX
   --parameter NAME=VALUE  any other parameter of template.yaml; may be repeated
-  --tag NAME=VALUE        a tag for the stack and everything in it; may be repeated. A tag given once stays
+  --tag NAME=VALUE        a tag for the stack and all its resources; may be repeated. Later deployments keep it
   --stack-name NAME       default: video-intake-SUFFIX
   --plan                  show what would change without changing it
-  --yes                   replace and delete resources without asking: for CI
+  --yes                   do not ask for confirmation (for CI)
   --region REGION         default: the AWS CLI's configured region
   --profile PROFILE       AWS CLI profile
   --artifact-bucket NAME  private bucket for packages, created if it does not exist
                           (default: video-intake-artifacts-ACCOUNT-REGION)
-  --wheels host           package this machine's wheels: for the local cloud on macOS, never for AWS
+  --wheels host           use this machine's wheels in the package: for the local cloud on macOS, never for AWS
   --help
 
 Parameters that you do not pass keep the deployed stack's values; a new stack uses the template's defaults.
@@ -37,8 +37,8 @@ The script builds the package (scripts/build_package.py), uploads it (`aws cloud
 (`aws cloudformation deploy`), shows it, and executes it unless --plan is given. It asks for confirmation before it
 replaces or deletes anything. (A plan also uploads the package and creates a missing artifact bucket.)
 
-Requires the AWS CLI (1.29 or 2.13, or newer), Python 3.10 or newer with pip, bash 3.2 or newer, and credentials that may
-manage the stack's resources. If AWS_ENDPOINT_URL is set, all calls go to that endpoint, such as the local cloud.
+Requires at least AWS CLI 1.29 or 2.13, Python 3.10 with pip, and bash 3.2, and credentials that can manage the stack's
+resources. If AWS_ENDPOINT_URL is set, all calls go to that endpoint, such as the local cloud.
 
 Examples:
   scripts/deploy.sh --env prod --email ops@example.com
@@ -81,7 +81,7 @@ while [ $# -gt 0 ]; do
   --architecture) needs_value "$@" && architecture=$2 && shift ;;
   --bucket)
     needs_value "$@" && bucket=$2 && parameters+=("ExistingBucketName=$2") && shift
-    [ -n "$bucket" ] || parameters+=("ExistingBucketPrefix=") # which would belong to nothing
+    [ -n "$bucket" ] || parameters+=("ExistingBucketPrefix=") # a prefix requires a bucket
     ;;
   --bucket-prefix) needs_value "$@" && bucket_prefix=$2 && parameters+=("ExistingBucketPrefix=$2") && shift ;;
   --parameter)
@@ -107,7 +107,7 @@ say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_U
 # ---------------------------------------------------------------- Current state
 
 destroy="scripts/destroy.sh --stack-name $stack --region $region"
-look_at_stack "$stack"
+read_stack "$stack"
 case $status in
 ROLLBACK_COMPLETE)
   fail "the first deployment of $stack failed and left it in ROLLBACK_COMPLETE, which cannot be updated. Nothing
@@ -119,7 +119,7 @@ ROLLBACK_FAILED | DELETE_FAILED)
   $destroy"
   ;;
 UPDATE_ROLLBACK_FAILED)
-  fail "an earlier update of $stack failed, and so did its rollback. The stack's events say why. Fix the cause, complete the
+  fail "an earlier update of $stack failed, and so did its rollback. The stack's events show why. Fix the cause, complete the
 rollback, then run this again:
   aws cloudformation continue-update-rollback --region $region --stack-name $stack
   aws cloudformation wait stack-rollback-complete --region $region --stack-name $stack"
@@ -164,8 +164,8 @@ you no longer need its contents, delete it and run this again:
 fi
 
 if [ -n "$bucket" ]; then
-  [ "$bucket" != "$video_bucket" ] || fail "$bucket is the stack's own bucket: its uploads are processed without --bucket."
-  look_at_existing_bucket "$bucket"
+  [ "$bucket" != "$video_bucket" ] || fail "$bucket is the stack's own bucket, whose uploads are processed without --bucket."
+  read_existing_bucket "$bucket"
   if [ -z "${bucket_prefix+given}" ]; then
     bucket_prefix=
     [ -z "$exists" ] || bucket_prefix=$(stack_parameter ExistingBucketPrefix)
@@ -214,8 +214,8 @@ delete_failed_change_sets() { # the CLI leaves these
 }
 discard() { # removes a change set that was shown but not executed
   [ -z "$change_set" ] || delete_change_set "$change_set"
-  if [ -z "$status" ]; then # there was no stack before; creating the change set may have made an empty one
-    look_at_stack "$stack"
+  if [ -z "$status" ]; then # there was no stack before; creating the change set may have created an empty one
+    read_stack "$stack"
     [ "$status" != REVIEW_IN_PROGRESS ] || aws cloudformation delete-stack --stack-name "$stack" >/dev/null ||
       say "Warning: the empty stack $stack could not be removed. It is free of charge; the next deployment uses it."
   fi
@@ -238,13 +238,13 @@ else
   asks=
   aws cloudformation describe-change-set --stack-name "$stack" --change-set-name "$change_set" --output json \
     >"$work/changes.json"
-  words=$(python3 "$root/scripts/change_set.py" <"$work/changes.json") || asks=$?
+  changes=$(python3 "$root/scripts/change_set.py" <"$work/changes.json") || asks=$?
   [ "${asks:-3}" = 3 ] || fail "the change set could not be read; see the error above."
 fi
 
 if [ -n "$plan" ]; then
-  [ -z "$change_set" ] || printf 'What would change in %s:\n%s\n' "$stack" "$words"
-  [ -z "$bucket" ] || what_is_added "$bucket" "$bucket_prefix"
+  [ -z "$change_set" ] || printf 'Changes to %s:\n%s\n' "$stack" "$changes"
+  [ -z "$bucket" ] || show_notifications "$bucket" "$bucket_prefix"
   say "This was a plan: nothing was changed."
   exit
 fi
@@ -252,14 +252,14 @@ fi
 # ---------------------------------------------------------------- Execute
 
 if [ -n "$bucket" ]; then
-  say "$(what_is_added "$bucket" "$bucket_prefix")"
-  [ -n "$bridged" ] || confirmed "Send the events of $bucket to EventBridge?" || fail "nothing was changed."
+  say "$(show_notifications "$bucket" "$bucket_prefix")"
+  [ -n "$sends_to_eventbridge" ] || confirmed "Send the events of $bucket to EventBridge?" || fail "nothing was changed."
 fi
 if [ -n "$change_set" ]; then
   say "Changing $stack:"
-  say "$words"
+  say "$changes"
   if [ -n "$asks" ]; then
-    confirmed "Resources in capitals above will or may be replaced or deleted. Continue?" || fail "nothing was changed."
+    confirmed "Resources in capitals will or may be replaced or deleted. Continue?" || fail "nothing was changed."
   fi
   if [ -n "$exists" ]; then stack_events "$stack"; else printf '{"StackEvents": []}'; fi >"$work/before"
   aws cloudformation execute-change-set --stack-name "$stack" --change-set-name "$change_set" >/dev/null ||
@@ -268,22 +268,22 @@ if [ -n "$change_set" ]; then
   verb=create
   [ -z "$exists" ] || verb=update
   if ! aws cloudformation wait "stack-$verb-complete" --stack-name "$stack" 2>"$work/error"; then
-    tell_failures "$stack"
-    look_at_stack "$stack"
+    report_failures "$stack"
+    read_stack "$stack"
     case $status in
-    UPDATE_ROLLBACK_COMPLETE) fail "$stack was not changed: the update failed, and everything is as it was." ;;
+    UPDATE_ROLLBACK_COMPLETE) fail "$stack was not changed: the update failed and was rolled back." ;;
     ROLLBACK_COMPLETE) fail "$stack was not deployed, and only an empty stack is left. Remove it before you try again:
   $destroy" ;;
-    *_IN_PROGRESS) fail "$stack is still changing ($status). Watch it: aws cloudformation describe-stack-events --stack-name $stack" ;;
+    *_IN_PROGRESS) fail "$stack is still changing ($status). To see its events: aws cloudformation describe-stack-events --stack-name $stack" ;;
     *) fail "$stack was not deployed and is in $status. Run this again to see what to do." ;;
     esac
   fi
   [ -z "$exists" ] || retire_artifacts "$artifact_bucket" "$artifact_prefix" "$work/packaged.yaml"
 fi
 
-[ -z "$bucket" ] || [ -n "$bridged" ] || turn_bridge_on "$bucket"
+[ -z "$bucket" ] || [ -n "$sends_to_eventbridge" ] || turn_eventbridge_on "$bucket"
 
-# ---------------------------------------------------------------- What came of it
+# ---------------------------------------------------------------- Report
 
 say
 say "$stack is deployed:"
@@ -301,9 +301,9 @@ if [ -n "$email" ]; then
   say "$(python3 "$root/scripts/stack_report.py" emails "$email" <"$work/subscriptions")"
 fi
 if [ -n "$bucket" ]; then
-  see_to_the_key "$bucket" "$(deployed RoleArn)" "$(stack_parameter KmsKeyArn)"
+  check_bucket_key "$bucket" "$(deployed RoleArn)" "$(stack_parameter KmsKeyArn)"
   say
-  say "To process the videos that are in $bucket already: make replay ARGS=\"missing --stack $stack --bucket $bucket --yes\""
+  say "To process the videos already in $bucket: make replay ARGS=\"missing --stack $stack --bucket $bucket --yes\""
 fi
 say
 say "Dashboard: $(deployed DashboardUrl)"

@@ -22,8 +22,8 @@ Usage: scripts/destroy.sh [options]
   --profile PROFILE  AWS CLI profile
   --help
 
-To resume a removal that failed or was interrupted, run the same command again. Requires the AWS CLI (1.29 or 2.13, or
-newer), Python 3.10 or newer, bash 3.2 or newer, and credentials that may delete the stack's resources.
+To resume a removal that failed or was interrupted, run the same command again. Requires at least AWS CLI 1.29 or 2.13,
+Python 3.10, and bash 3.2, and credentials that can delete the stack's resources.
 TEXT
 }
 
@@ -63,7 +63,7 @@ say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_U
 
 # ---------------------------------------------------------------- Current state
 
-look_at_stack "$stack"
+read_stack "$stack"
 case $status in
 '' | REVIEW_IN_PROGRESS | DELETE_IN_PROGRESS) ;;
 *_IN_PROGRESS) fail "another operation on $stack is in progress ($status). Run this again when it has finished." ;;
@@ -84,16 +84,16 @@ if [ -z "$status" ]; then
   fi
 fi
 
-# Why an earlier removal failed, according to AWS.
-in_the_way() {
+# The resources on which an earlier removal failed, and AWS's reasons.
+failed_removals() {
   aws cloudformation list-stack-resources --stack-name "$stack" --output text --query \
     "StackResourceSummaries[?ResourceStatus=='DELETE_FAILED'].[LogicalResourceId, ResourceStatusReason]"
 }
 
-if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then # which has neither resources nor a template yet
+if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then # a stack in review has no resources or template yet
   if [ "$status" = DELETE_FAILED ]; then
     say "An earlier removal failed:"
-    in_the_way | sed 's/^/  /' >&2
+    failed_removals | sed 's/^/  /' >&2
   fi
   {
     aws cloudformation list-stack-resources --stack-name "$stack" --output json
@@ -104,12 +104,12 @@ if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then # which has nei
   existing_bucket=$(stack_parameter ExistingBucketName)
   queue=$(stack_output FailedEventsQueueUrl)
   if [ -n "$queue" ]; then
-    # Version 1 of the CLI takes no endpoint for SQS from the environment.
+    # Version 1 of the CLI ignores AWS_ENDPOINT_URL for SQS.
     waiting=$(aws sqs get-queue-attributes ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} --queue-url "$queue" \
       --attribute-names ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible --output text --query \
       'sum([Attributes.ApproximateNumberOfMessages, Attributes.ApproximateNumberOfMessagesNotVisible][].to_number(@))')
     [ "${waiting%.*}" = 0 ] || say "
-Uploads without a result in the failed-events queue: ${waiting%.*}. They are deleted with it. To process them first:
+Uploads without a result in the failed-events queue: ${waiting%.*}. Their events are deleted with the queue. To process them first:
   make replay ARGS=\"dead-letters --stack $stack\""
   fi
 fi
@@ -134,19 +134,19 @@ if [ -n "$status" ]; then
     aws cloudformation delete-stack "${what[@]}" >/dev/null || fail "AWS did not remove it; see the error above."
   fi
   if ! aws cloudformation wait stack-delete-complete --stack-name "$stack" 2>"$work/error"; then
-    tell_failures "$stack"
-    stuck=$(in_the_way | cut -f 1 | sed 's/^/ --retain /' | tr -d '\n')
+    report_failures "$stack"
+    stuck=$(failed_removals | cut -f 1 | sed 's/^/ --retain /' | tr -d '\n')
     fail "$stack is only partly removed. Fix the cause and run this again${stuck:+, or keep the resources that failed:
   scripts/destroy.sh --stack-name $stack --region $region$stuck}"
   fi
   say "$stack is removed."
-  [ -z "$existing_bucket" ] || say "$existing_bucket still sends its events to EventBridge, which costs nothing as long as no rule takes them. If none of
-yours does, turn it off:
+  [ -z "$existing_bucket" ] || say "$existing_bucket still sends its events to EventBridge, which is free unless a rule matches them. If you do not need it,
+turn it off:
   aws s3api get-bucket-notification-configuration --bucket $existing_bucket --output json | scripts/notifications.py without >off.json
   aws s3api put-bucket-notification-configuration --bucket $existing_bucket --notification-configuration file://off.json"
   artifact_bucket=video-intake-artifacts-$account-$region
-  if are_packages "$artifact_bucket"; then
-    aws s3 rm "s3://$artifact_bucket/video-intake/$stack/" --recursive --only-show-errors # S3 keeps them 90 days more
+  if is_artifact_bucket "$artifact_bucket"; then
+    aws s3 rm "s3://$artifact_bucket/video-intake/$stack/" --recursive --only-show-errors # S3 keeps them for 90 more days
     say "Its packages in $artifact_bucket expire in 90 days. That bucket is kept for other stacks."
   fi
 fi

@@ -33,7 +33,7 @@ from scripts.times import moment
 from video_intake.document import Result
 
 WORKERS: Final = 16
-MOST_RESULTS: Final = 1000  # of a page that a browser still shows well
+MOST_RESULTS: Final = 1000  # browsers become slow with larger pages
 
 
 def main() -> int:
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def write(stack: Stack, since: datetime, prefix: str, limit: int, out: Path) -> Path:
-    """Downloads what is missing in `out` and returns the path of the page."""
+    """Downloads missing results into `out` and returns the path of the page."""
     newest = heapq.nlargest(limit, listed(stack, since, prefix))
     bar = terminal.Bar(len(newest))
     cards: list[tuple[Result, Path]] = []
@@ -77,7 +77,7 @@ def write(stack: Stack, since: datetime, prefix: str, limit: int, out: Path) -> 
                 bar.show(len(cards), result["source"]["key"])
     bar.clear()
     hours = (datetime.now(UTC) - since).total_seconds() / 3600
-    more = " The newest only: see --limit." if len(newest) == limit else ""
+    more = " Only the newest are shown: see --limit." if len(newest) == limit else ""
     shown = page.Page(
         title=stack.name,
         subtitle=f"Uploads{f' under {prefix}' if prefix else ''} since {since:%Y-%m-%d %H:%M} UTC.{more}",
@@ -89,7 +89,7 @@ def write(stack: Stack, since: datetime, prefix: str, limit: int, out: Path) -> 
 
 
 def listed(stack: Stack, since: datetime, prefix: str) -> Iterator[tuple[datetime, str]]:
-    """When each result was written, and its key."""
+    """Time and key of each result."""
     pages = (
         stack.client("s3").get_paginator("list_objects_v2").paginate(Bucket=stack.bucket, Prefix=f"results/{prefix}")
     )

@@ -47,7 +47,7 @@ CREDENTIALS: Final = "no AWS credentials were found. Run `aws configure` or `aws
 
 
 def main() -> int:
-    """Inspects what the command line names and returns the exit status."""
+    """Inspects the videos and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="+", metavar="FILE|FOLDER|s3://BUCKET/KEY")
     parser.add_argument("--out", type=Path, metavar="DIR", help="save results, posters and an HTML page in DIR")
@@ -92,7 +92,7 @@ def main() -> int:
 
 
 class Complaints:
-    """Sentences on stderr about what could not be done."""
+    """Prints problems on stderr."""
 
     def __init__(self) -> None:
         self.made = False
@@ -103,7 +103,7 @@ class Complaints:
 
 
 def taken(arguments: list[str], complaints: Complaints) -> Iterator[str]:
-    """The videos that the arguments name, folders searched, without those that the pipeline would ignore."""
+    """The videos named by the arguments or found in folders, without those that the pipeline ignores."""
     for argument in arguments:
         try:
             found = list(named(argument))
@@ -111,16 +111,16 @@ def taken(arguments: list[str], complaints: Complaints) -> Iterator[str]:
             complaints.add(argument, sentence(fault, argument))
             continue
         if not found:
-            complaints.add(argument, f"it contains no file whose name ends in {' '.join(SUFFIXES)}.")
+            complaints.add(argument, f"contains no file whose name ends in {' '.join(SUFFIXES)}.")
         for name in found:
             if name.endswith(SUFFIXES):
                 yield name
             else:
-                complaints.add(name, f"the pipeline ignores it: its name does not end in {' '.join(SUFFIXES)} exactly.")
+                complaints.add(name, f"ignored, as in the pipeline: the name must end exactly in {' '.join(SUFFIXES)}.")
 
 
 def named(argument: str) -> Iterator[str]:
-    """The files that an argument names: in a folder, those with a video's suffix, in upper or lower case."""
+    """The files that an argument names; in a folder, those with a video suffix, in upper or lower case."""
     bucket, _, prefix = argument.removeprefix("s3://").partition("/")
     if argument.startswith("s3://") and (not prefix or prefix.endswith("/")):
         for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -134,7 +134,7 @@ def named(argument: str) -> Iterator[str]:
 
 
 def sentence(fault: Exception, name: str) -> str:
-    """What went wrong, in a sentence."""
+    """Explains an error in one sentence."""
     bucket = name.removeprefix("s3://").partition("/")[0]
     match fault:
         case NoCredentialsError() | PartialCredentialsError():
@@ -144,11 +144,11 @@ def sentence(fault: Exception, name: str) -> str:
             known = {
                 "NoSuchBucket": f"the bucket {bucket} does not exist.",
                 "NoSuchKey": f"there is no such object in the bucket {bucket}.",
-                "AccessDenied": f"these credentials may not read it or list the bucket {bucket}.",
+                "AccessDenied": f"these credentials cannot read it or list the bucket {bucket}.",
                 "InvalidAccessKeyId": "AWS did not accept your credentials.",
                 "ExpiredToken": "your credentials have expired. Run `aws sso login`, or get new ones.",
             }
-            return known.get(code, f"S3 answered {code}: {fault.response['Error'].get('Message', '')}")
+            return known.get(code, f"S3 returned {code}: {fault.response['Error'].get('Message', '')}")
         case Gone():
             return "it was deleted or replaced while it was being read."
         case Unavailable():
@@ -161,7 +161,7 @@ def sentence(fault: Exception, name: str) -> str:
 
 
 def on_disk(name: str) -> tuple[Upload, Fetch]:
-    """A local file as if it had been uploaded under its name."""
+    """A local file, as if it had been uploaded with its name as the key."""
     facts = Path(name).stat()
     modified = uploads.timestamp(datetime.fromtimestamp(facts.st_mtime, UTC))
     key = os.fsencode(name).decode(errors="replace")  # names on disk may be in any encoding
@@ -171,7 +171,7 @@ def on_disk(name: str) -> tuple[Upload, Fetch]:
         with open(name, "rb") as file:
             content = os.pread(file.fileno(), end - start, start)
         if len(content) < end - start:
-            raise OSError(errno.EIO, "it ended before its size was reached")
+            raise OSError(errno.EIO, "the file became shorter")
         return content
 
     return upload, fetch

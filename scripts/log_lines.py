@@ -1,4 +1,4 @@
-"""The function's log, as a person reads it."""
+"""Formats the function's log lines for people."""
 
 import contextlib
 import json
@@ -8,11 +8,11 @@ from video_intake.messages import visible
 
 SHOWN = ("level", "message", "key", "status", "reason")
 NOISE = ("START ", "END ", "INIT_START ")
-FAULTS = ("Task timed out", "Runtime exited", "Error:", "[ERROR]")  # in Lambda's own words
+FAULTS = ("Task timed out", "Runtime exited", "Error:", "[ERROR]")  # Lambda's own error messages
 
 
 def readable(milliseconds: int, message: str) -> str | None:
-    """A log line, shortened; None for metrics and for the frame that Lambda puts around each invocation."""
+    """A shortened log line; None for metrics and Lambda's lines at the start and end of an invocation."""
     text = message.rstrip()
     if text.startswith(NOISE):
         return None

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A bucket's notification configuration, which S3 replaces as a whole: read, shown, added to, and compared.
+"""Describe, change and compare a bucket's notification configuration, for scripts/shell/existing_bucket.sh.
 
-Of the S3 API's JSON, for scripts/shell/existing_bucket.sh; a configuration is read from stdin.
+Reads the JSON of the S3 API from stdin.
 
-  show             prints what it sends where, a line each; exit status 3 if nothing goes to EventBridge
-  with | without   prints the same configuration with, or without, everything going to EventBridge
-  differs FILE     exit status 3 unless it means the same as the one in FILE
-  admits ROLE      of the policy of a key: exit status 3 unless it lets ROLE decrypt
+  show             print a line for each destination; exit status 3 if EventBridge is not one
+  with | without   print the configuration with or without EventBridge
+  differs FILE     exit status 3 unless it is equivalent to the one in FILE
+  admits ROLE      read a key policy instead; exit status 3 unless it lets ROLE decrypt
 """
 
 import fnmatch
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Without what is not the configuration."""
+    """The configuration without other fields of the response."""
     return {name: value for name, value in given.items() if name in KINDS or name == BRIDGE}
 
 
@@ -56,13 +56,13 @@ def described(given: dict[str, Any]) -> list[str]:
         for each in given.get(kind, []):
             edges = dict(_rules(each))
             keys = f"{edges.get('prefix', '')}*{edges.get('suffix', '')}"
-            lines.append(f"{', '.join(each['Events'])} of {keys} to the {noun} {each[arn]}")
-    return [*lines, *["everything to EventBridge"][: BRIDGE in given]] or ["nothing to anybody"]
+            lines.append(f"{', '.join(each['Events'])} for {keys} to the {noun} {each[arn]}")
+    return [*lines, *["all events to EventBridge"][: BRIDGE in given]] or ["none"]
 
 
 def comparable(given: dict[str, Any]) -> dict[str, Any]:
-    """What two configurations have in common that mean the same: S3 answers `Prefix` where `prefix` was put, names
-    what had no name, and keeps no order."""
+    """A form that is equal for equivalent configurations: S3 returns `Prefix` for `prefix`, adds IDs, and changes the
+    order."""
     same: dict[str, Any] = {BRIDGE: BRIDGE in given}
     for kind, (_, arn) in KINDS.items():
         found = [(each[arn], sorted(each["Events"]), sorted(_rules(each))) for each in given.get(kind, [])]
@@ -76,8 +76,8 @@ def _rules(one: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def admits(policy: dict[str, Any], role: str) -> bool:
-    """Whether the policy itself lets `role` decrypt. That it lets IAM decide is not enough: the role's own policy
-    does not name the key."""
+    """Whether the policy itself lets `role` decrypt. Delegating to IAM is not enough: the role's own policy does not
+    name the key."""
     return any(
         each["Effect"] == "Allow"
         and isinstance(each.get("Principal"), dict)

@@ -1,6 +1,6 @@
-"""One HTML page of results: a card for each upload, with its poster, verdict, facts, and what the inspection took.
+"""Writes an HTML page of results: a card for each upload, with its poster, verdict, facts, and cost.
 
-The page needs no network and no server. Keys, titles and evidence come from strangers: everything is escaped.
+The page needs no network and no server. Keys, titles and evidence are untrusted, so everything is escaped.
 """
 
 from collections import Counter
@@ -21,8 +21,8 @@ NAME: Final = "index.html"
 
 
 @dataclass(frozen=True)
-class Letter:
-    """An e-mail, as its reader sees it."""
+class Email:
+    """An e-mail, as a reader sees it."""
 
     subject: str
     text: str
@@ -30,18 +30,18 @@ class Letter:
 
 @dataclass
 class Page:
-    """What there is to show besides the results."""
+    """What the page shows in addition to the results."""
 
     title: str
     subtitle: str = ""
     footer: str = ""
     metrics: Sequence[tuple[str, str, str]] = ()  # name, statistic, value
     alarms: Sequence[tuple[str, str]] = ()  # name, state
-    letters: Sequence[Letter] = field(default_factory=list)
+    emails: Sequence[Email] = field(default_factory=list)
 
 
 def write(folder: Path, page: Page, results: Iterable[tuple[Result, Path]]) -> Path:
-    """Writes the page into `folder` and returns its path. Each result comes with the folder of its pictures."""
+    """Writes the page into `folder` and returns its path. Each result has the folder of its pictures."""
     shown = [(result, where) for result, where in results]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
@@ -70,7 +70,7 @@ def alarms(described: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def card(result: Result, where: Path) -> dict[str, Any]:
-    """What the template shows of one result, whose pictures are in the folder `where`."""
+    """The template's values for one result, whose pictures are in the folder `where`."""
     shown: dict[str, Any] = {
         "key": name(result),
         "status": result["status"],
@@ -96,7 +96,7 @@ def card(result: Result, where: Path) -> dict[str, Any]:
 
 
 def totals(results: Sequence[Result]) -> list[dict[str, str]]:
-    """The figures on top of the page."""
+    """The totals at the top of the page."""
     read = sum(result["inspection"]["bytesRead"] for result in results)
     stored = sum(result["source"]["size"] for result in results)
     playable = sum(result["status"] == "success" for result in results)
@@ -112,7 +112,7 @@ def totals(results: Sequence[Result]) -> list[dict[str, str]]:
 
 
 def verdicts(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """The choices of the filter."""
+    """The options of the filter."""
     counts = Counter(map(_verdict, results))
     reasons = sorted(reason for reason in counts if reason != "success")
     return [

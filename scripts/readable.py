@@ -1,4 +1,4 @@
-"""A result as people read it, in the terminal and on a page."""
+"""Formats a result for people, in the terminal and on a page."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,19 +10,19 @@ from video_intake.messages import CODECS, bytes_text, visible
 
 
 def name(result: Result) -> str:
-    """The key of the video, with its bucket where that is not the one of the result."""
+    """The key of the video, with its bucket if that is not the result's bucket."""
     source = result["source"]
     elsewhere = source["bucket"] != result.get("resultBucket", source["bucket"])
     return visible(f"s3://{source['bucket']}/{source['key']}" if elsewhere else source["key"])
 
 
 def verdict(result: Result) -> str:
-    """ "playable", or the reason of the rejection."""
+    """ "playable", or the reason for the rejection."""
     return result["failure"]["reason"] if "failure" in result else "playable"
 
 
 def facts(result: Result) -> str:
-    """The facts of a playable video that matter, on one line: picture, rate, length, sound, format."""
+    """The main facts of a playable video on one line: picture, rate, length, sound, format."""
     video, container = result["video"], result["container"]
     parts = [f"{video['displayWidth']} × {video['displayHeight']}", CODECS.get(video["codec"], video["codec"])]
     if video["frameRate"]:
@@ -37,7 +37,7 @@ def facts(result: Result) -> str:
 
 
 def details(result: Result) -> list[tuple[str, str]]:
-    """Names and values of what is known besides."""
+    """Names and values of further details."""
     found: list[tuple[str, Any]] = []
     if "failure" in result:
         found = list(result["failure"]["evidence"].items())
@@ -64,14 +64,14 @@ def details(result: Result) -> list[tuple[str, str]]:
 
 
 def effort(result: Result) -> str:
-    """What the inspection took: time, requests, bytes."""
+    """Time, requests and bytes of the inspection."""
     spent, size = result["inspection"], result["source"]["size"]
     requests = "1 request" if spent["requests"] == 1 else f"{spent['requests']} requests"
     return f"{spent['durationMs']} ms · {requests} · {bytes_text(spent['bytesRead'])} of {bytes_text(size)} read"
 
 
 def dollars_per_thousand(results: Sequence[Result]) -> float:
-    """What inspecting a thousand videos like these costs on average: Lambda's duration and S3's requests."""
+    """The average cost of inspecting a thousand such videos: Lambda's duration and S3's requests."""
     milliseconds = sum(result["inspection"]["durationMs"] for result in results)
     requests = sum(result["inspection"]["requests"] for result in results)
     spent = milliseconds / 1000 * GB * PRICES["arm64"].dollars + requests * PRICES["get"].dollars / PRICES["get"].per

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Find videos without a result after a failure, and process them or process videos again.
+"""Process failed or missing videos again, or create new results for selected videos.
 
-  dead-letters  lists the events that Lambda gave up and why; with --yes sends them once more
-  missing       finds versions in the buckets that have no result; with --yes submits them
-  reprocess     with --yes makes new results for chosen videos, whatever there is already
-  batch         hands a backlog of millions to S3 Batch Operations
+  dead-letters  list the events that Lambda gave up on, and why; with --yes, submit them again
+  missing       find versions in the buckets that have no result; with --yes, submit them
+  reprocess     with --yes, create new results for selected videos, even if they have one
+  batch         let S3 Batch Operations process a backlog of millions
 
 After an outage, run dead-letters, then missing. Without --yes they only report. Every command can be interrupted and
 repeated: a video that has a result, or is being processed, is recognized as a duplicate and gets no second message.
 
-stdout has a line for each video, columns separated by tabs: key, version id, bucket; stderr has progress,
-faults and the summary. Exit status: 0 when nothing is left to do, 1 when something failed or remains (so a listing
-that finds something ends with 1), 2 on wrong use. COMMAND --help tells the options.
+stdout has a line for each video, with key, version ID and bucket separated by tabs; stderr has progress, errors and
+the summary. Exit status: 0 if nothing is left to do, 1 if something failed or remains (so a report that finds
+something exits with 1), 2 on usage errors. COMMAND --help lists the options.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from scripts.times import moment
 
 
 def main() -> int:
-    """Does what the command line asks for and returns the exit status."""
+    """Runs the command and returns the exit status."""
     runs = {"dead-letters": run_dead_letters, "missing": run_missing, "reprocess": run_reprocess, "batch": run_batch}
     arguments = command_line.parser(__doc__ or "").parse_args()
     try:
@@ -73,9 +73,9 @@ def run_missing(stack: Stack, given: argparse.Namespace) -> int:
 
 def run_reprocess(stack: Stack, given: argparse.Namespace) -> int:
     if given.version and len(given.key) != 1:
-        raise WrongUse("--version says which version of a --key: give exactly one.")
+        raise WrongUse("--version requires exactly one --key.")
     if not given.key and given.prefix is None and not given.keys_from:
-        raise WrongUse("Say which videos: --key, --prefix or --keys-from.")
+        raise WrongUse("Select videos with --key, --prefix or --keys-from.")
     sources = sources_of(stack, given)
     work: list[Iterable[reprocess.Work]] = [[(key, given.version, "") for key in given.key]]
     if given.prefix is not None:
@@ -105,7 +105,7 @@ def run_batch(stack: Stack, given: argparse.Namespace) -> int:
 
 
 def sources_of(stack: Stack, given: argparse.Namespace) -> list[Source]:
-    """The buckets that are meant. Raises WrongUse for one whose uploads the stack does not process."""
+    """The selected buckets. Raises WrongUse for one whose uploads the stack does not process."""
     names = [each.bucket for each in stack.sources]
     if given.bucket not in (None, *names):
         raise WrongUse(

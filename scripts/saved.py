@@ -1,4 +1,4 @@
-"""Results and their pictures on disk, in the folders that they have in the bucket."""
+"""Saves results and their pictures on disk, in the same folders as in the bucket."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ LONGEST_NAME: Final = 255  # bytes, on the file systems of Linux and macOS
 def write(result: Result, pictures: Mapping[str, bytes], out: Path) -> Path:
     """Saves a result and its pictures, given by their keys, below `out`. Returns their folder.
 
-    Nothing is written outside of `out`, whatever a key contains. Raises OSError.
+    Nothing is written outside `out`, regardless of the key. Raises OSError.
     """
     document = json.dumps(result, indent=2, ensure_ascii=False).encode()
     for key, content in {**pictures, result["resultKey"]: document}.items():
@@ -23,7 +23,7 @@ def write(result: Result, pictures: Mapping[str, bytes], out: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}")
         unfinished.write_bytes(content)
-        unfinished.replace(target)  # in one step: what is there is whole, so that a download can be resumed
+        unfinished.replace(target)  # atomically: existing files are complete, so a download can be resumed
     return local(result["resultKey"], out).parent
 
 
@@ -34,7 +34,7 @@ def local(key: str, out: Path) -> Path:
 
 
 def _name(part: str) -> str:
-    """A part of a key as a file may be named."""
+    """A valid file name for a part of a key."""
     encoded = part.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace")
     if len(encoded) > LONGEST_NAME - 1:  # for the dot of the unfinished file
         encoded = encoded[:200] + b"-" + hashlib.sha256(encoded).hexdigest()[:16].encode()

@@ -1,4 +1,4 @@
-"""A deployed stack, spoken to through AWS's public interfaces only: the same on AWS and on the local cloud."""
+"""A client of a deployed stack that uses only public AWS APIs, so it works on AWS and in the local cloud."""
 
 import json
 import threading
@@ -17,24 +17,24 @@ from botocore.exceptions import ClientError
 from video_intake.document import Result
 from video_intake.uploads import NO_VERSION, Upload, folder
 
-# Patient on purpose: throttling is what a replay of many meets, and nobody waits at the other end.
+# Many retries, because a large replay is throttled, and a script can wait.
 RETRIES: Final = {"mode": "standard", "total_max_attempts": 8}
 METRICS: Final = {"VideosProcessed": "Sum", "SuccessfulProcessing": "Average", "ProcessingDuration": "Average"}
-POLL_SECONDS: Final = 0.2  # at first; longer waits poll less often, because CloudWatch bills each request
+POLL_SECONDS: Final = 0.2  # at first; polling slows down, because CloudWatch charges for each request
 MAX_POLL_SECONDS: Final = 5.0
 
 
 class WrongUse(Exception):
-    """What was asked for cannot be done as it was asked. The message says what to do instead."""
+    """A usage error. The message explains what to do instead."""
 
 
 class Overdue(Exception):
-    """Something that was waited for has not come in time."""
+    """Something did not happen in time."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A bucket whose uploads a stack processes, as far as their keys begin with `prefix`."""
+    """A bucket in which a stack processes uploads whose keys begin with `prefix`."""
 
     bucket: str
     prefix: str = ""
@@ -46,25 +46,25 @@ class Uploaded:
 
     key: str
     version_id: str
-    etag: str = field(default="", kw_only=True)  # where the version is NO_VERSION
+    etag: str = field(default="", kw_only=True)  # if the version is NO_VERSION
     bucket: str = field(default="", kw_only=True)  # "": the stack's own
 
     @property
     def folder(self) -> str:
-        """Where its result is written, in the stack's own bucket."""
-        home = "the stack's own" if self.bucket else ""  # which needs no name: the two are not the same
+        """The folder of its result, in the stack's bucket."""
+        home = "the stack's own" if self.bucket else ""  # any other name: the two differ
         return folder(Upload(self.bucket, self.key, self.version_id, 0, self.etag, "", ""), home)
 
 
 class Stack:
-    """The stack `name` in the account and Region of `session`, for as many threads as there are `connections`."""
+    """The stack `name` in the account and Region of `session`, for up to `connections` threads."""
 
     def __init__(self, name: str, session: boto3.Session | None = None, connections: int = 16) -> None:
         self.name = name
         self.session = session or boto3.Session()
         self._config = Config(retries=RETRIES, max_pool_connections=connections)
         self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()  # clients may be used by many threads, but made by one at a time
+        self._lock = threading.Lock()  # clients are thread-safe, but creating them is not
 
     def client(self, service: str) -> Any:
         """A boto3 client, one for each service."""
@@ -75,7 +75,7 @@ class Stack:
 
     @cached_property
     def _description(self) -> dict[str, Any]:
-        """Raises WrongUse where there is no such stack."""
+        """Raises WrongUse if there is no such stack."""
         try:
             [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         except ClientError as error:
@@ -88,12 +88,12 @@ class Stack:
         return cast("dict[str, Any]", stack)
 
     def refresh(self) -> None:
-        """Outputs and parameters are read again, as an update may have changed them."""
+        """Makes the next access read outputs and parameters again, after an update."""
         vars(self).pop("_description", None)
 
     @property
     def outputs(self) -> dict[str, str]:
-        """The stack's outputs by name. Raises WrongUse where there is no such stack."""
+        """The stack's outputs by name. Raises WrongUse if there is no such stack."""
         return {output["OutputKey"]: output["OutputValue"] for output in self._description.get("Outputs", [])}
 
     @property
@@ -113,7 +113,7 @@ class Stack:
         return {each["ParameterKey"]: each["ParameterValue"] for each in self._description.get("Parameters", [])}
 
     def output(self, name: str) -> str:
-        """Raises WrongUse where the stack has no such output."""
+        """Raises WrongUse if the stack has no such output."""
         if name not in self.outputs:
             hint = " --parameter BatchOperations=enabled" if name == "BatchRoleArn" else ""
             raise WrongUse(f"The stack {self.name} has no output {name}. Deploy it again: scripts/deploy.sh{hint}")
@@ -125,16 +125,16 @@ class Stack:
         return self.output("BucketName")
 
     def submit(self, event: Any) -> str:
-        """Puts an event into the function's queue, where S3's own go. Returns its request id once it was accepted."""
+        """Puts an event into the function's queue, as S3 does. Returns its request ID when it is accepted."""
         answer = self.client("lambda").invoke(
             FunctionName=self.output("FunctionName"), InvocationType="Event", Payload=json.dumps(event).encode()
         )
         if answer["StatusCode"] != 202:
-            raise RuntimeError(f"Lambda answered {answer['StatusCode']} instead of accepting the event")
+            raise RuntimeError(f"Lambda did not accept the event: status {answer['StatusCode']}")
         return str(answer["ResponseMetadata"]["RequestId"])
 
     def upload(self, key: str, content: bytes, bucket: str = "") -> Uploaded:
-        """Puts `content` under `key`, into the stack's own bucket unless another is named."""
+        """Uploads `content` as `key`, by default to the stack's bucket."""
         answer = self.client("s3").put_object(Bucket=bucket or self.bucket, Key=key, Body=content)
         return Uploaded(key, answer.get("VersionId", NO_VERSION), etag=answer["ETag"].strip('"'), bucket=bucket)
 
@@ -146,7 +146,7 @@ class Stack:
         return Uploaded(key, head.get("VersionId", NO_VERSION), etag=head["ETag"].strip('"'))
 
     def read(self, key: str) -> bytes | None:
-        """The content of an object, None where there is none."""
+        """The content of an object; None if it does not exist."""
         try:
             content: bytes = self.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
@@ -156,17 +156,17 @@ class Stack:
         return content
 
     def result(self, uploaded: Uploaded) -> Result | None:
-        """The result document of a version, None while there is none."""
+        """The result document of a version; None if there is none yet."""
         content = self.read(uploaded.folder + "result.json")
         return cast("Result", json.loads(content)) if content else None
 
     def outcome(self, uploaded: Uploaded, seconds: float = 120) -> Result:
-        """Waits for the result document of a version. Raises Overdue, at once where an event has failed for good."""
+        """Waits for the result document of a version. Raises Overdue, immediately if an event failed permanently."""
 
         def ask() -> Result | None:
             result = self.result(uploaded)
             if result is None and (failed := self.failed_events()):
-                raise Overdue(f"{failed} event(s) are in the failed-events queue, and {uploaded.key} has no result")
+                raise Overdue(f"{uploaded.key} has no result, and there are {failed} events in the failed-events queue")
             return result
 
         return wait_for(f"the result of {uploaded.key}", ask, seconds)
@@ -179,7 +179,7 @@ class Stack:
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
     def failed_events(self) -> int:
-        """How many events wait in the queue of those that could not be processed."""
+        """The number of events in the failed-events queue."""
         answer = self.client("sqs").get_queue_attributes(
             QueueUrl=self.output("FailedEventsQueueUrl"), AttributeNames=["ApproximateNumberOfMessages"]
         )
@@ -211,7 +211,7 @@ class Stack:
 
 
 def wait_for[T](what: str, ask: Callable[[], T | None], seconds: float = 120) -> T:
-    """Asks until there is an answer other than None or False. Raises Overdue after `seconds`."""
+    """Calls `ask` until it returns something other than None or False. Raises Overdue after `seconds`."""
     began = time.monotonic()
     while True:
         answer = ask()
@@ -219,5 +219,5 @@ def wait_for[T](what: str, ask: Callable[[], T | None], seconds: float = 120) ->
             return answer
         waited = time.monotonic() - began
         if waited > seconds:
-            raise Overdue(f"{what} did not come within {seconds:g} s")
+            raise Overdue(f"waited {seconds:g} s for {what}")
         time.sleep(min(POLL_SECONDS + waited / 10, MAX_POLL_SECONDS))

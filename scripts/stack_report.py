@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Describe a stack's state in plain words. Each command reads responses of the AWS CLI from stdin, as JSON.
+"""Describe a stack's state. Each command reads responses of the AWS CLI from stdin, as JSON.
 
   failures BEFORE   describe-stack-events: failures since the events in the file BEFORE, except resources only canceled
-  drift WHEN        describe-stack-resource-drifts: what was changed by hand; WHEN is the time of the detection
+  drift WHEN        describe-stack-resource-drifts: manual changes; WHEN is the time of the detection
   emails ADDRESS    list-subscriptions-by-topic, one response per topic: whether e-mails reach ADDRESS
   fates [NAME ...]  list-stack-resources, "---" and the template: what a removal deletes and keeps (NAME is kept too)
 
-Runs with Python 3.10, as scripts/deploy.sh promises.
+Runs with Python 3.10, because scripts/deploy.sh does.
 """
 
 import json
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def several(text: str) -> list[Any]:
-    """JSON documents one after the other, as the AWS CLI prints them."""
+    """Consecutive JSON documents, as the AWS CLI prints them."""
     decoder, documents, text = json.JSONDecoder(), [], text.strip()
     while text:
         document, end = decoder.raw_decode(text)
@@ -55,7 +55,7 @@ def failures(events: list[dict[str, Any]], known: set[str]) -> Iterable[str]:
     """The causes, oldest first, without the resources that were canceled because of them."""
     for event in reversed(events):
         reason = event.get("ResourceStatusReason") or ""
-        is_stack = event["PhysicalResourceId"] == event["StackId"]  # its events only summarize those of its resources
+        is_stack = event["PhysicalResourceId"] == event["StackId"]  # which only summarizes its resources
         failed = event["ResourceStatus"].endswith("_FAILED") and not is_stack
         if failed and event["EventId"] not in known and "cancelled" not in reason:
             yield f"  {event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
@@ -65,7 +65,7 @@ def drift(drifts: list[dict[str, Any]], when: str, now: datetime) -> Iterable[st
     age = now - datetime.fromisoformat(re.sub(r"Z$", "+00:00", when))
     hours = int(age.total_seconds() // 3600)
     ago = "within the last hour" if hours < 1 else f"{hours} h ago" if hours < 48 else f"{hours // 24} days ago"
-    yield f"According to the last drift detection ({ago}), the stack was changed by hand:"
+    yield f"According to the last drift detection ({ago}), the stack was changed manually:"
     for found in drifts:
         paths = [difference["PropertyPath"].lstrip("/") for difference in found.get("PropertyDifferences", [])]
         what = "was deleted" if found["StackResourceDriftStatus"] == "DELETED" else ", ".join(paths)
@@ -75,7 +75,7 @@ def drift(drifts: list[dict[str, Any]], when: str, now: datetime) -> Iterable[st
 
 
 def emails(topics: list[list[dict[str, Any]]], address: str) -> Iterable[str]:
-    """What to do until e-mails reach the address, or one line if it is confirmed for every topic."""
+    """What to do if the address is not confirmed for every topic; otherwise, one line that it is."""
     found = []
     for subscriptions in topics:
         arns = [s["SubscriptionArn"].lower() for s in subscriptions if is_for(s, address)]
@@ -97,8 +97,8 @@ def is_for(subscription: dict[str, Any], address: str) -> bool:
 
 
 def fates(resources: list[dict[str, Any]], template: str, retained: set[str]) -> Iterable[str]:
-    """Retained resources come last. The template is YAML as `aws cloudformation package` writes it, so that no YAML
-    library is needed."""
+    """A line for each resource, those that are kept last. The template is from `aws cloudformation package`, and is
+    parsed without a YAML library, which may not be installed."""
     _, _, body = template.partition("\nResources:\n")
     kept = set(retained)
     name = ""

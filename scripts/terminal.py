@@ -1,4 +1,4 @@
-"""A run's output on a terminal: progress and results. Plain text if the output is not a terminal."""
+"""Progress and results on a terminal, or as plain text if the output is not a terminal."""
 
 import sys
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ from scripts.readable import effort, facts, name, verdict
 from video_intake.document import Result
 from video_intake.messages import bytes_text, visible
 
-WIDE = 200  # columns, where the output is a file: nothing is wrapped
+WIDE = 200  # columns if the output is a file, so that nothing is wrapped
 HEADINGS = ("Key", "Verdict", "Facts", "Time", "Requests", "Read", "Of")
 
 
 def console(out: TextIO | None = None) -> Console:
-    """Writes to `out` (default: stdout) without guessing at what might be markup, a path or a number."""
+    """Writes to `out` (default: stdout) without interpreting markup or highlighting paths and numbers."""
     plain = not (out or sys.stdout).isatty()
     return Console(file=out, highlight=False, markup=False, emoji=False, soft_wrap=plain, width=WIDE if plain else None)
 
 
 class Progress:
-    """The step at work: on a terminal a line that is rewritten, elsewhere a line for each."""
+    """Shows the current step: on a terminal in a line that is rewritten, otherwise in a line for each."""
 
     def __init__(self, out: TextIO = sys.stderr) -> None:
         self._console = console(out)
@@ -41,13 +41,13 @@ class Progress:
             self._console.print(visible(text))
 
     def clear(self) -> None:
-        """Takes the line off the terminal."""
+        """Removes the line from the terminal."""
         if self._status:
             self._status.stop()
 
 
 class Bar:
-    """How many are done and which is at work, on a terminal only."""
+    """A progress bar with the current item, on a terminal only."""
 
     def __init__(self, of: int, out: TextIO = sys.stderr) -> None:
         console_ = console(out)
@@ -61,7 +61,7 @@ class Bar:
         self._progress.start()
 
     def clear(self) -> None:
-        """Takes the bar off the terminal, until the next `show`."""
+        """Removes the bar from the terminal until the next `show`."""
         self._progress.stop()
 
 
@@ -83,7 +83,7 @@ def table(results: Sequence[Result]) -> Table:
 
 
 def summary(result: Result) -> Text:
-    """A few lines about one result: verdict and key, then facts or what is wrong and what to do, then the effort."""
+    """A few lines about one result: verdict and key, then facts or message and advice, then the effort."""
     playable = "failure" not in result
     lines = Text.assemble((verdict(result), "bold green" if playable else "bold red"), "  ",
                           (name(result), "bold"))  # fmt: skip

@@ -5,9 +5,9 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Prove that a deployed stack works: upload a good and a bad video, wait for both outcomes, look at results, poster, tags,
-messages and metrics, and take everything back. If the stack processes an existing bucket as well, another good one goes
-there. Ends with status 0 if all is well.
+Check that a deployed stack works: upload a good and a bad video, wait for both outcomes, check results, poster, tags,
+messages and metrics, and delete everything again. If the stack also processes an existing bucket, upload another good
+video there. Exits with status 0 if everything works.
 
 Usage: scripts/verify.sh [options]
 
@@ -17,13 +17,13 @@ Usage: scripts/verify.sh [options]
   --profile PROFILE  AWS CLI profile
   --help
 
-It may run on a stack that people use: the videos are in a separate folder, verify/, in an existing bucket below its
-prefix, and no setting is changed. It leaves log lines, the metric values of these videos, one e-mail about a rejected
-video to its subscribers, and, if the function fails, its events in the queue of failed events.
+It can run on a stack in production: the videos are in a separate folder, verify/ (below the prefix in an existing
+bucket), and no settings are changed. It leaves log lines, these videos' metrics, an e-mail about a rejected video, and,
+if the function fails, events in the failed-events queue.
 
-What runs is tests/integration/test_verify.py, which needs `make setup`, and credentials that may use the stack's buckets
+It runs tests/integration/test_verify.py, which requires `make setup` and credentials that can use the stack's buckets
 and queue, read its metrics, and create a temporary queue for the messages. On AWS it takes a few minutes, because
-metrics do, and costs less than a cent.
+metrics are delayed, and costs less than a cent.
 TEXT
 }
 
@@ -51,11 +51,11 @@ while [ $# -gt 0 ]; do
 done
 stack=${stack:-video-intake-$environment}
 
-[ -x "$root/.venv/bin/python" ] || fail "this runs the project's tests: run \`make setup\` first."
+[ -x "$root/.venv/bin/python" ] || fail "run \`make setup\` first: this script runs the project's tests."
 PATH=$root/.venv/bin:$PATH
 open_session
 . "$root/scripts/shell/stack.sh"
-look_at_stack "$stack"
+read_stack "$stack"
 [ -n "$status" ] || fail "there is no stack $stack in account $account, $region. Pass --env, --stack-name, --region or --profile."
 
 say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_URL}"

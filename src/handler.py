@@ -1,6 +1,6 @@
-"""The Lambda: an event of S3, or a task of S3 Batch Operations, in; one outcome for each video out.
+"""The Lambda function: takes an S3 event or an S3 Batch Operations task, and returns one outcome for each video.
 
-Everything is wired here; nothing is decided here.
+This module only connects the parts; the decisions are in other modules.
 """
 
 import os
@@ -25,10 +25,10 @@ from video_intake.uploads import Shape, Upload
 type Outcome = dict[str, str]
 
 MAX_INSPECTION_SECONDS = 30  # a real video takes under one
-PUBLISHING_SECONDS = 15  # kept back of Lambda's time to publish the verdict and flush the metrics
+PUBLISHING_SECONDS = 15  # of Lambda's time reserved to publish the verdict and flush the metrics
 
-# S3, SNS and DynamoDB answer in milliseconds or not at all: an early retry is better than a long wait. Four attempts
-# with waits between them outlast a brief failure; Lambda retries longer ones a minute later.
+# S3, SNS and DynamoDB respond in milliseconds or not at all, so an early retry is better than a long wait. Four
+# attempts with waits between them outlast a brief failure; for longer ones, Lambda retries a minute later.
 CLIENT = Config(
     connect_timeout=2,
     read_timeout=8,
@@ -55,11 +55,11 @@ publisher = Publisher(s3, sns, os.environ["OUTCOME_TOPIC_ARN"], os.environ["ENVI
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> list[Outcome] | dict[str, Any]:
-    """Processes every record of an S3 event, notification or through EventBridge, whatever becomes of the others.
+    """Processes every record of an S3 event (from S3 or EventBridge), even if others fail.
 
-    Returns where each result lies. Raises the infrastructure failure that kept a record from its outcome,
-    an ExceptionGroup where there are several: Lambda then sends the whole event again.
-    S3 Batch Operations is answered in its own schema, and tries again what it is told to.
+    Returns the location of each result. Raises the infrastructure failure of a record, or an ExceptionGroup of several,
+    so that Lambda retries the whole event. S3 Batch Operations gets a response in its own schema, and retries tasks
+    that failed temporarily.
     """
     if uploads.shape(event) is Shape.BATCH:
         return batch.answer(event, lambda task: attempt(task, context))
@@ -80,17 +80,17 @@ def attempt(asked: Upload | batch.Task, context: LambdaContext) -> Outcome | Exc
             return process_once(upload=upload, context=context)
         except Gone as gone:
             return _gone(asked.key, gone)
-        except Exception as fault:  # sorted by consequence: anything that is not a verdict is retried
-            logger.exception("Not processed; it will be tried again")
+        except Exception as fault:  # anything that is not a verdict is retried
+            logger.exception("Not processed; it will be retried")
             return fault
 
 
 def process(upload: Upload, context: LambdaContext) -> Outcome:
-    """Inspects an upload and publishes its outcome; one that was deleted before processing has none."""
+    """Inspects an upload and publishes its outcome, unless it was deleted before."""
     seconds = min(MAX_INSPECTION_SECONDS, context.get_remaining_time_in_millis() / 1000 - PUBLISHING_SECONDS)
     try:
         if not upload.size:
-            s3_object.confirm(s3, upload)  # nothing is read of it that would show it gone
+            s3_object.confirm(s3, upload)  # inspecting an empty file reads nothing, so a deletion would not be noticed
         result, pictures = judge(decoder, upload, s3_object.fetcher(s3, upload), limits, seconds, home)
     except Gone as gone:
         return _gone(upload.key, gone)
@@ -101,17 +101,17 @@ def process(upload: Upload, context: LambdaContext) -> Outcome:
 
 
 def _malformed(record: ValueError) -> ValueError:
-    logger.error("Not processed; it will be tried again", reason=str(record))
+    logger.error("Not processed; it will be retried", reason=str(record))
     return record
 
 
 def _gone(key: str, gone: Gone) -> Outcome:
-    logger.info("Deleted before its turn", reason=str(gone))
+    logger.info("Deleted before it was processed", reason=str(gone))
     return {"key": key, "status": "gone"}
 
 
 def _duplicate() -> None:
-    logger.info("Announced again; it has its outcome")
+    logger.info("Duplicate event: this version already has an outcome")
     metrics.add_metric("DuplicateEvents", MetricUnit.Count, 1)
     metrics.flush_metrics()
 
@@ -120,7 +120,7 @@ process_once = once(process, os.environ["IDEMPOTENCY_TABLE"], CLIENT, _duplicate
 
 
 def _measure(result: Result, context: LambdaContext) -> None:
-    """The metrics, each of which CloudWatch charges for, and a log line with everything else, for its queries."""
+    """Emits the metrics, which CloudWatch charges for, and a log line with everything else, for queries."""
     metrics.add_metric("VideosProcessed", MetricUnit.Count, 1)
     metrics.add_metric("SuccessfulProcessing", MetricUnit.Count, int(result["status"] == "success"))
     metrics.add_metric("ProcessingDuration", MetricUnit.Milliseconds, result["inspection"]["durationMs"])
@@ -130,10 +130,10 @@ def _measure(result: Result, context: LambdaContext) -> None:
     metrics.add_metadata("function_request_id", context.aws_request_id)
     metrics.flush_metrics()  # now, because a timeout would lose metrics that are flushed at the end
     reason = result["failure"]["reason"] if "failure" in result else None
-    told: dict[str, Any] = {"status": result["status"], "reason": reason, "size": source["size"]}
-    # threads and memory grow from line to line if something leaks
-    logger.info("Processed", **told, **result["inspection"], **decoder.footprint())
+    details: dict[str, Any] = {"status": result["status"], "reason": reason, "size": source["size"]}
+    # if there is a leak, threads and memory grow from line to line
+    logger.info("Processed", **details, **result["inspection"], **decoder.footprint())
 
 
 decoder = Decoder(on_fault=lambda text: logger.error("The decoder failed", detail=text))
-decoder.start()  # after the imports: it is ready before AWS's first response
+decoder.start()  # after the imports, so that it starts while the function waits for AWS

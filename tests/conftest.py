@@ -16,26 +16,29 @@ from tests.support import groups, shelf, warm
 from tests.support.listener import Listener
 from tools import environment, localcloud, videos
 
-settings.register_profile("untimed", deadline=None)  # how fast a machine is proves nothing
+settings.register_profile("untimed", deadline=None)  # the speed of the machine must not matter
 settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):
     parser.addoption("--stack", help="run the integration tests against this deployed stack, not the local cloud")
-    parser.addoption("--soak", action="store_true", help="the reliability tests in their full sizes: tens of minutes")
+    parser.addoption(
+        "--soak", action="store_true", help="run the reliability tests in full size, which takes tens of minutes"
+    )
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run files and tests of each group in another order")
 
 
 def pytest_configure(config):
-    if not config.getoption("--stack"):  # which is found by the developer's own credentials
+    if not config.getoption("--stack"):  # a real stack, for which the developer's credentials are needed
         environment.enter()
     videos.shelf = shelf.folder()
     warm.share_loader()
 
 
 def pytest_collection_modifyitems(config, items):
-    """Group by group. Shuffled are the files of a group, and the tests of a file, whose fixtures thus are made once."""
-    if config.getoption("--stack"):  # where CloudWatch may take a quarter of an hour
+    """Orders tests by group. Shuffling affects the files of a group and the tests of a file, so fixtures are created
+    once."""
+    if config.getoption("--stack"):  # on AWS, CloudWatch may take a quarter of an hour
         for item in items:
             item.add_marker(pytest.mark.timeout(1800))
     order: dict[Any, float] = {}
@@ -48,14 +51,14 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-    """Each inspection ends with a collection of garbage, which need not look at pytest and botocore every time."""
+    """Excludes pytest and botocore from the garbage collection at the end of each inspection."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """One more than there are cores: a test waits for its local cloud half of the time."""
+    """One more process than cores, because tests wait for their local cloud half of the time."""
     return (os.process_cpu_count() or 1) + 1
 
 
@@ -66,13 +69,13 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.fixture(scope="session")
 def warm_cli() -> Path:
-    """A folder with the command `aws`, which begins at once."""
+    """A folder with an `aws` command that starts immediately."""
     return warm.command("aws").parent
 
 
 @pytest.fixture(scope="session")
 def local_cloud() -> Callable[..., AbstractContextManager[localcloud.LocalCloud]]:
-    """tools.localcloud.running, which begins at once."""
+    """tools.localcloud.running, with a server that starts immediately."""
     return partial(localcloud.running, program=[str(warm.command("localcloud"))])
 
 

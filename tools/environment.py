@@ -1,17 +1,19 @@
-"""One environment for whatever speaks to the local cloud, in which nothing of the developer's own is left.
+"""An environment for everything that uses the local cloud, without the developer's own settings.
 
-`make demo`, `make cloud` and the tests begin with `enter`, and what they start inherits it. Credentials reach no other
-endpoint that way, and neither a profile, a proxy nor a shell's habits change what is shown or proven.
+`make demo`, `make cloud` and the tests begin with `enter`, and their child processes inherit the environment. So
+credentials reach no other endpoint, and no profile, proxy or shell option changes the results.
 """
 
 import os
 from collections.abc import Mapping
 from typing import Final
 
-# By their beginnings: what the AWS SDKs and CLI, moto, Powertools and Python read
+# Prefixes of variables that the AWS SDKs and CLI, moto, Powertools and Python read
 FOREIGN: Final = ("AWS_", "BOTO_", "MOTO_", "POWERTOOLS_", "PYTHON")
-SHELL: Final = frozenset({"BASH_ENV", "CDPATH", "ENV", "GLOBIGNORE", "POSIXLY_CORRECT"})  # what bash does differently
-NOBODY: Final = {  # no profile of the developer's, and no role of the machine
+SHELL: Final = frozenset(
+    {"BASH_ENV", "CDPATH", "ENV", "GLOBIGNORE", "POSIXLY_CORRECT"}
+)  # these change how bash behaves
+NOBODY: Final = {  # neither the developer's profiles nor the machine's role
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -21,7 +23,7 @@ THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """A copy without what is the developer's own. Proxies stay, as pip may need them, but not for this machine."""
+    """A copy without the developer's settings. Proxies are kept for pip, but not used for this machine."""
     kept = {name: value for name, value in environ.items() if not name.startswith(FOREIGN) and name not in SHELL}
     direct = [host for name in PROXIES for host in environ.get(name, "").split(",") if host.strip()]
     without_proxy = ",".join(dict.fromkeys([*THIS_MACHINE, *direct]))
@@ -29,7 +31,7 @@ def clean(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def enter() -> None:
-    """Makes it the environment of this process."""
+    """Cleans the environment of this process."""
     cleaned = clean(os.environ)
     os.environ.clear()
     os.environ.update(cleaned)

@@ -1,10 +1,10 @@
-"""The README's picture: the page that `make demo` has written, as a browser shows it. `make screenshot` runs it."""
+"""Takes the README's picture of the page written by `make demo`. `make screenshot` runs this."""
 
 import shutil
 import sys
 from pathlib import Path
 
-# Of this machine, or else None: the one that playwright has fetched
+# The system's browser, or None for the one that playwright downloaded
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, PICTURE = ROOT / "demo-output/index.html", ROOT / "docs/gallery.jpg"

@@ -1,4 +1,4 @@
-"""Sample videos, good and bad, generated in code: what a camera, a phone and a careless user would upload."""
+"""Generates sample videos, good and bad, like those from a camera, a phone and a careless user."""
 
 import functools
 import hashlib
@@ -23,10 +23,10 @@ OPTIONS: Final = {
 FILM: Final[dict[str, Any]] = {"size": (1280, 720), "seconds": 12}
 FRAGMENTED: Final = {"movflags": "frag_keyframe+empty_moov"}
 
-# What the samples show, drawn by FFmpeg's own sources (https://ffmpeg.org/ffmpeg-filters.html#Video-Sources)
-_BLENDED: Final = "gradients=size=320x180:n=4:speed=0.003"  # four colors, drawn small as it takes long, and scaled
+# The samples' pictures, from FFmpeg's video sources (https://ffmpeg.org/ffmpeg-filters.html#Video-Sources)
+_BLENDED: Final = "gradients=size=320x180:n=4:speed=0.003"  # four colors, small because it is slow, and then scaled
 _GRAIN: Final = (
-    ",scale=1280:720,format=yuv420p,noise=alls=6:allf=t"  # or so smooth a film would be too small to show much
+    ",scale=1280:720,format=yuv420p,noise=alls=6:allf=t"  # without grain, the file would be unrealistically small
 )
 BEACH: Final = f"{_BLENDED}:seed=3:c0=0xf6d365:c1=0xfda085:c2=0x4facfe:c3=0x00c6fb{_GRAIN}"
 SUNSET: Final = f"{_BLENDED}:seed=5:type=radial:c0=0x0f0c29:c1=0xff512f:c2=0xf09819:c3=0x302b63{_GRAIN}"
@@ -40,11 +40,11 @@ FRACTAL: Final = "mandelbrot=maxiter=300:start_scale=0.9:end_scale=0.02:end_pts=
 RIPPLES: Final = "zoneplate=ku=512:kv=128:kt2=10:kx2=300:ky2=300"
 
 
-shelf: Path | None = None  # a folder that caches what was made; None: everything is made again
+shelf: Path | None = None  # a folder that caches generated videos; None for no cache
 
 
 def kept[**P](make: Callable[P, bytes]) -> Callable[P, bytes]:
-    """What `make` returns for the same arguments is made once, and read from the shelf afterwards if there is one."""
+    """Caches the results of `make` by its arguments on the shelf, if there is one."""
 
     @functools.wraps(make)
     def made(*arguments: P.args, **named: P.kwargs) -> bytes:
@@ -59,7 +59,7 @@ def kept[**P](make: Callable[P, bytes]) -> Callable[P, bytes]:
         shelf.mkdir(parents=True, exist_ok=True)
         unfinished = shelf / f"{file.name}-{os.getpid()}-{threading.get_ident()}"
         unfinished.write_bytes(content)
-        unfinished.replace(file)  # in one step: another process may be reading it
+        unfinished.replace(file)  # atomically: another process may be reading it
         return content
 
     return made
@@ -67,7 +67,7 @@ def kept[**P](make: Callable[P, bytes]) -> Callable[P, bytes]:
 
 @dataclass(frozen=True)
 class Sample:
-    """An object to upload, and the verdict it must come to: "success", or the reason of its rejection."""
+    """An object to upload, and its expected verdict: "success", or the reason for its rejection."""
 
     key: str
     content: Callable[[], bytes]
@@ -90,13 +90,13 @@ def video(
     codec_options: dict[str, str] | None = None,
     chapters: list[Any] | None = None,
 ) -> bytes:
-    """A video file of moving test bars with a tone.
+    """A video with a moving test pattern and a tone.
 
-    `rotation` is the display matrix's, in degrees counter-clockwise; `picture` one of FFmpeg's video sources, with
-    filters after commas (a source that is drawn in another size is scaled); `options` go to the muxer
+    `rotation` is in degrees counter-clockwise, in the display matrix; `picture` is one of FFmpeg's video sources, with
+    filters after commas (a source with another size is scaled); `options` are for the muxer
     ({"movflags": "faststart"}).
     """
-    with tempfile.TemporaryDirectory() as folder:  # to put the index first, FFmpeg reads its own file again
+    with tempfile.TemporaryDirectory() as folder:  # FFmpeg rereads its file to put the index first
         file = Path(folder, "video")
         with av.open(str(file), "w", format=container, options=options or {}) as output:
             packets: list[Iterator[Any]] = []
@@ -109,14 +109,14 @@ def video(
             if chapters:
                 output.set_chapters(chapters)
             output.start_encoding()
-            # Interleaved by time, as a camera does it: sound and picture of a second lie side by side.
+            # Interleaved by time, as in a camera's files
             for packet in sorted((packet for source in packets for packet in source), key=_decoding_time):
                 output.mux(packet)
         return file.read_bytes()
 
 
 def samples() -> list[Sample]:
-    """What `make demo` uploads when it is given nothing else."""
+    """The videos that `make demo` uploads by default."""
     film = functools.partial(video, **FILM)
     return [
         Sample("holiday/beach.mp4", lambda: film(picture=BEACH, options={"movflags": "faststart"}), "success"),
@@ -142,7 +142,7 @@ def samples() -> list[Sample]:
 
 
 def cut(content: bytes, keep: float = 0.7) -> bytes:
-    """The first part of a file: what an interrupted upload leaves."""
+    """The first part of a file, like an interrupted upload."""
     return content[: int(len(content) * keep)]
 
 
@@ -172,7 +172,7 @@ def _pictures(
         for number, frame in enumerate(_frames(chain, round(seconds * rate))):
             frame = frame.reformat(format=stream.pix_fmt)
             frame.pts, frame.time_base = number, 1 / Fraction(rate)
-            frame.pict_type = PictureType.NONE  # or every picture becomes a key frame, as the source calls them
+            frame.pict_type = PictureType.NONE  # otherwise every picture is a key frame, as in the source
             yield frame
 
     return _encoded(stream, frames())

@@ -1,1 +1,1 @@
-"""What scripts/replay.py is made of: one module for each command, and the few things they share."""
+"""The parts of scripts/replay.py: one module for each command, and what they share."""

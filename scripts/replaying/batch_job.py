@@ -1,7 +1,7 @@
-"""`batch`: a backlog of millions, handed to S3 Batch Operations: a manifest in the bucket, and the job that reads it.
+"""`batch`: an S3 Batch Operations job for a backlog of millions, and the manifest that it reads from the bucket.
 
-The job paces itself, retries, and reports; nothing here must keep running. It calls the function synchronously, past
-its queue, and the function answers in the job's own schema (video_intake/batch.py).
+The job paces itself, retries, and reports, so nothing here must keep running. It invokes the function synchronously,
+without its queue, and the function responds in the job's schema (video_intake/batch.py).
 """
 
 import tempfile
@@ -17,7 +17,7 @@ from scripts.stack import Source, Stack
 from video_intake.batch import UNVERSIONED
 from video_intake.uploads import NO_VERSION, RERUN, Upload
 
-FOLDER: Final = "batch/"  # in the bucket of the videos; BatchRole may read and write there
+FOLDER: Final = "batch/"  # in the stack's bucket; BatchRole can read and write there
 PRIORITY: Final = 10  # among the account's own jobs
 
 
@@ -32,12 +32,12 @@ def run(
     everything: bool,
     workers: int,
 ) -> int:
-    """Returns the exit status. Without `apply` the jobs wait until somebody confirms them: their own kind of dry run.
+    """Returns the exit status. Without `apply`, the jobs wait for confirmation.
 
-    There is a job for each bucket, because all lines of a manifest have a version, or none has.
+    There is a job for each bucket, because in a manifest either all lines have a version or none.
     """
     progress = Progress()
-    role = stack.output("BatchRoleArn")  # before an hour of walking
+    role = stack.output("BatchRoleArn")  # fails before an hour of listing
     waiting = []
     for number, source in enumerate(sources, 1):
         job = _job_of(stack, source, selection, name if number == 1 else f"{name}-{number}", rerun, role,
@@ -46,16 +46,16 @@ def run(
             progress.found(job)
             waiting.append(job)
     if not waiting:
-        progress.summary("No job was made.")
+        progress.summary("No job was created.")
         return 0
     account = _account(stack)
     if apply:
         progress.summary(
-            *(f"Follow it: aws s3control describe-job --account-id {account} --job-id {job}" for job in waiting)
+            *(f"Check progress: aws s3control describe-job --account-id {account} --job-id {job}" for job in waiting)
         )
         return 0
     progress.summary(
-        "The job waits until it is confirmed (or pass --yes at once):",
+        "The job waits for confirmation (unless you pass --yes):",
         *(
             f"aws s3control update-job-status --account-id {account} --job-id {job} --requested-job-status Ready"
             for job in waiting
@@ -77,7 +77,7 @@ def _job_of(
     everything: bool,
     workers: int,
 ) -> str | None:
-    """The job for what is in one bucket; None where that is nothing."""
+    """Creates the job for one bucket and returns its ID; None if it has no videos to process."""
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as manifest:
         written = _write(stack, source, selection, everything, workers, manifest, progress)
         if not written.total():
@@ -98,7 +98,7 @@ def _write(
     manifest: IO[str],
     progress: Progress,
 ) -> Counter[bool]:
-    """How many lines were written: with a version, and without one."""
+    """Writes the manifest and returns the number of lines with a version and without one."""
     s3, written = stack.client("s3"), Counter[bool]()
     with ThreadPoolExecutor(workers) as pool:
         for uploads, _ in versions.pages(s3, [source], selection, {}):
@@ -113,7 +113,7 @@ def _write(
 
 
 def line(upload: Upload) -> str:
-    """Bucket, key and version. The encoding leaves nothing in a key that a CSV file would have to quote."""
+    """Bucket, key and version. Encoded keys need no CSV quoting."""
     return f"{upload.bucket},{quote(upload.key)},{upload.version_id}\n"
 
 
@@ -123,11 +123,11 @@ def _job(
     stored = stack.client("s3").head_object(Bucket=stack.bucket, Key=key)
     bucket = stack.output("BucketArn")
     arguments = ({RERUN: rerun} if rerun else {}) | ({UNVERSIONED: "yes"} if written[False] else {})
-    version = "VersionId" if written[True] else "Ignore"  # S3 wants ids in a column of versions
+    version = "VersionId" if written[True] else "Ignore"  # S3 requires IDs in a version column
     return {
         "AccountId": _account(stack),
         "ConfirmationRequired": not apply,
-        "ClientRequestToken": name,  # a request that is repeated makes no second job
+        "ClientRequestToken": name,  # a repeated request creates no second job
         "Description": f"{stack.name}: {name}",
         "Priority": PRIORITY,
         "RoleArn": role,
@@ -151,7 +151,7 @@ def _job(
             "Bucket": bucket,
             "Prefix": f"{FOLDER}{name}",
             "Format": "Report_CSV_20180820",
-            "ReportScope": "FailedTasksOnly",  # of the others there are results
+            "ReportScope": "FailedTasksOnly",  # the others have results
         },
     }
 

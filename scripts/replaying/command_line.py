@@ -8,13 +8,13 @@ from typing import Any, Final
 COMMANDS: Final = {
     "dead-letters": (
         "List the events that Lambda gave up on after its retries, with their errors, including timeouts and "
-        "out-of-memory kills. Messages are hidden from others for up to two minutes meanwhile. Events that fail again "
-        "return to the queue.",
+        "out-of-memory kills. Meanwhile, messages are hidden from other readers for up to two minutes. Events that "
+        "fail again return to the queue.",
         "submit the events again, and delete those that Lambda accepted",
     ),
     "missing": (
-        "Every version of every video in the buckets that has no result, older versions too. Those uploaded a moment "
-        "ago may still be on their way: submitted as well, they are duplicates.",
+        "List every version of every video in the buckets that has no result, including older versions. Recent "
+        "uploads may still be in progress; if submitted, they are recognized as duplicates.",
         "submit them",
     ),
     "reprocess": (
@@ -70,7 +70,7 @@ def _missing(command: argparse.ArgumentParser) -> None:
         type=_number,
         default=sys.maxsize,
         metavar="N",
-        help="submit at most N versions: Lambda discards events that it cannot process within six hours",
+        help="submit at most N versions, because Lambda gives up on events after six hours",
     )
     command.add_argument(
         "--state",
@@ -82,17 +82,17 @@ def _missing(command: argparse.ArgumentParser) -> None:
 
 
 def _reprocess(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--key", action="append", default=[], help="this video; repeatable")
-    command.add_argument("--version", default="", metavar="ID", help="this version of the --key")
+    command.add_argument("--key", action="append", default=[], help="key of a video; repeatable")
+    command.add_argument("--version", default="", metavar="ID", help="version of the --key")
     _bucket(command)
-    command.add_argument("--prefix", help="every video whose key begins with this; '' for all")
+    command.add_argument("--prefix", help="all videos whose keys begin with this; '' for all")
     command.add_argument(
         "--keys-from",
         metavar="FILE",
-        help="one video per line: its key, or key, version id and bucket separated by tabs, as other commands print "
+        help="one video per line: its key, or key, version ID and bucket separated by tabs, as other commands print "
         "them (keys with control characters as JSON); - for stdin",
     )
-    command.add_argument("--rerun", metavar="NAME", help="continue an earlier run without repeating what it has done")
+    command.add_argument("--rerun", metavar="NAME", help="continue the run with this name without repeating its work")
 
 
 def _batch(command: argparse.ArgumentParser) -> None:
@@ -104,14 +104,16 @@ def _batch(command: argparse.ArgumentParser) -> None:
 
 
 def _bucket(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--bucket", metavar="NAME", help="only this bucket of those that the stack processes")
+    command.add_argument("--bucket", metavar="NAME", help="only videos in this bucket")
 
 
 def _walk(command: argparse.ArgumentParser) -> None:
     _bucket(command)
     command.add_argument("--prefix", default="", help="only keys that begin with this")
-    command.add_argument("--since", metavar="TIME", help="only versions as new as this: 2026-07-01T10:00Z, 36h, 7d")
-    command.add_argument("--until", metavar="TIME", help="only versions older than this")
+    command.add_argument(
+        "--since", metavar="TIME", help="only versions uploaded since then: 2026-07-01T10:00Z, 36h, 7d"
+    )
+    command.add_argument("--until", metavar="TIME", help="only versions uploaded before then")
 
 
 def _number(text: str) -> int:

@@ -1,7 +1,7 @@
-"""`dead-letters`: what Lambda gave up, and why; and back into the function's queue with it.
+"""`dead-letters`: lists the events that Lambda gave up on, with the reasons, and submits them again.
 
-Two kinds of messages are understood: the records of Lambda's on-failure destination; and bare events with attributes,
-which are what EventBridge could not deliver to the function, or what a dead-letter queue of Lambda would hold.
+Messages are either records of Lambda's on-failure destination, or events with attributes, from EventBridge or a Lambda
+dead-letter queue.
 """
 
 import json
@@ -21,22 +21,22 @@ from scripts.stack import Stack
 from video_intake import uploads
 from video_intake.uploads import Upload
 
-# While we look at them, messages are hidden from others, and given back in the end. If we are killed, SQS does it.
+# Messages that were read are hidden from others and shown again at the end, by SQS if this process is killed.
 HIDDEN_SECONDS: Final = 120
-AT_ONCE: Final = 10  # messages that SQS gives, deletes or shows again at once
-QUIET_ANSWERS: Final = 2  # in a row, each a long poll that asks all of SQS's servers: then everything was seen
-LATE_ANSWERS: Final = 20  # in a row that bring only what arrived after the run began: more would follow for ever
+AT_ONCE: Final = 10  # SQS's limit of messages per request
+QUIET_ANSWERS: Final = 2  # consecutive long polls, of all of SQS's servers, without a new message: all were seen
+LATE_ANSWERS: Final = 20  # consecutive responses with only later messages, which might go on forever
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An event that came to no outcome."""
+    """An event that could not be processed."""
 
     message_id: str
     receipt: str
-    event: Any  # None where the record carries none
+    event: Any  # None if the record has none
     when: str
-    sent: float  # to the queue, in seconds since 1970 by SQS's clock
+    sent: float  # to the queue, in seconds since 1970 on SQS's clock
     condition: str  # RetriesExhausted, EventAgeExceeded ...
     attempts: str
     error: str  # type and message
@@ -44,7 +44,7 @@ class DeadLetter:
 
     @property
     def uploads(self) -> list[Upload]:
-        """None where the event is nothing that S3 sends."""
+        """The uploads in the event; none if it is not an S3 event."""
         try:
             return [one for one in uploads.parse(self.event) if isinstance(one, Upload)]
         except ValueError:
@@ -52,13 +52,13 @@ class DeadLetter:
 
     @property
     def work(self) -> set[Any]:
-        """The videos that it is about; where it is about none, the event itself."""
+        """Identifies the event's videos; without any, the event itself."""
         videos = {(one.bucket, one.key, one.version_id, one.etag, one.rerun) for one in self.uploads}
         return videos or {json.dumps(self.event, sort_keys=True)}
 
 
 def parse(message: dict[str, Any]) -> DeadLetter:
-    """A message of the queue, whatever it is."""
+    """Parses any message in the queue."""
     attributes = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
     sent = int(message["Attributes"]["SentTimestamp"]) / 1000
     try:
@@ -67,9 +67,9 @@ def parse(message: dict[str, Any]) -> DeadLetter:
         body = None
     record = body if isinstance(body, dict) and isinstance(body.get("requestContext"), dict) else {}
     context = record.get("requestContext", {})
-    told = record.get("responsePayload")
-    if isinstance(told, dict):  # what the function raised, or what Lambda says of a time-out or a killed process
-        told = ": ".join(str(told[part]) for part in ("errorType", "errorMessage") if told.get(part))
+    error = record.get("responsePayload")
+    if isinstance(error, dict):  # the function's exception, or Lambda's report of a timeout or a killed process
+        error = ": ".join(str(error[part]) for part in ("errorType", "errorMessage") if error.get(part))
     return DeadLetter(
         message["MessageId"],
         message["ReceiptHandle"],
@@ -78,16 +78,16 @@ def parse(message: dict[str, Any]) -> DeadLetter:
         sent,
         str(context.get("condition") or attributes.get("ERROR_CODE") or attributes.get("ErrorCode", "unknown")),
         str(context.get("approximateInvokeCount", attributes.get("RETRY_ATTEMPTS", "?"))),
-        str(told or attributes.get("ERROR_MESSAGE") or attributes.get("ErrorMessage", "")),
+        str(error or attributes.get("ERROR_MESSAGE") or attributes.get("ErrorMessage", "")),
         str(context.get("requestId") or attributes.get("RequestID", "")),
     )
 
 
 class Queue:
-    """The failed-events queue, looked through once. As a context manager it gives back what was not deleted.
+    """The failed-events queue, read once. On exit, messages that were not deleted become visible again.
 
-    `late` counts messages that arrived after the first answer: what is sent again may fail again at once, and a run
-    that took those as well might never end.
+    `late` counts messages that arrived after the first response: events that are submitted may fail again at once, so
+    a run that included them might never end.
     """
 
     def __init__(self, sqs: Any, url: str) -> None:
@@ -106,7 +106,7 @@ class Queue:
             self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
     def batches(self) -> Iterator[list[DeadLetter]]:
-        """Each message that was there once, in handfuls, until nothing new comes."""
+        """Yields each message once, in small batches, until there are no new ones."""
         seen: set[str] = set()
         quiet = late = 0
         began = None
@@ -136,7 +136,7 @@ class Queue:
         return answer
 
     def delete(self, letters: list[DeadLetter]) -> None:
-        """Raises RuntimeError where SQS kept one."""
+        """Raises RuntimeError if SQS did not delete a message."""
         if not letters:
             return
         entries = [{"Id": str(n), "ReceiptHandle": letter.receipt} for n, letter in enumerate(letters)]
@@ -150,15 +150,15 @@ class Queue:
 
 
 def _answered(answer: dict[str, Any]) -> float:
-    """When SQS answered, by its own clock, which is also that of SentTimestamp; to the end of the second."""
-    told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-    return (parsedate_to_datetime(told).timestamp() if told else time.time()) + 1
+    """The end of the second in which SQS answered, on its clock, which SentTimestamp also uses."""
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return (parsedate_to_datetime(date).timestamp() if date else time.time()) + 1
 
 
 def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, discard: bool, workers: int) -> int:
-    """Returns the exit status. Sends each video once at most, whatever comes back meanwhile."""
+    """Returns the exit status. Submits each video at most once, even if it fails again in the meantime."""
     progress = Progress()
-    sent: set[Any] = set()  # the work of this run
+    sent: set[Any] = set()  # in this run
 
     def submit(letter: DeadLetter) -> Exception | None:
         if discard:
@@ -166,7 +166,7 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
         try:
             if not letter.uploads:
                 raise RuntimeError(
-                    "it is about no upload, so it stays. See whether a video is `missing`; --discard deletes it"
+                    "not about an upload, so it was kept. Run `missing` to find videos; --discard deletes it"
                 )
             stack.submit(letter.event)
         except (ClientError, BotoCoreError, RuntimeError) as fault:
@@ -177,8 +177,8 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
         for letters in queue.batches():
             chosen: list[DeadLetter] = []
             for letter in letters:
-                if not _is_meant(letter, keys, reasons):
-                    progress.count("left alone")
+                if not _is_selected(letter, keys, reasons):
+                    progress.count("not selected")
                 elif apply and not discard and letter.work & sent:
                     progress.count("left for the next run")
                 else:
@@ -186,7 +186,7 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
                     sent |= letter.work
                     _show(progress, letter)
             if not apply:
-                progress.count("waiting", len(chosen))
+                progress.count("in the queue", len(chosen))
                 continue
             ends = list(zip(chosen, pool.map(submit, chosen), strict=True))
             for letter, fault in ends:
@@ -197,18 +197,20 @@ def run(stack: Stack, keys: list[str], reasons: list[str], *, apply: bool, disca
                 queue.delete(accepted)
             except (ClientError, BotoCoreError, RuntimeError) as fault:
                 progress.failed("not deleted", fault)
-            progress.count("discarded" if discard else "sent again", len(accepted))
+            progress.count("discarded" if discard else "submitted again", len(accepted))
         progress.count("left for the next run", queue.late)
     advice = []
-    if not apply and progress.counts["waiting"]:
+    if not apply and progress.counts["in the queue"]:
         advice.append(f"Nothing was changed. Pass --yes to {'discard them' if discard else 'submit them again'}.")
     if progress.counts["left for the next run"]:
         advice.append("Events that arrived during this run, or whose video it submitted, are left for the next run.")
     progress.summary(*advice)
-    return int(any(progress.counts[what] for what in ("waiting", "left alone", "left for the next run", "failed")))
+    return int(
+        any(progress.counts[what] for what in ("in the queue", "not selected", "left for the next run", "failed"))
+    )
 
 
-def _is_meant(letter: DeadLetter, keys: Iterable[str], reasons: Iterable[str]) -> bool:
+def _is_selected(letter: DeadLetter, keys: Iterable[str], reasons: Iterable[str]) -> bool:
     why = f"{letter.condition} {letter.error}".lower()
     return (not keys or any(upload.key in keys for upload in letter.uploads)) and (
         not reasons or any(reason.lower() in why for reason in reasons)
@@ -216,7 +218,7 @@ def _is_meant(letter: DeadLetter, keys: Iterable[str], reasons: Iterable[str]) -
 
 
 def _show(progress: Progress, letter: DeadLetter) -> None:
-    error = letter.error or "no error was recorded"
+    error = letter.error or "no error recorded"
     why = f"{letter.when} {letter.condition} after {letter.attempts} attempts: {error}"
     for upload in letter.uploads:
         progress.found(upload.key, upload.version_id, upload.bucket, " ".join(why.split()))

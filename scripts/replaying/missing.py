@@ -1,4 +1,4 @@
-"""`missing`: every version without a result is submitted. Backfill, and reconciliation after an outage."""
+"""`missing`: submits every version without a result, to process a backlog or after an outage."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +27,10 @@ def run(
     limit: int,
     workers: int,
 ) -> int:
-    """Returns the exit status. The walk goes page by page; the workers share a page, and the next one waits."""
+    """Returns the exit status. The workers process one page of the listing at a time."""
     progress = Progress()
     permits = threading.Semaphore(limit)
-    unbroken = True  # no page so far had anything that must be looked at again
+    unbroken = True  # nothing so far must be checked again
     walk = versions.pages(stack.client("s3"), sources, selection, bookmark.read() if apply else {})
     with ThreadPoolExecutor(workers) as pool:
         for uploads, marker in walk:
@@ -61,9 +61,9 @@ def _examine(stack: Stack, apply: bool, permits: threading.Semaphore, upload: Up
             return upload, "missing"
         if not permits.acquire(blocking=False):
             return upload, "left"
-        # Under its own name, so that S3's own event for it, however late, and a dead letter of it are duplicates. Only
-        # where the record says done and the result is gone all the same (deleted by somebody; looked for once more,
-        # because it is written before the record) it needs another name. Of a day, so that a repetition is none.
+        # Without a rerun name, so that a late S3 event or a failed event of the same version is a duplicate. Only if
+        # the record is complete but the result was deleted (checked again, because the result is written first) is
+        # there a rerun. It is named for the day, so that repeating the command is a duplicate.
         if idempotency.is_done(stack.output("IdempotencyTableName"), stack.client("dynamodb"), upload):
             if versions.has_result(s3, stack.bucket, upload):
                 return upload, "with a result"

@@ -1,4 +1,4 @@
-"""What a person sees of a long run: findings on stdout, progress and the summary on stderr."""
+"""Output of a long run: findings on stdout, progress and the summary on stderr."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from typing import Final
 
 from video_intake.messages import visible
 
-SECONDS: Final = {True: 0.2, False: 10.0}  # between two signs of life: on a terminal, in a log
+SECONDS: Final = {True: 0.2, False: 10.0}  # between updates: on a terminal, in a log
 
 
 def column(text: str) -> str:
@@ -18,7 +18,7 @@ def column(text: str) -> str:
 
 
 def text_of(column: str) -> str:
-    """The text that `column` made a column of, or a person wrote."""
+    """The text of a column that `column` or a person wrote."""
     if column.startswith('"'):
         with contextlib.suppress(ValueError):
             return str(json.loads(column))
@@ -40,7 +40,7 @@ class Progress:
             self._say(f"{self} after {self._shown - self._began:.0f} s", end="" if self._terminal else "\n")
 
     def found(self, *columns: str) -> None:
-        """A line of stdout, columns separated by tabs."""
+        """Prints a line on stdout, with columns separated by tabs."""
         self._wipe()
         print("\t".join(map(column, columns)), flush=True)
 

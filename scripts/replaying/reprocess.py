@@ -1,4 +1,4 @@
-"""`reprocess`: new results for chosen videos, whatever there is already."""
+"""`reprocess`: creates new results for selected videos, even if they have one."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +13,14 @@ from scripts.replaying.progress import Progress, text_of
 from scripts.stack import Source, Stack, WrongUse
 from video_intake.uploads import SUFFIXES, Upload
 
-type Chosen = tuple[str, str, str]  # key; version id or "" for the newest; bucket or "" for whichever has the key
+type Chosen = tuple[str, str, str]  # key; version ID or "" for the newest; bucket or "" for any that has the key
 type Work = Upload | Chosen
 type End = Upload | Exception
 CHUNK = 1000  # keys in memory at once
 
 
 def run(stack: Stack, sources: list[Source], work: Iterable[Work], rerun: str, *, apply: bool, workers: int) -> int:
-    """Returns the exit status. All carry the same `rerun`, so that Lambda's retries of each stay duplicates."""
+    """Returns the exit status. All events have the same `rerun`, so that Lambda's retries of each are duplicates."""
     progress = Progress()
     with ThreadPoolExecutor(workers) as pool:
         for chunk in batched(work, CHUNK, strict=False):
@@ -43,7 +43,7 @@ def newest(stack: Stack, sources: list[Source], prefix: str) -> Iterator[Upload]
 
 
 def listed(lines: Iterable[str]) -> Iterator[Chosen]:
-    """Lines of a key, version id and bucket, or less, separated by tabs, as the other commands print them."""
+    """Parses lines with a key and optionally version ID and bucket, separated by tabs, as other commands print them."""
     for line in lines:
         key, version_id, bucket, *_ = [*line.rstrip("\n").split("\t"), "", ""]
         if key:
@@ -51,7 +51,7 @@ def listed(lines: Iterable[str]) -> Iterator[Chosen]:
 
 
 def _submit(stack: Stack, sources: list[Source], rerun: str, apply: bool, work: Work) -> list[End]:
-    """One end for each bucket that has the key."""
+    """One outcome for each bucket that has the key."""
     ends = [work] if isinstance(work, Upload) else _found(stack, sources, *work)
     return [end if isinstance(end, Exception) or not apply else _submitted(stack, end, rerun) for end in ends]
 
@@ -65,15 +65,15 @@ def _submitted(stack: Stack, upload: Upload, rerun: str) -> End:
 
 
 def _found(stack: Stack, sources: list[Source], key: str, version_id: str, bucket: str) -> list[End]:
-    """The version in each bucket that has it; else one reason why there is none."""
+    """The version in each bucket that has it; otherwise one reason why there is none."""
     if not key.endswith(SUFFIXES):
-        return [WrongUse(f"its name ends in none of {' '.join(SUFFIXES)}, so the function may not read it")]
+        return [WrongUse(f"the key does not end in {' '.join(SUFFIXES)}, so the function may not read it")]
     places = [each for each in sources if bucket in ("", each.bucket)]
     if not places:
-        return [WrongUse(f"the bucket {bucket} is none of {' '.join(each.bucket for each in sources)}")]
+        return [WrongUse(f"the bucket {bucket} is not among {' '.join(each.bucket for each in sources)}")]
     places = [each for each in places if key.startswith(each.prefix)]
     if not places:
-        return [WrongUse(f"its name does not begin with {sources[-1].prefix}, so the function may not read it")]
+        return [WrongUse(f"the key does not begin with {sources[-1].prefix}, so the function may not read it")]
     ends = [_looked_up(stack, each.bucket, key, version_id) for each in places]
     return [end for end in ends if not _is_missing(end)] or ends[:1]
 
@@ -87,6 +87,6 @@ def _looked_up(stack: Stack, bucket: str, key: str, version_id: str) -> End:
 
 
 def _is_missing(end: End) -> bool:
-    """What S3 answers for a key that is not there, and for a version id of another bucket."""
+    """Whether S3 found no such key (404) or the version ID is from another bucket (400)."""
     code = str(end.response["Error"]["Code"]) if isinstance(end, ClientError) else ""
     return code in ("404", "400")

@@ -1,10 +1,9 @@
-"""The versions in the buckets of a stack, and whether the pipeline has done with them.
+"""Lists the versions in a stack's buckets, and checks which have a result.
 
-A bucket is walked by ListObjectVersions, a page of 1,000 at a time and never more in memory; where it has no versions,
-that lists each object as version "null". Whether a version has its result is asked of S3 version by version, by
-HeadObject: $0.40 for a million, compared with some $20 that processing a million costs. Merging the walk with a listing
-of results/ would cost a cent instead, but keys sort differently there ("a.mp4 (1).mp4" before "a.mp4/"), long ones are
-cut, and with --since it would list a million to look for a few.
+ListObjectVersions returns pages of 1,000, one of which is in memory; without versioning, it lists objects as version
+"null". HeadObject checks each result: $0.40 for a million versions, compared with about $20 to process them. Merging
+with a listing of results/ would cost a cent, but keys sort differently there ("a.mp4 (1).mp4" before "a.mp4/"), long
+ones are shortened, and --since would list a million to find a few.
 """
 
 import json
@@ -21,12 +20,12 @@ from botocore.exceptions import ClientError
 from scripts.stack import Source, WrongUse
 from video_intake.uploads import RERUN, SUFFIXES, Upload, Version, folder, stored
 
-type Marker = dict[str, str]  # a bucket, and the arguments of ListObjectVersions that go on where a page ended
+type Marker = dict[str, str]  # a bucket, and the arguments of ListObjectVersions for the next page
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which versions of the buckets are meant."""
+    """Which versions to process."""
 
     prefix: str = ""
     since: datetime | None = None
@@ -34,7 +33,7 @@ class Selection:
     newest_only: bool = False
 
     def __contains__(self, version: dict[str, Any]) -> bool:
-        # By its suffix, as S3 announces them: so nothing of ours is taken for a video, and results/x.mp4 of a user is.
+        # By suffix, like S3's notifications: that excludes our results, but not a user's results/x.mp4.
         return (
             version["Key"].endswith(SUFFIXES)
             and (self.since is None or version["LastModified"] >= self.since)
@@ -43,13 +42,13 @@ class Selection:
         )
 
     def prefix_in(self, source: Source) -> str | None:
-        """What the keys meant begin with in a bucket; None where none are meant."""
+        """The prefix of the selected keys in a bucket; None if none are selected."""
         longer, shorter = sorted((self.prefix, source.prefix), key=len, reverse=True)
         return longer if longer.startswith(shorter) else None
 
 
 def pages(s3: Any, sources: list[Source], selection: Selection, start: Marker) -> Iterator[tuple[list[Upload], Marker]]:
-    """The chosen versions of one page after another, each with the marker of what comes after it."""
+    """Yields the selected versions of each page, with the marker of the next page."""
     marker = dict(start)
     begin = marker.pop("Bucket", sources[0].bucket)
     for source in dropwhile(lambda each: each.bucket != begin, sources):
@@ -72,13 +71,13 @@ def _pages(s3: Any, bucket: str, prefix: str, marker: Marker) -> Iterator[dict[s
 
 
 def find(s3: Any, bucket: str, key: str, version_id: str) -> Upload:
-    """One version of an object, the newest where none is named. Raises botocore's errors, also where there is none."""
+    """One version of an object, by default the newest. Raises botocore's errors, including 404."""
     head = s3.head_object(Bucket=bucket, Key=key, **({"VersionId": version_id} if version_id else {}))
     return stored(Version(bucket, key, version_id), head)
 
 
 def has_result(s3: Any, home: str, upload: Upload) -> bool:
-    """Results are in the bucket `home`, whatever bucket an upload is in."""
+    """Whether there is a result in the bucket `home`, for an upload in any bucket."""
     try:
         s3.head_object(Bucket=home, Key=folder(upload, home) + "result.json")
     except ClientError as error:
@@ -89,7 +88,7 @@ def has_result(s3: Any, home: str, upload: Upload) -> bool:
 
 
 def event(upload: Upload) -> dict[str, Any]:
-    """What S3 sends of an upload, and what uploads.parse makes the upload of."""
+    """The event that S3 would send for an upload."""
     entity = {
         "key": quote_plus(upload.key, safe="/"),
         "size": upload.size,
@@ -105,13 +104,13 @@ def event(upload: Upload) -> dict[str, Any]:
 
 
 class Bookmark:
-    """Where an interrupted walk continues: a file that is written after each page without a failure."""
+    """The position of an interrupted run, in a file that is written after each page without a failure."""
 
     def __init__(self, path: Path | None, walk: str) -> None:
-        self._path, self._walk = path, walk  # a bookmark of another walk would skip what was never looked at
+        self._path, self._walk = path, walk  # the options; with others, it would skip versions
 
     def read(self) -> Marker:
-        """Raises WrongUse for a bookmark of another walk."""
+        """Raises WrongUse for a bookmark of a run with other options."""
         if self._path is None or not self._path.exists():
             return {}
         kept = json.loads(self._path.read_text())
@@ -122,9 +121,9 @@ class Bookmark:
 
     def write(self, marker: Marker) -> None:
         if self._path is not None:
-            beside = self._path.with_name(self._path.name + ".new")
-            beside.write_text(json.dumps({"walk": self._walk, "marker": marker}))
-            beside.replace(self._path)
+            unfinished = self._path.with_name(self._path.name + ".new")
+            unfinished.write_text(json.dumps({"walk": self._walk, "marker": marker}))
+            unfinished.replace(self._path)
 
     def remove(self) -> None:
         if self._path is not None:

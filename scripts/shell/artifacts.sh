@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154 # what open_session sets
 # Sourced after session.sh: the bucket for deployment packages.
 #
-# CloudFormation rolls back a failed update with the package that was deployed before, so that one must never expire; and
-# `aws cloudformation package` does not upload a package whose name, a checksum, already exists. So an object's age does
-# not show whether it is needed. Therefore the bucket is versioned, each stack has a folder, and packages that a stack no
+# CloudFormation rolls back a failed update with the previous package, so that one must never expire; and `aws
+# cloudformation package` does not upload a package whose name, a checksum, already exists. So an object's age does not
+# show whether it is needed. Therefore the bucket is versioned, each stack has a folder, and packages that a stack no
 # longer needs are deleted after a successful deployment: they remain as noncurrent versions for 90 days, then expire.
 
 artifact_settings() {
@@ -22,18 +22,18 @@ artifact_settings() {
      "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}]}'
 }
 
-# are_packages NAME: whether these scripts have set up this bucket completely: the tags are written last.
-are_packages() {
+# is_artifact_bucket NAME: whether these scripts set up this bucket completely; its tags are written last.
+is_artifact_bucket() {
   aws s3api get-bucket-tagging --bucket "$1" --expected-bucket-owner "$account" --query 'TagSet[].[Key, Value]' --output text 2>/dev/null |
     grep -q "^Purpose[[:space:]]video-intake-packages$"
 }
 
-# prepare_artifact_bucket NAME IS_OURS: makes sure that it exists. Our own ('yes') gets all its settings; a bucket of the
-# user's is used as it is.
+# prepare_artifact_bucket NAME IS_OURS: creates it if needed. Our bucket ('yes') gets all its settings; the user's bucket is
+# not changed.
 managed_artifacts=
 prepare_artifact_bucket() {
   local location=() place
-  if are_packages "$1"; then
+  if is_artifact_bucket "$1"; then
     managed_artifacts=yes
     return
   fi
@@ -46,7 +46,7 @@ prepare_artifact_bucket() {
   elif [ "$2" != yes ]; then
     place=$(aws s3api get-bucket-location --bucket "$1" --query LocationConstraint --output text)
     [ "$place" != None ] || place=us-east-1
-    [ "$place" = "$region" ] || fail "bucket $1 is in $place; Lambda accepts packages only from its own region, $region."
+    [ "$place" = "$region" ] || fail "bucket $1 is in $place; Lambda accepts packages only from its own Region, $region."
     say "Packages go to $1; its settings are not changed and packages are never deleted from it."
     return
   else
@@ -58,7 +58,7 @@ prepare_artifact_bucket() {
   managed_artifacts=yes
 }
 
-# retire_artifacts BUCKET PREFIX TEMPLATE: deletes packages under PREFIX that the packaged TEMPLATE does not name.
+# retire_artifacts BUCKET PREFIX TEMPLATE: deletes packages under PREFIX that the packaged TEMPLATE does not use.
 retire_artifacts() {
   local keep=() key
   [ -n "$managed_artifacts" ] || return 0

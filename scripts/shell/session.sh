@@ -23,8 +23,7 @@ unknown_option() {
   case $1 in -*) fail "unknown option: $1. See --help." ;; *) fail "unexpected argument: $1. See --help." ;; esac
 }
 
-# confirmed QUESTION: whether the person at the terminal answers yes; --yes answers for them. Without a terminal, the
-# script ends.
+# confirmed QUESTION: whether the user answers yes, or passed --yes. Without a terminal, the script ends.
 assume_yes=
 confirmed() {
   local answer
@@ -76,8 +75,8 @@ open_session() {
 
   region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region 2>/dev/null || true)}}
   [ -n "$region" ] || aws_works
-  [ -n "$region" ] || fail "no region is set. Pass --region, or run \`aws configure\`."
-  export AWS_REGION="$region" AWS_DEFAULT_REGION="$region" # version 1 of the CLI knows only the second
+  [ -n "$region" ] || fail "no Region is set. Pass --region, or run \`aws configure\`."
+  export AWS_REGION="$region" AWS_DEFAULT_REGION="$region" # version 1 of the CLI reads only the second
 
   honors_endpoint
   identity=$(aws sts get-caller-identity --query '[Account, Arn]' --output text) || {
@@ -98,7 +97,7 @@ bucket_exists() {
   error=$(cat "$work/error")
   case $error in
   *'(404)'*) return 1 ;;
-  *'(403)'*) fail "bucket $1 belongs to another account, or these credentials may not look at it (s3:ListBucket)." ;;
-  *) fail "bucket $1 cannot be looked at: $error" ;;
+  *'(403)'*) fail "bucket $1 belongs to another account, or these credentials lack s3:ListBucket." ;;
+  *) fail "bucket $1 could not be read: $error" ;;
   esac
 }

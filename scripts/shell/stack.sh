@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # the scripts that source it use its variables and set those it uses
 # Sourced after session.sh: the state of a stack, and what happened to it.
 
-# look_at_stack NAME: sets status ('' if there is no stack), its current environment and architecture, and the result of
-# the last drift detection; writes its tags to $work/tags.
-look_at_stack() {
+# read_stack NAME: sets status ('' if there is no stack), its current environment and architecture, and the result of the
+# last drift detection; writes its tags to $work/tags.
+read_stack() {
   local query answer
   status='' deployed_environment='' deployed_architecture='' drifted='' drift_time=''
   query="Stacks[0].[[[StackStatus, DriftInformation.StackDriftStatus, DriftInformation.LastCheckTimestamp,
@@ -39,12 +39,12 @@ stack_events() {
     printf '{"StackEvents": []}'
 }
 
-# tell_failures NAME: what failed since the events in $work/before.
-tell_failures() {
+# report_failures NAME: prints what failed since the events in $work/before.
+report_failures() {
   local failures
   failures=$(stack_events "$1" | python3 "$root/scripts/stack_report.py" failures "$work/before")
   if [ -n "$failures" ]; then
-    say "What failed:"
+    say "Failures:"
     say "$failures"
   fi
 }

@@ -1,7 +1,7 @@
-"""The inspector in a process separate from the function, so that there is an outcome no matter what a file does to it.
+"""Runs the inspector in a separate process, so that every file gets an outcome, even if it crashes the process.
 
-One process is started with the function's environment and reused. It is given byte ranges and returns facts and
-pictures. When it exceeds its time, crashes or answers nonsense, it is ended and replaced, and the file gets a verdict.
+One process is started per environment and reused. It receives byte ranges and returns facts and pictures. If it exceeds
+its time, crashes or returns nonsense, it is ended and replaced, and the file gets a verdict.
 """
 
 import contextlib
@@ -21,35 +21,37 @@ from video_intake.media.limits import Limits
 from video_intake.media.verdicts import Reason, Rejected
 from video_intake.worker_process import Died, WorkerProcess
 
-CONNECTIONS: Final = 8  # more do not help a Lambda function of 1 GB: its network is the limit, not S3
-GRACE_SECONDS: Final = 0.5  # the worker checks the time too, and answers with what it knows
+CONNECTIONS: Final = 8  # more do not help a Lambda function with 1 GB: its network is the limit, not S3
+GRACE_SECONDS: Final = 0.5  # the worker also checks the time, and reports its verdict
 MAX_PICTURES: Final = 16 << 20  # bytes
 MAX_FAULT: Final = 4000  # characters
 
 
 class Unavailable(Exception):
-    """No worker could be started, or no bytes came in time: an infrastructure failure."""
+    """No worker could be started, or bytes did not arrive in time: an infrastructure failure."""
 
 
 class _Overdue(Exception):
-    """The job took longer than it may."""
+    """The job exceeded its time."""
 
     def __str__(self) -> str:
-        return "it did not answer in time"
+        return "it did not respond in time"
 
 
 class _Abandoned(Exception):
-    """The worker was told that its bytes cannot be fetched, and waits for the next job."""
+    """The worker's bytes could not be fetched, and it is waiting for the next job."""
 
 
 @dataclass
 class Decoder:
-    """A worker, which is replaced when it is lost. Does one job at a time."""
+    """A worker that is replaced when it is lost, and does one job at a time."""
 
     command: Sequence[str] = worker_process.COMMAND
-    on_fault: Callable[[str], None] = lambda _text: None  # receives what a verdict does not show: how a worker was lost
+    on_fault: Callable[[str], None] = lambda _text: (
+        None
+    )  # receives how a worker was lost, which the verdict does not show
     _worker: WorkerProcess | None = field(default=None, init=False)
-    _why: str = field(default="", init=False)  # there is none
+    _why: str = field(default="", init=False)  # there is no worker
     _pool: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(CONNECTIONS + worker_process.LANES), init=False, repr=False
     )
@@ -59,27 +61,27 @@ class Decoder:
         if self._worker is None:
             try:
                 self._worker = WorkerProcess(self.command)
-            except OSError as error:  # no process or socket is available now: retried with the next job
+            except OSError as error:  # no process or socket available: retried with the next job
                 self._why = f"it could not be started: {error}"
 
     def inspect(self, fetch: Fetch, size: int, limits: Limits, seconds: float) -> tuple[Inspection | Rejected, Spent]:
-        """The outcome for a file of `size` bytes, and its cost: at most `seconds` with a worker.
+        """The outcome for a file of `size` bytes, and its cost. Takes at most `seconds` with a worker.
 
-        Raises whatever `fetch` raises, other than Rejected, which is an outcome; and Unavailable.
+        Raises Unavailable, and whatever `fetch` raises except Rejected, which is an outcome.
         """
         if seconds <= 0:
             return verdicts.too_slow(requests=0, bytesRead=0), Spent()
         job, how = Job(fetch, size, limits.max_bytes, time.monotonic() + seconds), ""
-        for _ in range(2):  # an earlier file may have damaged the worker: not every crash is this file's fault
+        for _ in range(2):  # the first crash may be caused by an earlier file
             began = time.monotonic()
             worker = self._started()
-            job.deadline += time.monotonic() - began  # its start is not the file's time
+            job.deadline += time.monotonic() - began  # its start does not count
             try:
                 return self._work(worker, job, limits), job.spent
             except (_Abandoned, _Overdue, Died) as end:
                 if not isinstance(end, _Abandoned):
                     how = f"{end}; {self._lose(worker)}"
-                if isinstance(job.failure, Rejected):  # in an archive, for one
+                if isinstance(job.failure, Rejected):  # for example, archived
                     return job.failure.with_traceback(None), job.spent
                 if job.failure:
                     raise job.failure from None
@@ -93,7 +95,7 @@ class Decoder:
 
     @property
     def process_id(self) -> int | None:
-        """Of the worker, where there is one."""
+        """The worker's process ID, if there is one."""
         return self._worker.process.pid if self._worker else None
 
     def footprint(self) -> dict[str, Any]:
@@ -112,7 +114,7 @@ class Decoder:
         self._pool.shutdown()
 
     def _started(self) -> WorkerProcess:
-        """A worker that is ready. Raises Unavailable."""
+        """Returns a worker that is ready. Raises Unavailable."""
         if self._worker and not self._worker.usable:
             self._lose(self._worker)
         for _ in range(2):
@@ -134,7 +136,7 @@ class Decoder:
         return how
 
     def _work(self, worker: WorkerProcess, job: Job, limits: Limits) -> Inspection | Rejected:
-        """One job on one worker. Raises Died, _Overdue or _Abandoned."""
+        """Runs a job on a worker. Raises Died, _Overdue or _Abandoned."""
         patience = job.deadline + GRACE_SECONDS
         with selectors.DefaultSelector() as selector:
             for each in (worker.control, *worker.lanes):
@@ -159,7 +161,7 @@ class Decoder:
                 raise _Overdue from error
 
     def _ask(self, lane: socket.socket, job: Job, patience: float) -> None:
-        """Starts fetching the bytes that the worker asks for."""
+        """Starts fetching the bytes that the worker requests."""
         message, _ = wire.receive(lane, 0, patience)
         ranges = job.take(message.get("ranges"))
         if lane in job.asked:
@@ -168,7 +170,7 @@ class Decoder:
         self._pool.submit(self._give, lane, job, ranges)
 
     def _give(self, lane: socket.socket, job: Job, ranges: list[tuple[int, int]]) -> None:
-        """Sends the bytes that the worker asked for, or reports that there are none."""
+        """Sends the requested bytes to the worker, or reports that there are none."""
         chunks: list[bytes] = []
         try:
             if job.failure is None and len(ranges) == 1:
@@ -176,22 +178,22 @@ class Decoder:
             elif job.failure is None:
                 chunks = list(self._pool.map(lambda each: job.fetch(*each), ranges))
             if chunks and [len(chunk) for chunk in chunks] != [end - start for start, end in ranges]:
-                raise Unavailable("fewer bytes came than were asked for")
-        except BaseException as error:  # noqa: BLE001 - raised again where the bytes were wanted
+                raise Unavailable("fewer bytes arrived than were requested")
+        except BaseException as error:  # noqa: BLE001 - raised again by inspect
             job.failure = job.failure or error
         if job.failure:
             chunks = []
         job.waited += time.monotonic() - job.asked.pop(lane)
-        with contextlib.suppress(wire.Broken, OSError):  # the process is gone, as its reader will notice
+        with contextlib.suppress(wire.Broken, OSError):  # the process is gone, which the main thread notices
             wire.send(lane, {} if chunks else {"failed": True}, chunks)
 
     def _outcome(self, control: socket.socket, job: Job, patience: float) -> Inspection | Rejected:
         message, follow = wire.receive(control, MAX_PICTURES, patience)
         lengths = message.get("lengths")
         if not isinstance(lengths, list) or not all(type(each) is int and each >= 0 for each in lengths):
-            raise Died("its answer made no sense")
+            raise Died("its answer was invalid")
         if sum(lengths) != follow or job.asked:
-            raise Died("its answer made no sense")
+            raise Died("its answer was invalid")
         pictures = wire.pieces(control, lengths, patience)
         if job.failure:
             raise _Abandoned
@@ -201,7 +203,7 @@ class Decoder:
         try:
             outcome = answer.read(message, pictures)
         except answer.Malformed as malformed:
-            raise Died(f"its answer made no sense: {malformed}") from malformed
+            raise Died(f"its answer was invalid: {malformed}") from malformed
         if isinstance(outcome, Rejected) and outcome.reason == Reason.TOO_SLOW and job.starved:
             raise Unavailable("the file could not be read in time")
         return outcome

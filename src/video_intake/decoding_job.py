@@ -1,4 +1,4 @@
-"""One file as the decoder sees it: which bytes it requests, how many, and how long they took."""
+"""The decoder's requests for the bytes of one file: their ranges, limits and times."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from video_intake.worker_process import Died
 
 type Fetch = Callable[[int, int], bytes]  # (start, end) -> the bytes of [start, end), never fewer
 
-# How slow S3 may be while the file, which asked for that much, is still to blame; beyond that, S3 is. Real figures are
-# a fiftieth of the one and a tenth of the other, so that no file alone can cause this.
+# If S3 is slower than this, S3 is to blame for a timeout; otherwise the file, which requested too much. Real values are
+# a fiftieth of the first and a tenth of the second, so no file alone can cause this.
 SLOW_ROUND_TRIP: Final = 1.0  # seconds
-SLOW_SECOND: Final = 8 << 20  # bytes in one
+SLOW_SECOND: Final = 8 << 20  # bytes per second
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Spent:
 
 @dataclass
 class Job:
-    """The bytes of one file, and the requests so far. `deadline` is a time of time.monotonic."""
+    """The bytes of one file, and the requests so far. `deadline` is on the clock of time.monotonic."""
 
     fetch: Fetch
     size: int
@@ -37,19 +37,19 @@ class Job:
     requests: int = 0
     round_trips: int = 0
     bytes_read: int = 0
-    waited: float = 0.0  # seconds, for bytes that came
-    asked: dict[Any, float] = field(default_factory=dict)  # lanes that wait for bytes, and since when
-    failure: BaseException | None = None  # what kept the bytes from the worker
+    waited: float = 0.0  # seconds, for bytes that arrived
+    asked: dict[Any, float] = field(default_factory=dict)  # lanes that are waiting for bytes, and since when
+    failure: BaseException | None = None  # why bytes could not be fetched
 
     def take(self, ranges: Any) -> list[tuple[int, int]]:
-        """Counts the ranges that the worker asks for. Raises Died if they are not allowed."""
+        """Counts the ranges that the worker requests. Raises Died if they are not allowed."""
         if not isinstance(ranges, list) or not 0 < len(ranges) <= MAX_REQUESTS - self.requests:
-            raise Died("it asked for too many ranges")
+            raise Died("it requested too many ranges")
         if not all(self._inside(each) for each in ranges):
-            raise Died("it asked for bytes that are not there")
+            raise Died("it requested bytes that do not exist")
         length = sum(end - start for start, end in ranges)
         if length > self.max_bytes - self.bytes_read or (len(ranges) > 1 and length > MAX_AT_ONCE):
-            raise Died("it asked for more bytes than it may")
+            raise Died("it requested too many bytes")
         self.bytes_read += length
         self.requests += len(ranges)
         self.round_trips += 1
@@ -68,6 +68,6 @@ class Job:
 
     @property
     def starved(self) -> bool:
-        """Whether the time was spent waiting for S3, rather than on a file that asks for too much."""
+        """Whether S3 used up the time, rather than a file that requires too many reads."""
         waiting = sum(time.monotonic() - since for since in tuple(self.asked.values()))
         return self.waited + waiting > SLOW_ROUND_TRIP * max(self.round_trips, 1) + self.bytes_read / SLOW_SECOND

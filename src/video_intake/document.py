@@ -1,4 +1,4 @@
-"""The result document of one upload, as typed values. docs/result.schema.json describes it to others.
+"""The types of an upload's result document, whose schema is docs/result.schema.json.
 
 Units: times in seconds, sizes in bytes or pixels, rates in bits per second, unless a name says otherwise.
 """
@@ -23,7 +23,7 @@ class Cost(TypedDict):
 
     durationMs: int
     requests: int  # ranges fetched
-    roundTrips: int  # of these, one after another
+    roundTrips: int  # sequential rounds of these requests
     bytesRead: int
 
 
@@ -37,7 +37,7 @@ class Failure(TypedDict):
 
 
 class Chapter(TypedDict):
-    """See facts.Chapter, and so on for the other types."""
+    """See facts.Chapter; the other types also have their counterparts there."""
 
     start: float
     end: float
@@ -119,7 +119,7 @@ class Result(TypedDict):
     schemaVersion: str
     status: Literal["success", "failure"]
     source: Source
-    resultBucket: str  # the source's, or the stack's own where the source is another one
+    resultBucket: str  # the stack's bucket, which may differ from the source's
     resultKey: str
     inspection: Cost
     failure: NotRequired[Failure]

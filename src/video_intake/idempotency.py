@@ -1,7 +1,7 @@
-"""Each version is processed once, no matter how often or how concurrently it is announced.
+"""Processes each version once, no matter how often or how concurrently its event is delivered.
 
-S3 delivers at least once, Lambda's queue repeats, and people re-drive dead letters. Powertools Idempotency keeps a
-record for each version in a DynamoDB table: in progress, then completed with what was returned.
+S3 and Lambda deliver at least once, and failed events are submitted again. Powertools Idempotency keeps a record for
+each version in a DynamoDB table: in progress, then completed with the returned value.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,10 @@ from botocore.config import Config
 
 from video_intake.uploads import NO_VERSION, Upload
 
-# A lock left by a crash must have expired when Lambda retries, after one minute and two more. If it lasted for the rest
-# of the invocation (300 s), as is usual, both retries would find it and the event would be a dead letter.
+# A crash's lock must have expired when Lambda retries, after one minute and two more. If it lasted for the rest of the
+# invocation (300 s), as is the default, both retries would find it, and the event would fail permanently.
 LOCK_SECONDS: Final = 55
-# Longer than a dead letter can wait to be submitted again (14 days).
+# Longer than a failed event can stay in the queue before it is submitted again (14 days).
 REMEMBERED_SECONDS: Final = 15 * 24 * 3600
 # The identity of a piece of work. Without versioning, the content distinguishes uploads of a key, and the event's
 # sequencer distinguishes content that is uploaded again after other content.
@@ -36,7 +36,7 @@ type Process = Callable[..., dict[str, Any]]
 
 
 class _Lock:
-    """Stands in for the Lambda context, which Powertools asks for the duration of a lock."""
+    """Replaces the Lambda context, from which Powertools derives the duration of a lock."""
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
@@ -44,11 +44,10 @@ class _Lock:
 
 
 def once(process: Process, table: str, client: Config, on_duplicate: Callable[[], None]) -> Process:
-    """`process`, which takes its Upload as the keyword `upload`, but is called once for each version and rerun.
+    """Wraps `process`, which takes an Upload as the keyword `upload`, to run once for each version and rerun.
 
-    A duplicate costs one request, calls `on_duplicate` and gets what the first one returned. One that comes while
-    the first is at work raises IdempotencyAlreadyInProgressError, so that Lambda tries it again later. What
-    `process` raises frees the lock.
+    A duplicate costs one request, calls `on_duplicate` and returns the first call's value. During the first call, it
+    raises IdempotencyAlreadyInProgressError, so that Lambda retries it. An exception in `process` releases the lock.
     """
 
     def duplicate(response: Any, idempotent_data: Any) -> Any:
@@ -61,7 +60,7 @@ def once(process: Process, table: str, client: Config, on_duplicate: Callable[[]
         response_hook=duplicate,
         lambda_context=_Lock(),  # type: ignore[arg-type]  # it uses nothing else
     )
-    return idempotent_function(  # type: ignore[no-any-return]  # returns a function like the one it is given
+    return idempotent_function(  # type: ignore[no-any-return]  # has the type of `process`
         process,
         data_keyword_argument="upload",
         persistence_store=DynamoDBPersistenceLayer(table, boto3_client=boto3.client("dynamodb", config=client)),
@@ -71,7 +70,7 @@ def once(process: Process, table: str, client: Config, on_duplicate: Callable[[]
 
 
 def is_done(table: str, dynamodb: Any, upload: Upload) -> bool:
-    """Whether `upload` has an outcome according to the table, so that the function would treat it as a duplicate."""
+    """Whether the table has an outcome for `upload`, so that the function would treat it as a duplicate."""
     records = DynamoDBPersistenceLayer(table, boto3_client=dynamodb)
     records.configure(IdempotencyConfig(event_key_jmespath=IDENTITY), key_prefix=KEY_PREFIX)
     try:

@@ -1,4 +1,4 @@
-"""One video from its ranges to its result: what the function and scripts/inspect_video.py both do."""
+"""Inspects one video and creates its result, for the function and scripts/inspect_video.py."""
 
 import time
 
@@ -13,11 +13,11 @@ from video_intake.uploads import Upload
 def judge(
     decoder: Decoder, upload: Upload, fetch: Fetch, limits: Limits, seconds: float, home: str = ""
 ) -> tuple[Result, dict[str, bytes]]:
-    """The result document of `upload`, inspected in at most `seconds`, and the pictures it names, by key.
+    """Inspects `upload` in at most `seconds`; returns its result document and pictures by key.
 
-    Both are meant for the bucket `home` ("": the upload's own).
+    Both are for the bucket `home` ("": the upload's own).
 
-    Raises whatever `fetch` raises, other than Rejected, and decoder.Unavailable.
+    Raises decoder.Unavailable, and whatever `fetch` raises except Rejected.
     """
     started = time.monotonic()
     outcome, spent = decoder.inspect(fetch, upload.size, limits, seconds)

@@ -1,4 +1,4 @@
-"""The text of an outcome: one message in two versions, text for a person's e-mail and JSON for programs."""
+"""The message about an outcome, in two versions: text for e-mail and JSON for programs."""
 
 import json
 import unicodedata
@@ -10,7 +10,7 @@ from video_intake.document import Audio, Result
 MAX_MESSAGE: Final = (256 << 10) - 4096  # bytes, as sent; SNS counts subject and attributes too
 MAX_SUBJECT: Final = 99  # SNS: ASCII, one line, fewer than 100 characters
 
-SHORTENED: Final = "This message leaves out audio tracks, chapters and warnings: see the result document at resultKey."
+SHORTENED: Final = "This message omits audio tracks, chapters and warnings; see the result document at resultKey."
 
 CODECS: Final = {
     "h264": "H.264",
@@ -23,31 +23,33 @@ CODECS: Final = {
 }
 
 
-# Controls, directions, halves of pairs, line and paragraph separators: they change how the text around them is read
-TREACHEROUS: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Control, format and surrogate characters, line and paragraph separators: they change how the surrounding text is shown
+UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str) -> str:
-    """A stranger's text (a key, a title, evidence) for people to read: one line, with a replacement character for each
-    character that would change how the text around it is read."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(each) in TREACHEROUS else each for each in text)
+    """Untrusted text (a key, a title, evidence) on one line, with a replacement character for each character that would
+    change how the surrounding text is shown."""
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(each) in UNSAFE_CATEGORIES else each for each in text
+    )
 
 
 def message(result: Result) -> str:
     """The message body for `MessageStructure="json"`: every protocol except e-mail gets the result document.
 
-    A message too long for SNS, which would always refuse it, is sent without its lists; a warning says so.
+    A message that is too long for SNS is sent without its lists, with a warning.
     """
-    whole = _voices(result)
-    return whole if len(whole.encode()) <= MAX_MESSAGE else _voices(_shortened(result))
+    whole = _versions(result)
+    return whole if len(whole.encode()) <= MAX_MESSAGE else _versions(_shortened(result))
 
 
-def _voices(result: Result) -> str:
+def _versions(result: Result) -> str:
     return json.dumps({"default": json.dumps(result), "email": email(result)})
 
 
 def _shortened(result: Result) -> Result:
-    """Only the parts of bounded length: still a result document that conforms to the schema."""
+    """The result without its lists, which still conforms to the schema."""
     short = result.copy()
     if "failure" in result:
         short["failure"] = result["failure"] | {"evidence": {}}
@@ -59,7 +61,7 @@ def _shortened(result: Result) -> Result:
 
 
 def attributes(result: Result, environment: str) -> dict[str, dict[str, str]]:
-    """What subscribers filter on: the status, the reason for a failure, and the environment."""
+    """The attributes that subscribers filter on: status, reason for a failure, and environment."""
     values = {"status": result["status"], "environment": environment}
     if "failure" in result:
         values["reason"] = result["failure"]["reason"]
@@ -67,7 +69,7 @@ def attributes(result: Result, environment: str) -> dict[str, dict[str, str]]:
 
 
 def subject(result: Result) -> str:
-    """The subject line: what happened, then the end of the key, which distinguishes files in the same folder."""
+    """The subject line: the verdict, then the end of the key, which distinguishes files in the same folder."""
     if "failure" in result:
         head = f"Video rejected ({result['failure']['reason']}): "
     else:
@@ -78,7 +80,7 @@ def subject(result: Result) -> str:
 
 
 def email(result: Result) -> str:
-    """The text a person reads."""
+    """The text of the e-mail."""
     body = _rejection(result) if "failure" in result else _success(result)
     source = result["source"]
     places = [f"Video    s3://{source['bucket']}/{source['key']}", f"         version {source['versionId']}"]
@@ -86,7 +88,7 @@ def email(result: Result) -> str:
         places.append(f"Poster   s3://{result['resultBucket']}/{poster['key']}")
     places.append(f"Result   s3://{result['resultBucket']}/{result['resultKey']}")
     lines = [*body, "", *places, f"Uploaded {source['uploadedAt']}", ""]
-    return "\n".join(map(visible, lines))  # a line break in a key must not begin a paragraph
+    return "\n".join(map(visible, lines))  # a line break in a key must not start a new line
 
 
 def _rejection(result: Result) -> list[str]:
@@ -99,7 +101,7 @@ def _rejection(result: Result) -> list[str]:
         f"Size     {bytes_text(result['source']['size'])}",
     ]
     if failure["evidence"]:
-        lines.append("Seen     " + ", ".join(f"{name}: {value}" for name, value in failure["evidence"].items()))
+        lines.append("Details  " + ", ".join(f"{name}: {value}" for name, value in failure["evidence"].items()))
     return lines
 
 

@@ -1,7 +1,7 @@
-"""Writes a verdict where people and programs find it: pictures, result, and tags side by side, then the message.
+"""Publishes a verdict: pictures, result, and tags in parallel, then the message.
 
-The message is last, so everything is in place when it is read. After a crash Lambda repeats all of it: the writes
-before the message may end in any order, and each may be repeated, with the same key and the same content.
+The message is last, so everything is in place when it is read. After a crash, Lambda repeats everything: the writes
+before the message may finish in any order, and each may be repeated with the same key and content.
 """
 
 import json
@@ -25,21 +25,21 @@ TAG: Final = "video-intake:"
 type Write = Callable[[], object]
 
 logger = Logger(child=True)
-pool = ThreadPoolExecutor(5)  # as many as one video has: poster, storyboard with its times, result, tags
+pool = ThreadPoolExecutor(5)  # the most that a video needs: poster, storyboard and its WebVTT file, result, tags
 
 
-def side_by_side(writes: Sequence[Write]) -> None:
-    """Carries out all of them at the same time. Raises the first fault once every one has ended."""
+def in_parallel(writes: Sequence[Write]) -> None:
+    """Runs all writes in parallel. Raises the first error after all of them have ended."""
     ends = [pool.submit(write) for write in writes]
-    wait(ends)  # or one of them might go on while the next attempt has begun
+    wait(ends)  # so that none is still running when the next attempt begins
     for end in ends:
         end.result()
 
 
 class Publisher:
-    """Publishes to one topic; results go to the bucket that they name.
+    """Publishes to one topic; results go to their `resultBucket`.
 
-    `carry_out` does all writes but the message, in any order.
+    `carry_out` runs all writes except the message, in any order.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class Publisher:
         sns: Any,
         topic_arn: str,
         environment: str,
-        carry_out: Callable[[Sequence[Write]], None] = side_by_side,
+        carry_out: Callable[[Sequence[Write]], None] = in_parallel,
     ) -> None:
         self._s3, self._sns, self._topic_arn, self._environment = s3, sns, topic_arn, environment
         self.carry_out = carry_out
 
     def publish(self, result: Result, pictures: dict[str, bytes]) -> None:
-        """Publishes a result document and the files it names (by key).
+        """Publishes a result document and its files (by key).
 
-        Raises botocore's errors: all of it is then done again.
+        Raises botocore's errors; everything is then repeated.
         """
         document = json.dumps(result, indent=2, ensure_ascii=False).encode()
         files = {**pictures, result["resultKey"]: document}
@@ -82,9 +82,9 @@ class Publisher:
             version = Version(source["bucket"], source["key"], source["versionId"])
             if not isinstance(s3_object.consequence(self._s3, version, error), Gone):
                 raise
-            logger.info("The version was deleted while it was processed; there is nothing to tag")
+            logger.info("The version was deleted while it was processed, so it was not tagged")
         except Gone:
-            logger.info("It was deleted or replaced while it was processed; there is nothing to tag")
+            logger.info("The object was deleted or replaced while it was processed, so it was not tagged")
 
     def _merge_tags(self, result: Result) -> None:
         source = result["source"]
@@ -101,7 +101,7 @@ class Publisher:
 
 
 def merged(before: dict[str, str], result: Result) -> dict[str, str]:
-    """All of the user's tags, and as many of ours as there is room for."""
+    """All of the user's tags, and as many of ours as fit."""
     theirs = {key: value for key, value in before.items() if not key.startswith(TAG)}
     ours: dict[str, str] = {TAG + "status": result["status"]}
     if "failure" in result:

@@ -1,4 +1,4 @@
-"""From an inspection's findings to the result document and its pictures."""
+"""Creates the result document and its pictures from an inspection."""
 
 from dataclasses import asdict
 from pathlib import PurePosixPath
@@ -13,7 +13,7 @@ SCHEMA_VERSION: Final = "1.1"  # minor: fields added; major: fields changed or g
 
 
 def result(upload: Upload, outcome: Inspection | Rejected, cost: document.Cost, home: str = "") -> document.Result:
-    """The result document, for the bucket `home`; what a success has and a failure lacks is left out, not null."""
+    """The result document, for the bucket `home`; a failure omits the fields of a success."""
     where = folder(upload, home)
     made: document.Result = {
         "schemaVersion": SCHEMA_VERSION,
@@ -49,7 +49,7 @@ def result(upload: Upload, outcome: Inspection | Rejected, cost: document.Cost, 
 
 
 def pictures(made: document.Result, outcome: Inspection | Rejected) -> dict[str, bytes]:
-    """The files that a result document names, by their keys."""
+    """The files of a result document, by key."""
     files: dict[str, bytes] = {}
     if isinstance(outcome, Rejected):
         return files

@@ -1,19 +1,19 @@
 """One version of an S3 object: its properties and ranges, and what an S3 error means for an upload.
 
-An upload ends without a verdict only where S3 proves that nobody waits for one. Whatever else S3 answers, with or
-without a code, is an infrastructure failure, which is tried again and kept: a wrong "it is gone" would lose an upload
-without a trace. (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)
+An upload ends without a verdict only if S3 proves that it was deleted or replaced. Any other error, with or without a
+code, is an infrastructure failure, which is retried and then kept: mistaking it for a deletion would silently lose an
+upload. (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)
 
-| S3 answers                           | For the upload |
-| ------------------------------------ | -------------- |
-| 404 NoSuchVersion                    | It was deleted: no object has this version any more. |
-| 405 MethodNotAllowed, delete marker  | It was deleted while versioning was suspended: marker "null" [1]. |
-| 412 PreconditionFailed, no version   | It was replaced: If-Match names its ETag. (A version cannot change.) |
-| 403 InvalidObjectState               | It is archived: a verdict. |
-| 404 NoSuchKey                        | Nothing: S3 may say so of what is there while versioning is young [2]. |
-| 404 NoSuchKey, no version, not listed | It was deleted: a bucket without versions knows no other answer. |
-| 404, 405, 412 of HeadObject          | Nothing: its errors have no code. GetObject is asked the same. |
-| 416, 409, other 400 and 403, 5xx     | Nothing: a size, a key, a permission, a time-out, throttling, an outage. |
+| S3's response                         | Meaning for the upload |
+| ------------------------------------- | ---------------------- |
+| 404 NoSuchVersion                     | Deleted: no object has this version anymore. |
+| 405 MethodNotAllowed, delete marker   | Deleted while versioning was suspended: marker "null" [1]. |
+| 412 PreconditionFailed, no version    | Replaced: If-Match has its ETag. (A version cannot change.) |
+| 403 InvalidObjectState                | Archived: a verdict. |
+| 404 NoSuchKey                         | None: S3 may return it for existing objects in a new bucket [2]. |
+| 404 NoSuchKey, no version, not listed | Deleted: the only response of a bucket without versioning. |
+| 404, 405, 412 of HeadObject           | None: its errors have no code, so GetObject is called. |
+| 416, 409, other 400 and 403, 5xx      | None: a size, a key, a permission, a timeout, throttling, an outage. |
 
 [1] https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
 [2] https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
@@ -29,11 +29,11 @@ from video_intake.media import verdicts
 from video_intake.media.verdicts import Gone
 from video_intake.uploads import NO_VERSION, Upload, Version
 
-BODY_ATTEMPTS = 3  # botocore retries a request that fails, but not a body that breaks off while it is read
+BODY_ATTEMPTS = 3  # botocore retries failed requests, but not a body that is cut off while it is read
 
 
 def described(client: Any, version: Version, rerun: str = "") -> Upload:
-    """The version as S3 would have announced it.
+    """The version as an Upload, as if from an S3 event.
 
     Raises Gone, or botocore's errors for infrastructure failures.
     """
@@ -45,9 +45,9 @@ def described(client: Any, version: Version, rerun: str = "") -> Upload:
 
 
 def confirm(client: Any, upload: Upload) -> None:
-    """Checks that an upload still exists as announced, by its first byte, or as a whole if it is empty.
+    """Checks that an upload still exists unchanged, by reading its first byte, or all of it if it is empty.
 
-    Raises Gone, Rejected (archived), ValueError where an empty one has a byte, or botocore's errors for infrastructure
+    Raises Gone, Rejected (archived), ValueError if an empty one has content, or botocore's errors for infrastructure
     failures. HeadObject would cost the same, but its errors have no code.
     """
     first = {"Range": "bytes=0-0"} if upload.size else {}
@@ -57,11 +57,11 @@ def confirm(client: Any, upload: Upload) -> None:
         raise consequence(client, upload, error) from error
     answer["Body"].close()
     if not upload.size and answer["ContentLength"]:
-        raise ValueError(f"It was announced as empty, but has {answer['ContentLength']} bytes.")
+        raise ValueError(f"According to the event it is empty, but it has {answer['ContentLength']} bytes.")
 
 
 def fetcher(client: Any, upload: Upload) -> Fetch:
-    """A function that gets the bytes of [start, end) of the version that was uploaded, and of no other.
+    """A function that returns the bytes [start, end) of exactly the version that was uploaded.
 
     It raises Gone, Rejected (archived), or botocore's errors for infrastructure failures.
     """
@@ -85,9 +85,9 @@ def fetcher(client: Any, upload: Upload) -> Fetch:
 
 
 def consequence(client: Any, version: Version, error: ClientError) -> Exception:
-    """What an error of S3 about a version means for its upload: Gone, Rejected, or the error itself.
+    """What S3's error for a version means for its upload: Gone, Rejected, or the error itself.
 
-    Raises botocore's errors: of a key without versions that is not there, S3 is asked a second time, for its name.
+    Raises botocore's errors: if a key without versioning does not exist, this also lists it.
     """
     details = error.response["Error"]
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -115,11 +115,11 @@ def with_a_code(client: Any, asked: dict[str, str], error: ClientError) -> Clien
 
 
 def _is_listed(client: Any, version: Version) -> bool:
-    """A listing is consistent (and comes in the order of keys, so that the key itself is first)."""
+    """Whether S3 lists the key. Listings are consistent and sorted, so the key would come first."""
     found = client.list_objects_v2(Bucket=version.bucket, Prefix=version.key, MaxKeys=1)
     return any(one["Key"] == version.key for one in found.get("Contents", []))
 
 
 def _pinned(upload: Upload) -> dict[str, str]:
     version = {"Bucket": upload.bucket, "Key": upload.key, "VersionId": upload.version_id}
-    return version | {"IfMatch": f'"{upload.etag}"'}  # works without versioning too: two files are never mixed
+    return version | {"IfMatch": f'"{upload.etag}"'}  # so that two files are never mixed, even without versioning

@@ -1,4 +1,4 @@
-"""An upload: one version of one object, how AWS names it, and where its results are written.
+"""An upload: one version of one object, as in AWS's events, and where its results are written.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
@@ -11,13 +11,13 @@ from enum import Enum, auto
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-SUFFIXES: Final = (".mp4", ".MP4", ".mov", ".MOV", ".avi", ".AVI")  # those that template.yaml has S3 announce
+SUFFIXES: Final = (".mp4", ".MP4", ".mov", ".MOV", ".avi", ".AVI")  # those in template.yaml's notifications
 RERUN: Final = "videoIntakeAttempt"  # field that names a deliberate rerun (scripts/replay.py); S3 sends none
 
-NO_VERSION: Final = "null"  # version ID of an object that was put while versioning was off
+NO_VERSION: Final = "null"  # version ID of an object that was uploaded without versioning
 
 RESULTS: Final = "results/"
-RESULTS_OF: Final = "results-of/"  # and the name of a bucket whose results are kept in another
+RESULTS_OF: Final = "results-of/"  # followed by the source bucket's name, if that is another bucket
 RESULT_NAMES: Final = ("result.json", "poster.jpg", "storyboard.jpg", "storyboard.vtt")
 MAX_KEY_BYTES: Final = 1024  # of any S3 key, in UTF-8
 
@@ -33,17 +33,17 @@ class Version:
 
 @dataclass(frozen=True)
 class Upload(Version):
-    """One version of one object, as S3 announced it."""
+    """One version of one object, with properties from an S3 event."""
 
     size: int  # bytes
     etag: str  # without quotes
     sequencer: str  # hexadecimal; orders the events of one key, nothing else
     event_time: str  # ISO 8601, UTC
-    rerun: str = ""  # see RERUN: the same version under another one is not a duplicate
+    rerun: str = ""  # see RERUN: with another value, the same version is not a duplicate
 
 
 class Shape(Enum):
-    """Who calls the function, by the form of the event."""
+    """The sender of an event, by its format."""
 
     NOTIFICATION = auto()  # S3, for the stack's own bucket; scripts/replay.py, for any
     EVENTBRIDGE = auto()  # S3 through EventBridge, for a bucket that existed before the stack
@@ -52,9 +52,9 @@ class Shape(Enum):
 
 
 def shape(event: Any) -> Shape:
-    """Which of the known forms `event` has; nothing else decides this.
+    """The format of `event`. Only this function distinguishes them.
 
-    Raises ValueError for any other: that is a wiring mistake that should be seen, and must not pass as "nothing to do".
+    Raises ValueError for any other, which is a configuration mistake that must not pass as "nothing to do".
     """
     match event:
         case {"invocationSchemaVersion": _, "tasks": _}:
@@ -66,29 +66,29 @@ def shape(event: Any) -> Shape:
         case {"Records": [_, *_]}:
             return Shape.NOTIFICATION
         case dict():
-            raise ValueError("This is not an event of S3: it has no Records, and its source is not aws.s3.")
-    raise ValueError("This is not an event of S3: it is not a JSON object.")
+            raise ValueError("This is not an S3 event: it has no Records, and its source is not aws.s3.")
+    raise ValueError("This is not an S3 event: it is not a JSON object.")
 
 
 def parse(event: Any) -> list[Upload | ValueError]:
-    """What each record of `event` announces, in its order; nothing for the test event.
+    """The upload in each record of `event`, in order; none for the test event.
 
-    A record that announces no upload is a ValueError in its place, so that it stops no other. Raises ValueError as
-    `shape` does, and for S3 Batch Operations, which asks for versions instead of announcing them.
+    A malformed record is returned as a ValueError, so that it does not stop the others. Raises ValueError as `shape`
+    does, and for S3 Batch Operations.
     """
     match shape(event):
         case Shape.TEST:
             return []
         case Shape.EVENTBRIDGE:
-            return [_bridged(event)]
+            return [_from_eventbridge(event)]
         case Shape.NOTIFICATION:
             records = event["Records"]
             return [_upload(record, f"Record {number} of {len(records)}") for number, record in enumerate(records, 1)]
-    raise ValueError("This is not an event of S3: it is an invocation by S3 Batch Operations.")
+    raise ValueError("This is not an S3 event: it is an invocation by S3 Batch Operations.")
 
 
 def stored(version: Version, described: dict[str, Any], rerun: str = "") -> Upload:
-    """The upload that S3 describes: a response of HeadObject, or an entry of ListObjectVersions with its size."""
+    """The upload described by a response of HeadObject or an entry of ListObjectVersions."""
     size = described["ContentLength"] if "ContentLength" in described else described["Size"]
     etag, modified = described["ETag"].strip('"'), timestamp(described["LastModified"])
     version_id = described.get("VersionId") or version.version_id or NO_VERSION
@@ -96,15 +96,15 @@ def stored(version: Version, described: dict[str, Any], rerun: str = "") -> Uplo
 
 
 def timestamp(moment: datetime) -> str:
-    """`moment` as S3 writes it: ISO 8601, UTC, milliseconds."""
+    """`moment` in S3's format: ISO 8601, UTC, milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def folder(upload: Upload, home: str = "") -> str:
-    """The prefix of everything that belongs to an upload, in the bucket `home` ("": the upload's own).
+    """The prefix of an upload's results, in the bucket `home` ("": the upload's own).
 
-    Known from bucket, key and version id alone, and for NO_VERSION the ETag. No two uploads share one: a key too long
-    for it is cut, and told apart by its SHA-256; results of another bucket are apart from those of `home` itself.
+    It depends only on bucket, key and version ID, and for NO_VERSION on the ETag. It is unique: a key that is too long
+    is shortened and identified by its SHA-256, and results of other buckets have a separate prefix.
     """
     root = RESULTS if home in ("", upload.bucket) else f"{RESULTS_OF}{upload.bucket}/"
     content = f"-{upload.etag}" if upload.version_id == NO_VERSION and upload.etag else ""
@@ -129,7 +129,7 @@ def _upload(record: Any, name: str) -> Upload | ValueError:
         } if event_name.startswith("ObjectCreated:") and size >= 0:
             try:
                 key = unquote_plus(encoded, errors="strict")  # once: a key may itself contain "%20"
-            except UnicodeDecodeError:  # replaced by "?" it would name an object that is not there, and look deleted
+            except UnicodeDecodeError:  # with "?" instead it would be the key of no object, and look deleted
                 return ValueError(f"{name} is not an upload: its key is not UTF-8.")
             version_id, sequencer = entity.get("versionId") or NO_VERSION, entity.get("sequencer") or ""
             rerun = str(record.get(RERUN, ""))
@@ -141,8 +141,8 @@ def _upload(record: Any, name: str) -> Upload | ValueError:
     )
 
 
-def _bridged(event: Any) -> Upload | ValueError:
-    """The key is plain, not URL-encoded, and there is no version id if the bucket has no versions."""
+def _from_eventbridge(event: Any) -> Upload | ValueError:
+    """An event from EventBridge: its key is not URL-encoded, and without versioning it has no version ID."""
     match event:
         case {
             "detail-type": "Object Created",

@@ -1,4 +1,4 @@
-"""The decoder process from the outside: its start, its sockets, its end. The inside is video_intake.media.worker."""
+"""Starts and ends the decoder process, which runs video_intake.media.worker, and holds its sockets."""
 
 import contextlib
 import os
@@ -14,20 +14,20 @@ from typing import Final
 from video_intake.media import wire
 
 COMMAND: Final = (sys.executable, "-S", "-P", "-m", "video_intake.media.worker")
-LANES: Final = 2  # threads of the worker that may ask for bytes at the same time
-START_SECONDS: Final = 20  # a worker is ready in a tenth of one; a cold, throttled core takes longer
+LANES: Final = 2  # threads of the worker that may request bytes at the same time
+START_SECONDS: Final = 20  # usually 0.1 s; a cold, throttled core takes longer
 MAX_KEPT_MB: Final = 200  # of memory between jobs
-PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")  # of the environment: nothing of AWS's
+PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")  # environment variables; none of AWS's
 
 
 class Died(Exception):
-    """The worker is gone, or sent something invalid. The message says how."""
+    """The worker ended or sent something invalid; see the message."""
 
 
 class WorkerProcess:
     """A process and the sockets to it: `control` for jobs and answers, `lanes` for bytes.
 
-    Raises OSError where it cannot be started.
+    Raises OSError if it cannot be started.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -42,14 +42,14 @@ class WorkerProcess:
                 [*command, *(str(each.fileno()) for each in ends)],
                 env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # not so stderr, until it is ready: why it cannot start belongs in the log
+                stdout=subprocess.DEVNULL,  # stderr stays open: errors at startup belong in the log
                 pass_fds=[each.fileno() for each in ends],
             )
             ours.pop_all()
         self._ready = False
 
     def wait_until_ready(self) -> None:
-        """Raises Died."""
+        """Waits for the worker's first message. Raises Died."""
         if self._ready:
             return
         try:
@@ -66,7 +66,7 @@ class WorkerProcess:
         return self.process.poll() is None and figures(self.process.pid).get("VmRSS", 0) >> 10 <= MAX_KEPT_MB
 
     def end(self) -> str:
-        """Ends it, and returns how it ended."""
+        """Ends the process, and returns how it ended."""
         for each in (self.control, *self.lanes):
             each.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -77,7 +77,7 @@ class WorkerProcess:
 
 
 def figures(process: int | str) -> dict[str, int]:
-    """Figures of a process (proc(5)): sizes in KB, and its threads. Empty without /proc."""
+    """Memory sizes of a process in KB, and its number of threads (proc(5)). Empty without /proc."""
     with contextlib.suppress(OSError):
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
         pairs = (line.split(":") for line in lines if line.startswith(("VmRSS", "VmHWM", "Threads")))

@@ -7,7 +7,7 @@ from tools.screenshot import CHROMIUM
 
 @pytest.fixture(scope="session")
 def browser():
-    """Chromium of the system, or else the one that playwright has fetched."""
+    """The system's Chromium, or the one that playwright downloaded."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

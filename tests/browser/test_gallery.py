@@ -35,14 +35,14 @@ def gallery(tmp_path_factory):
         with closing(Decoder()) as decoder:
             result, pictures = judge(decoder, upload, read, Limits(storyboard=True), 30)
         cards.append((result, saved.write(result, pictures, folder)))
-    letter = page.Letter(f"Video rejected: {HOSTILE}", "<script>alert(1)</script>")
-    shown = page.Page("Videos", alarms=[("Errors", "OK")], metrics=[("VideosProcessed", "sum", "4")], letters=[letter])
+    email = page.Email(f"Video rejected: {HOSTILE}", "<script>alert(1)</script>")
+    shown = page.Page("Videos", alarms=[("Errors", "OK")], metrics=[("VideosProcessed", "sum", "4")], emails=[email])
     return page.write(folder, shown, cards).as_uri()
 
 
 @pytest.fixture
 def opened(browser, gallery):
-    """The page, with everything that it asked for and every complaint of the browser."""
+    """The page, with its requests and the browser's errors."""
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
     tab.asked, tab.complaints = [], []
     tab.on("request", lambda request: tab.asked.append(request.url))
@@ -58,7 +58,7 @@ def keys(tab):
     return [card.inner_text() for card in tab.locator(".card:visible .key").all()]
 
 
-def test_it_asks_for_nothing_but_its_own_pictures(opened):
+def test_the_page_requests_only_its_own_pictures(opened):
     opened.locator(".screen[data-film]").first.hover()
     playwright.expect(opened.locator(".film").first).to_have_css("background-image", re.compile("storyboard.jpg"))
     assert all(url.startswith("file://") for url in opened.asked)
@@ -66,7 +66,7 @@ def test_it_asks_for_nothing_but_its_own_pictures(opened):
     assert opened.complaints == []
 
 
-def test_every_poster_is_shown_with_its_own_aspect(opened):
+def test_every_poster_keeps_its_aspect_ratio(opened):
     opened.wait_for_load_state("networkidle")
     for image in opened.locator(".screen img").all():
         natural, declared, fitting = image.evaluate(
@@ -79,7 +79,7 @@ def test_every_poster_is_shown_with_its_own_aspect(opened):
         assert box["height"] <= screen["height"]
 
 
-def test_a_storyboard_plays_while_the_pointer_is_over_it_or_it_has_the_focus(opened):
+def test_a_storyboard_plays_while_hovered_or_focused(opened):
     film = opened.locator(".film").first
     assert film.evaluate("film => getComputedStyle(film).opacity") == "0"
     opened.get_by_role("searchbox").focus()
@@ -90,7 +90,7 @@ def test_a_storyboard_plays_while_the_pointer_is_over_it_or_it_has_the_focus(ope
     )
 
 
-def test_it_filters_by_verdict_and_by_text(opened):
+def test_the_page_filters_by_verdict_and_text(opened):
     assert len(keys(opened)) == 4
     opened.get_by_role("radio", name="Rejected").check(force=True)
     assert keys(opened) == ["notes.mp4"]
@@ -106,7 +106,7 @@ def test_a_hostile_key_stays_text_and_on_its_line(opened):
     [key] = [key for key in keys(opened) if "onerror" in key]
     assert key == HOSTILE.replace("\N{RIGHT-TO-LEFT OVERRIDE}", "\N{REPLACEMENT CHARACTER}")
     assert opened.locator("img[src='x'], pre script").count() == 0
-    assert "<script>alert(1)</script>" in opened.locator(".letter pre").inner_text()
+    assert "<script>alert(1)</script>" in opened.locator(".email pre").inner_text()
     opened.get_by_alt_text(f"Poster of {key}").scroll_into_view_if_needed()
     opened.wait_for_load_state("networkidle")
     assert opened.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
@@ -114,7 +114,7 @@ def test_a_hostile_key_stays_text_and_on_its_line(opened):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_it_fits_its_window_and_can_be_read(browser, gallery, scheme, width, height):
+def test_the_page_fits_the_window_and_is_readable(browser, gallery, scheme, width, height):
     tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     tab.goto(gallery)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
@@ -124,7 +124,7 @@ def test_it_fits_its_window_and_can_be_read(browser, gallery, scheme, width, hei
 
 
 def contrast(tab, part: str) -> float:
-    """Of an element's text and what is under it: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+    """Contrast of an element's text to its background: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
     text, under = tab.evaluate(
         """part => {
           let element = document.querySelector(part);

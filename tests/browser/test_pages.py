@@ -1,4 +1,4 @@
-"""Web pages against the local cloud, in a browser: what a page that the developer happens to open could do."""
+"""What a web page in the developer's browser could do to the local cloud."""
 
 import http.server
 import json
@@ -12,7 +12,7 @@ from tools.localcloud.deployment import Session
 
 playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
 
-# Every attempt is one that a page may make without being asked: no preflight where there is none, and one with.
+# Each attempt is possible for any page, with or without a preflight request.
 PAGE = """<!doctype html><title>A page</title><pre id="seen"></pre><script>
 const cloud = "%(endpoint)s", form = {"Content-Type": "application/x-www-form-urlencoded"};
 const attempts = {
@@ -68,7 +68,7 @@ def test_a_page_can_neither_change_nor_read_anything_even_with_the_key(browser, 
 
 
 def shown(browser, page: str, host: str) -> dict[str, str]:
-    """What a page has written into its `seen` by the time that it is done."""
+    """The content of the page's `seen` when it is done."""
 
     class Site(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

@@ -1,7 +1,7 @@
-"""Small generated videos, broken in every way their structure offers, for the whole inspector.
+"""Fuzz tests of the inspector, with small generated videos that are broken along their structure.
 
     make soak                                    # thousands of cases
-    PYTHONPATH=src python -m tests.fuzz 4711     # one case again, by its number; --keep FILE to have it
+    PYTHONPATH=src python -m tests.fuzz 4711     # one case again, by its number; --keep FILE writes it
 
-A case is made by its number alone: the same number is the same file, as long as the encoders are the same.
+A case depends only on its number: the same number gives the same file, as long as the encoders are the same.
 """

@@ -17,8 +17,8 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("numbers", nargs="*", type=int, help="these cases alone")
-    parser.add_argument("--cases", type=int, default=5000, help="how many (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first (default: %(default)s)")
+    parser.add_argument("--cases", type=int, default=5000, help="number of cases (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first case (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="write the one case there, instead of running it")
     arguments = parser.parse_args()
     if arguments.keep:

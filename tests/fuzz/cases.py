@@ -1,4 +1,4 @@
-"""Cases by number, and what must hold of each answer."""
+"""Cases by number, and what must be true for each answer."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ class Case:
 
 
 def case(number: int) -> Case:
-    """The same for the same number, always."""
+    """Always the same for the same number."""
     chance = Random(number)
     name = chance.choice(list(SEEDS))
     kin = [other for other in SEEDS if other.startswith("avi") == name.startswith("avi")]
@@ -38,7 +38,7 @@ def case(number: int) -> Case:
 
 
 def run(numbers: Iterable[int], valid: Callable[[Any], None]) -> Iterator[tuple[Case, Answer | Fell]]:
-    """Each case with its answer, or with how the inspector fell; as they come, in two children at once."""
+    """Yields each case with its answer or the inspector's failure, from two child processes."""
     children = [Watched() for _ in range(WATCHED_AT_ONCE)]
 
     def one(child: Watched, number: int) -> tuple[Case, Answer | Fell]:
@@ -65,12 +65,12 @@ def run(numbers: Iterable[int], valid: Callable[[Any], None]) -> Iterator[tuple[
 
 
 def check(answer: Answer, valid: Callable[[Any], None]) -> None:
-    """Whatever the file: a result by its schema, in words and in JSON, with the pictures it names."""
+    """Checks that any answer gives a valid result, text and JSON, with its pictures."""
     result = answer.result
     assert answer.verdict in {"success", *Reason}
     valid(result)
     json.dumps(result, ensure_ascii=False).encode()
-    assert len(messages.message(result).encode()) < 256 << 10, "longer than SNS takes"
+    assert len(messages.message(result).encode()) < 256 << 10, "longer than SNS allows"
     subject = messages.subject(result)
     assert subject.isascii()
     assert subject.isprintable()

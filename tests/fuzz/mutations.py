@@ -1,7 +1,7 @@
-"""Breaks a file along its structure: boxes and chunks, and the numbers in them; then, now and then, bytes anywhere.
+"""Breaks a file along its structure: boxes, chunks, and the numbers in them; sometimes also arbitrary bytes.
 
-A file is taken apart into a tree, the tree is changed, and written again with sizes that fit, so that a reader
-comes as far as the damage. Where a size must not fit, that is a mutation too.
+A file is parsed into a tree, the tree is changed, and written again with correct sizes, so that a reader gets as far as
+the damage. Wrong sizes are a mutation too.
 """
 
 import struct
@@ -25,7 +25,7 @@ PARENTS: Final = dict.fromkeys(
 
 
 def _codes(row: bytes) -> tuple[bytes, ...]:
-    """Four-character codes in a row, some of which end in a space."""
+    """Consecutive four-character codes, some of which end in a space."""
     return tuple(row[at : at + 4] for at in range(0, len(row), 5))
 
 
@@ -60,23 +60,23 @@ class Node:
     type: bytes
     lead: bytes = b""
     children: list["Node"] | None = None
-    claimed: int | None = None  # the size written in place of the right one
+    claimed: int | None = None  # written instead of the correct size
 
     def __iter__(self) -> Iterator["Node"]:
-        """Itself and all below."""
+        """The node and everything below."""
         yield self
         for child in self.children or ():
             yield from child
 
     def copy(self) -> Self:
-        """All of it, apart from this one."""
+        """A deep copy."""
         children = None if self.children is None else [child.copy() for child in self.children]
         return type(self)(self.type, self.lead, children, self.claimed)
 
 
 @dataclass
 class File:
-    """A file taken apart."""
+    """A parsed file."""
 
     children: list[Node]
     riff: bool
@@ -84,13 +84,13 @@ class File:
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
-        """Of an MP4, MOV or AVI."""
+        """Parses an MP4, MOV or AVI."""
         riff = content[:4] == b"RIFF"
         children, end = _parse(content, riff)
         return cls(children, riff, end)
 
     def nodes(self) -> list[Node]:
-        """All, in the order of the file."""
+        """All nodes, in file order."""
         return [node for child in self.children for node in child]
 
     def lists(self) -> list[list[Node]]:
@@ -132,7 +132,7 @@ def _write(node: Node, riff: bool) -> bytes:
 
 
 def extreme(chance: Random, now: int, bits: int) -> int:
-    """A number that somebody forgot to expect in place of `now`."""
+    """An unexpected number in place of `now`."""
     near = now + chance.choice((-8, -1, 1, 8, 1000))
     return chance.choice(
         (chance.choice(EXTREME), near, now * 2, now // 2, 1 << chance.randrange(bits), chance.getrandbits(bits))
@@ -140,7 +140,7 @@ def extreme(chance: Random, now: int, bits: int) -> int:
 
 
 def _number(file: File, chance: Random, _: Callable[[], File]) -> None:
-    """Any number in any box, those in front more often: there stand versions, counts and sizes."""
+    """Changes any number in any box, preferably at its beginning, where versions, counts and sizes are."""
     node = chance.choice([node for node in file.nodes() if len(node.lead) > 1])
     width = min(chance.choice(WIDTHS), len(node.lead))
     last = len(node.lead) - width
@@ -162,7 +162,7 @@ def _type(file: File, chance: Random, _: Callable[[], File]) -> None:
 
 
 def _codec(file: File, chance: Random, _: Callable[[], File]) -> None:
-    """The name of a codec, wherever it stands: another decoder sees these samples."""
+    """Changes the name of a codec anywhere, so that another decoder gets these samples."""
     code = chance.choice(CODECS)
     for node in file.nodes():
         if node.type == b"stsd" and node.children:
@@ -215,7 +215,7 @@ def _insert(file: File, chance: Random, _: Callable[[], File]) -> None:
 
 
 def _nest(file: File, chance: Random, _: Callable[[], File]) -> None:
-    """A box in a box in a box."""
+    """Nests a box many times."""
     siblings = chance.choice([nodes for nodes in file.lists() if nodes])
     at = chance.randrange(len(siblings))
     kind = b"LIST" if file.riff else chance.choice([*PARENTS, siblings[at].type])
@@ -224,7 +224,7 @@ def _nest(file: File, chance: Random, _: Callable[[], File]) -> None:
 
 
 def _splice(file: File, chance: Random, other: Callable[[], File]) -> None:
-    """A box of another video in place of one of this."""
+    """Replaces a box with one from another video."""
     donors = other().nodes()
     node = chance.choice(file.nodes())
     same = [donor for donor in donors if donor.type == node.type]
@@ -233,7 +233,7 @@ def _splice(file: File, chance: Random, other: Callable[[], File]) -> None:
 
 
 def _samples(file: File, chance: Random, _: Callable[[], File]) -> None:
-    """Bits of what the decoder gets."""
+    """Changes bits of the media data."""
     node = max(file.nodes(), key=lambda node: len(node.lead) * chance.random())
     broken = bytearray(node.lead)
     for _number in range(chance.choice((1, 3, 30)) if broken else 0):
@@ -242,7 +242,7 @@ def _samples(file: File, chance: Random, _: Callable[[], File]) -> None:
 
 
 def _index(file: File, chance: Random, _: Callable[[], File]) -> None:
-    """Rows of an index: exchanged, repeated, left out, or noise."""
+    """Swaps, repeats, removes or overwrites rows of an index."""
     nodes = [node for node in file.nodes() if node.type in ROWS and len(node.lead) > 2 * ROWS[node.type]]
     if not nodes:
         return
@@ -264,7 +264,7 @@ def _index(file: File, chance: Random, _: Callable[[], File]) -> None:
 
 
 def _joined(file: File, chance: Random, other: Callable[[], File]) -> None:
-    """What follows the first box once more, or boxes of another video: recordings joined, in part."""
+    """Repeats the boxes after the first, or appends those of another video, like joined recordings."""
     more = [node.copy() for node in (file if chance.random() < 0.5 else other()).children]
     begin = chance.randrange(len(more) + 1)
     if sum(len(_write(node, file.riff)) for node in more) < MOST_BYTES:
@@ -286,7 +286,7 @@ MUTATIONS: Final = (
 
 
 def _bytes(content: bytes, chance: Random) -> bytes:
-    """Damage that knows no structure: a file cut off, or overwritten somewhere."""
+    """Damage regardless of structure: cuts off the file, or overwrites a part of it."""
     if chance.random() < 0.5:
         return content[: chance.randrange(len(content) + 1)]
     at = chance.randrange(len(content) + 1)
@@ -295,7 +295,7 @@ def _bytes(content: bytes, chance: Random) -> bytes:
 
 
 def mutate(content: bytes, chance: Random, other: Callable[[], bytes]) -> bytes:
-    """`content` with a few mutations; `other` gives another video to take boxes from."""
+    """`content` with a few mutations; `other` returns another video to take boxes from."""
     file = File.parse(content)
     for _number in range(chance.choice((1, 1, 2, 3, 6))):
         if file.nodes():

@@ -1,4 +1,4 @@
-"""What is to be broken: one small video for each way in which the inspector can go."""
+"""The videos to break: a small one for each path through the inspector."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from tests.fuzz.mutations import File
 from tests.support.riff import opendml
 from tools.videos import video
 
-os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder tells its life on the way; errors alone, please
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder logs too much
 
 SMALL: Final[dict[str, Any]] = {"size": (96, 64), "seconds": 0.6, "rate": 20}
 GROUPS: Final = {"preset": "ultrafast", "x264-params": "keyint=4:min-keyint=4:bframes=1"}
@@ -31,16 +31,16 @@ def _mp4(flags: str = "", **more: Any) -> Callable[[], bytes]:
 
 
 def _joined() -> bytes:
-    """Segments as HLS and DASH have them, with a sidx before each, joined as `cat` does it."""
+    """Segments as in HLS and DASH, with a sidx before each, joined as with `cat`."""
     film = video(**SMALL, codec_options=GROUPS, options={"movflags": "frag_keyframe+empty_moov+dash+skip_trailer"})
     parts = File.parse(film)
     index = next(node for node in parts.children if node.type == b"sidx")
     parts.children = [each for node in parts.children for each in ([index, node] if node.type == b"moof" else [node])]
-    return parts.write() * 2  # and the clock starts again
+    return parts.write() * 2  # and timestamps restart
 
 
 def _opendml() -> bytes:
-    """An AVI of several RIFFs, with an index of indexes."""
+    """An AVI with several RIFFs and an index of indexes."""
     return opendml(video("avi", "mpeg4", **SMALL, audio="mp3"))
 
 
@@ -89,5 +89,5 @@ SEEDS: Final[dict[str, Callable[[], bytes]]] = {
 
 @cache
 def seed(name: str) -> bytes:
-    """The video of that name, encoded on first use."""
+    """The video with that name, encoded on first use."""
     return SEEDS[name]()

@@ -27,13 +27,13 @@ def child() -> Iterator[Watched]:
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_what_is_taken_apart_and_not_broken_is_the_same_file_and_a_video(child, name):
+def test_a_parsed_file_is_written_back_unchanged(child, name):
     file = File.parse(seed(name))
     assert len(file.nodes()) > 15
     assert file.write() == seed(name)
     assert child.inspect(seed(name)).verdict == "success"
 
 
-def test_a_number_is_a_case_always():
+def test_the_same_number_gives_the_same_case():
     assert case(7) == case(7)
     assert len({case(number).content for number in range(50)}) > 40

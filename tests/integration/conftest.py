@@ -1,6 +1,6 @@
-"""A deployed stack: on the local cloud by default, a real one with `--stack NAME`. No test knows which.
+"""A deployed stack: on the local cloud by default, a real one with `--stack NAME`. Tests do not depend on which.
 
-The local one also processes a bucket that existed before it, which has no versions.
+The local one also processes an existing bucket without versioning.
 """
 
 import json
@@ -50,13 +50,13 @@ def theirs(intake) -> Source:
 
 @pytest.fixture(scope="package")
 def environ(request, cloud) -> dict[str, str]:
-    """In which commands speak to that stack."""
+    """The environment of commands that use that stack."""
     return dict(os.environ) if cloud is None else environ_of(cloud, request.getfixturevalue("warm_cli"))
 
 
 @pytest.fixture(scope="package")
 def replay(intake: Stack, environ: dict[str, str]) -> Callable[..., tuple[int, list[str], str]]:
-    """Runs a command of scripts/replay.py; exit status, lines of stdout, and stderr."""
+    """Runs scripts/replay.py; returns exit status, lines of stdout, and stderr."""
 
     def run(*arguments: str, stdin: str = "", **more: str) -> tuple[int, list[str], str]:
         command = [str(warm.command("replay")), arguments[0], "--stack", intake.name, *arguments[1:]]
@@ -70,7 +70,7 @@ def replay(intake: Stack, environ: dict[str, str]) -> Callable[..., tuple[int, l
 @pytest.fixture(scope="package")
 def mailbox(cloud) -> Path:
     if cloud is None:
-        pytest.skip("e-mail of a real account arrives at a person")
+        pytest.skip("e-mail from a real account goes to a person")
     return cloud.mailbox
 
 
@@ -83,10 +83,10 @@ def environment(intake) -> str:
 
 @pytest.fixture(scope="package")
 def inbox(intake) -> Iterator[str]:
-    """The URL of a queue subscribed to the outcomes: the JSON voice, as a program hears it.
+    """The URL of a queue that is subscribed to the outcomes, as JSON.
 
-    It is made with its policy: one that is set later may take a minute to hold, and SNS gives up a message that a queue
-    refuses. Its name is new each time: SQS does not take one again within a minute.
+    It is created with its policy, because a later one may take a minute to apply, and SNS drops messages that a queue
+    refuses. Its name is new each time, because SQS does not allow reusing one within a minute.
     """
     sqs, sns = intake.client("sqs"), intake.client("sns")
     topic, name = intake.outputs["OutcomeTopicArn"], f"video-intake-inbox-{uuid.uuid4()}"

@@ -1,4 +1,4 @@
-"""A bucket that the stack does not own: from upload to outcome through EventBridge."""
+"""An existing bucket: from upload to outcome through EventBridge."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ FILM = video(seconds=0.2)
 
 @pytest.fixture(scope="module", autouse=True)
 def settled(cloud) -> Iterator[None]:
-    """Others count what the stack does."""
+    """Waits for all events, because other tests count what the stack does."""
     yield
     if cloud is not None:
         wait_for("every event's end", lambda: not cloud.control("GET", "events")["unfinished"])
@@ -22,7 +22,7 @@ def settled(cloud) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def good(intake: Stack, inbox: str, theirs: Source) -> Uploaded:
-    """A video with tags of its owner, which nobody waits for but the tests."""
+    """A video with its owner's tags."""
     key = f"{theirs.prefix}Été 1+1 %2B (2).mp4"
     answer = intake.client("s3").put_object(Bucket=theirs.bucket, Key=key, Body=FILM, Tagging="customer=4711")
     version = answer.get("VersionId", "null")
@@ -47,12 +47,12 @@ def test_its_result_and_poster_are_in_the_stacks_bucket(intake, theirs, good, re
     assert (width, height) == (result["poster"]["width"], result["poster"]["height"])
 
 
-def test_its_tags_join_those_of_its_owner(intake, good, result):
+def test_its_tags_are_added_to_the_owners_tags(intake, good, result):
     tags = wait_for("our tags", lambda: (tags := intake.tags(good)).get("video-intake:status") and tags)
     assert tags == {"customer": "4711", "video-intake:status": "success"}
 
 
-def test_programs_and_the_log_hear_which_bucket_it_is_in(intake, inbox, theirs, good, result):
+def test_messages_and_the_log_name_its_bucket(intake, inbox, theirs, good, result):
     def heard() -> bool:
         answer = intake.client("sqs").receive_message(QueueUrl=inbox, MaxNumberOfMessages=10, WaitTimeSeconds=1)
         bodies = [json.loads(message["Body"]) for message in answer.get("Messages", [])]
@@ -80,7 +80,7 @@ def test_the_same_key_in_the_stacks_bucket_is_another_upload(intake, good, resul
     assert intake.result(good) == result
 
 
-def test_what_is_not_below_the_prefix_is_left_alone(intake, theirs, cloud):
+def test_keys_outside_the_prefix_are_not_processed(intake, theirs, cloud):
     outside = intake.upload("renditions/480p.mp4", FILM, bucket=theirs.bucket)
     inside = intake.upload(f"{theirs.prefix}inside.MOV", FILM, bucket=theirs.bucket)
     intake.outcome(inside)
@@ -88,10 +88,10 @@ def test_what_is_not_below_the_prefix_is_left_alone(intake, theirs, cloud):
     assert intake.result(outside) is None
 
 
-def test_what_eventbridge_may_not_deliver_is_a_dead_letter_and_comes_back(intake, theirs, cloud, replay):
-    """A permission that is missing is not retried by EventBridge."""
+def test_an_event_that_eventbridge_may_not_deliver_is_kept_and_can_be_replayed(intake, theirs, cloud, replay):
+    """EventBridge does not retry if a permission is missing."""
     if cloud is None:
-        pytest.skip("nobody takes the permissions of a stack that people use")
+        pytest.skip("permissions of a live stack are not removed")
     functions, name = intake.client("lambda"), intake.outputs["FunctionName"]
     statements = json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]
     [permission] = [one for one in statements if one["Principal"]["Service"] == "events.amazonaws.com"]

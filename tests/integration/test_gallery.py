@@ -1,4 +1,4 @@
-"""scripts/gallery.py on a deployed stack: one page of its results, brought up to date by the same command."""
+"""scripts/gallery.py on a deployed stack: a page of its results, which the same command updates."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def gallery(intake: Stack, environ: dict[str, str], out: Path, *options: str) ->
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_page_of_a_live_stack_has_what_was_uploaded_and_goes_on_where_it_was(intake, environ, tmp_path):
+def test_a_page_of_a_live_stack_shows_the_uploads_and_can_be_resumed(intake, environ, tmp_path):
     good = intake.upload("gallery/good <b>.mp4", video(seconds=0.4))
     bad = intake.upload("gallery/bad.mp4", b"Dear all")
     intake.upload("not here.mp4", b"Dear all")
@@ -39,13 +39,13 @@ def test_a_page_of_a_live_stack_has_what_was_uploaded_and_goes_on_where_it_was(i
     intake.outcome(more)
     assert gallery(intake, environ, tmp_path, "--prefix", "gallery/")[0] == 0
     assert "gallery/more.mp4" in index.read_text()
-    assert poster.read_bytes() == b"as it was", "what is there is not downloaded again"
+    assert poster.read_bytes() == b"as it was", "existing files are not downloaded again"
 
     assert gallery(intake, environ, tmp_path / "one", "--prefix", "gallery/", "--limit", "1")[0] == 0
     assert "gallery/more.mp4" in (tmp_path / "one/index.html").read_text(), "the newest"
     assert len(list((tmp_path / "one").rglob("result.json"))) == 1
 
 
-def test_wrong_use_is_a_sentence(intake, environ, tmp_path):
+def test_usage_errors_are_explained_in_one_line(intake, environ, tmp_path):
     assert gallery(intake, environ, tmp_path, "--stack", "no-such-stack")[0] == 2
     assert gallery(intake, environ, tmp_path, "--since", "yesterday")[0] == 2

@@ -1,6 +1,6 @@
-"""The function under an AWS SDK as old as Lambda's runtime may have: tests/support/old_sdk.txt, in build/old-sdk.
+"""The function with the oldest AWS SDK that Lambda's runtime may have: tests/support/old_sdk.txt, in build/old-sdk.
 
-Its own code runs here, with the environment of the deployed function, on the deployed bucket, table and topic.
+Its code runs here with the deployed function's environment, on the deployed bucket, table and topic.
 """
 
 import json
@@ -67,7 +67,7 @@ def under_old_sdk(intake: Stack, environ: dict[str, str]):
     return call
 
 
-def test_the_function_does_under_an_old_sdk_what_it_does_under_a_new_one(intake: Stack, under_old_sdk) -> None:
+def test_the_function_works_with_an_old_sdk_as_with_the_new_one(intake: Stack, under_old_sdk) -> None:
     contents = {"good.mp4": video(seconds=0.4), "bad.mp4": b"no video", "empty.mp4": b"", "gone.mp4": b"no video"}
     uploaded = {name: intake.upload(f"old-sdk/{name}", content) for name, content in contents.items()}
     before = {name: intake.outcome(one) for name, one in uploaded.items()}
@@ -87,7 +87,7 @@ def test_the_function_does_under_an_old_sdk_what_it_does_under_a_new_one(intake:
         assert intake.tags(uploaded[name])["video-intake:status"] == before[name]["status"]
 
 
-def test_the_documented_price_of_a_retry_is_the_one_of_that_sdk() -> None:
+def test_the_documented_cost_of_a_retry_matches_that_sdk() -> None:
     quota, standard = ((SDK / "botocore/retries" / name).read_text() for name in ("quota.py", "standard.py"))
     tokens = int(re.findall(r"INITIAL_CAPACITY = (\d+)", quota)[0])
     retry, timeout = (
@@ -97,5 +97,5 @@ def test_the_documented_price_of_a_retry_is_the_one_of_that_sdk() -> None:
     [row] = [line for line in limits.splitlines() if line.startswith("| The SDK's retries |")]
     version = ".".join(PINNED["botocore"].split(".")[:2])
     assert f"{tokens} tokens; a retry costs {retry}, or {timeout} after a timeout" in row
-    assert f"botocore {version}, as Lambda's runtime may have it" in row
+    assert f"botocore {version}, which Lambda's runtime may have" in row
     assert f"after {tokens // retry} failures ({tokens // timeout} timeouts" in row

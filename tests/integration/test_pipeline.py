@@ -18,7 +18,7 @@ SAMPLES = {sample.key: sample for sample in samples()}
 
 
 def counted(intake, environment: str) -> dict[str, float]:
-    """The sums of the metrics over the last hours."""
+    """The sums of the metrics in the last hours."""
     now = datetime.now(UTC)
     found = {}
     for name in ("VideosProcessed", "SuccessfulProcessing", "ProcessingDuration"):
@@ -46,7 +46,7 @@ def outcomes(intake, inbox, counted_before) -> dict[str, tuple[Uploaded, dict]]:
 
 @pytest.fixture(scope="module")
 def messages(intake, inbox, outcomes) -> dict[str, dict]:
-    """The message of every sample, as a queue that subscribes to the topic receives it."""
+    """The message for every sample, as received by a queue."""
     received: dict[str, dict] = {}
 
     def complete() -> bool:
@@ -61,7 +61,7 @@ def messages(intake, inbox, outcomes) -> dict[str, dict]:
 
 
 @pytest.mark.parametrize("key", SAMPLES)
-def test_every_sample_comes_to_its_verdict(outcomes, key):
+def test_every_sample_gets_its_verdict(outcomes, key):
     _, result = outcomes[key]
     assert result.get("failure", {}).get("reason", "success") == SAMPLES[key].verdict
     jsonschema.validate(result, SCHEMA)
@@ -87,7 +87,7 @@ def test_every_version_is_tagged(intake, outcomes, key):
 
 
 @pytest.mark.parametrize("key", SAMPLES)
-def test_programs_hear_of_every_outcome(messages, outcomes, key):
+def test_programs_receive_every_outcome(messages, outcomes, key):
     message = messages[key]
     assert json.loads(message["Message"]) == outcomes[key][1], "the message is the result document"
     attributes = {name: value["Value"] for name, value in message["MessageAttributes"].items()}
@@ -95,7 +95,7 @@ def test_programs_hear_of_every_outcome(messages, outcomes, key):
     assert attributes.get("reason", "success") == SAMPLES[key].verdict
 
 
-def test_people_hear_of_failures_only(mailbox, messages):
+def test_people_receive_only_failures(mailbox, messages):
     bodies = [letter.get_body().get_content() for letter in letters.letters(mailbox)]
     for key, sample in SAMPLES.items():
         named = [body for body in bodies if f"{key} is" in body]
@@ -139,7 +139,7 @@ def test_a_key_uploaded_twice_has_two_results(intake):
     assert intake.outcome(second)["status"] == "failure"
 
 
-def test_the_users_tags_stay(intake):
+def test_the_users_tags_are_kept(intake):
     answer = intake.client("s3").put_object(
         Bucket=intake.bucket, Key="tagged.mp4", Body=b"", Tagging="customer=4711&project=x"
     )
@@ -149,7 +149,7 @@ def test_the_users_tags_stay(intake):
 
 
 def test_the_multipart_upload_of_a_large_file_costs_a_few_ranges(intake, tmp_path):
-    """64 MB of film: the cost is that of its ends and one key frame."""
+    """A 64 MB video costs its ends and one key frame."""
     content = video(seconds=0.5, size=(320, 180), audio=None)
     padding = 64 << 20
     file = tmp_path / "large.mp4"
@@ -167,7 +167,7 @@ def test_the_multipart_upload_of_a_large_file_costs_a_few_ranges(intake, tmp_pat
 
 
 def event(*objects: dict, attempt: str = "") -> bytes:
-    """As S3 sends it; with a new `attempt` it is not taken for a duplicate."""
+    """S3's event; with a new `attempt`, it is not a duplicate."""
     records = [
         {
             "videoIntakeAttempt": attempt,
@@ -193,7 +193,7 @@ def test_a_video_deleted_before_processing_is_not_a_failure(intake):
     assert invoke(intake, event(late, attempt="late")) == (None, [{"key": uploaded.key, "status": "gone"}])
 
 
-def test_a_fault_of_one_record_does_not_stop_the_others(intake):
+def test_a_failure_of_one_record_does_not_stop_the_others(intake):
     uploaded = intake.upload("record.mp4", video(seconds=0.2))
     intake.outcome(uploaded)
     etag = intake.client("s3").head_object(Bucket=intake.bucket, Key="record.mp4")["ETag"].strip('"')
@@ -216,14 +216,14 @@ def test_an_event_that_is_not_an_upload_is_an_error(intake):
     assert error
 
 
-def test_the_alarms_are_those_of_the_template_and_tell_the_alarm_topic(intake):
+def test_the_alarms_of_the_template_notify_the_alarm_topic(intake):
     alarms = intake.alarms()
     declared = {name for name, body in RESOURCES.items() if body["Type"] == "AWS::CloudWatch::Alarm"}
     assert {alarm["AlarmName"].removeprefix(f"{intake.name}-").partition("-")[0] for alarm in alarms} == declared
     assert all(alarm["AlarmActions"] == [intake.outputs["AlarmTopicArn"]] for alarm in alarms)
 
 
-def test_an_upload_announced_again_has_no_second_outcome(intake, inbox):
+def test_a_duplicate_event_has_no_second_outcome(intake, inbox):
     uploaded = intake.upload("again.mp4", video(seconds=0.2))
     intake.outcome(uploaded)
     intake.client("s3").delete_object(Bucket=intake.bucket, Key=uploaded.folder + "result.json")

@@ -1,4 +1,4 @@
-"""scripts/replay.py on a deployed stack, run as a person runs it."""
+"""scripts/replay.py on a deployed stack, run like a user does."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ KEYS = ("missing/" + "long" * 245 + ".mp4", "missing/Été 2026+07 (1) %2B 🎬.
 
 @pytest.fixture
 def replay(replay) -> Callable[..., tuple[int, list[str], str]]:
-    """As elsewhere, but of each line the first column."""
+    """As the fixture, but with only the first column of each line."""
 
     def run(*arguments: str, **more: str) -> tuple[int, list[str], str]:
         status, lines, told = replay(*arguments, **more)
@@ -43,7 +43,7 @@ def result(intake: Stack, uploaded: Uploaded) -> bytes:
 
 
 def times_written(intake: Stack, uploaded: Uploaded) -> int:
-    """How many results a version has had: S3 keeps them all."""
+    """The number of results of a version, all of which S3 keeps."""
     answer = intake.client("s3").list_object_versions(Bucket=intake.bucket, Prefix=result_key(intake, uploaded))
     return len(answer.get("Versions", []))
 
@@ -56,18 +56,18 @@ def in_flight(intake: Stack) -> dict[str, int]:
 
 
 def taken_for_a_duplicate(intake: Stack, key: str) -> bool:
-    """Waits until the function says so of `key`."""
+    """Waits until the function logs a duplicate event for `key`."""
 
     def said() -> bool:
         lines = intake.client("logs").filter_log_events(
-            logGroupName=intake.outputs["LogGroupName"], filterPattern='"Announced again"'
+            logGroupName=intake.outputs["LogGroupName"], filterPattern='"Duplicate event"'
         )["events"]
         return any(json.loads(line["message"])["key"] == key for line in lines)
 
     return wait_for(f"that {key} is announced again", said, 120)
 
 
-def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(intake, replay):
+def test_after_an_outage_two_commands_process_everything_exactly_once(intake, replay):
     with broken(intake):
         first, second = (intake.upload(f"outage/{name}.mp4", video(seconds=0.2)) for name in ("first", "second"))
         wait_for("two dead letters", lambda: in_flight(intake)["waiting"] >= 2, RETRIES_SECONDS)
@@ -80,7 +80,7 @@ def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(in
 
     status, keys, told = replay("dead-letters", "--key", first.key, "--reason", "IDEMPOTENCY", "--yes")
     assert (status, keys) == (1, [first.key]), "one remains"
-    assert "1 sent again" in told
+    assert "1 submitted again" in told
     result(intake, first)
 
     status, keys, told = replay("missing", "--prefix", "outage/", "--yes")
@@ -93,8 +93,8 @@ def test_after_an_outage_two_commands_bring_everything_back_and_nothing_twice(in
     assert times_written(intake, second) == 1
 
 
-def test_with_the_function_stopped_sending_again_ends_and_afterwards_it_helps(intake, replay):
-    """The runbook's "Stop everything": whatever is sent comes back at once."""
+def test_with_the_function_stopped_a_replay_ends_and_works_later(intake, replay):
+    """With processing stopped as in the runbook, every submitted event fails immediately."""
     client, function = intake.client("lambda"), {"FunctionName": intake.outputs["FunctionName"]}
     client.put_function_concurrency(**function, ReservedConcurrentExecutions=0)
     try:
@@ -110,7 +110,7 @@ def test_with_the_function_stopped_sending_again_ends_and_afterwards_it_helps(in
         assert json.loads(result(intake, one))["failure"]["reason"] == "not-a-video"
 
 
-def test_what_lambda_does_not_accept_stays_in_the_queue_and_what_helps_nobody_can_be_discarded(intake, replay):
+def test_events_that_lambda_refuses_stay_in_the_queue_and_can_be_discarded(intake, replay):
     described = {"key": "poison.mp4", "versionId": "none", "size": 1, "eTag": "e", "sequencer": "0"}
     s3 = {"bucket": {"name": intake.bucket}, "object": described}
     poison = json.dumps(
@@ -130,7 +130,7 @@ def test_what_lambda_does_not_accept_stays_in_the_queue_and_what_helps_nobody_ca
     assert (status, keys, in_flight(intake)["waiting"]) == (0, ["poison.mp4"], 0)
 
 
-def test_what_has_no_result_is_found_and_gets_one(intake, replay, tmp_path):
+def test_versions_without_a_result_are_found_and_processed(intake, replay, tmp_path):
     uploaded = [intake.upload(key, video(seconds=0.2)) for key in KEYS]
     for one in uploaded:
         result(intake, one)
@@ -159,7 +159,7 @@ def test_what_has_no_result_is_found_and_gets_one(intake, replay, tmp_path):
         assert replay("missing", "--prefix", prefix)[:2] == (0, [])
 
 
-def test_chosen_videos_get_new_results(intake, replay):
+def test_selected_videos_get_new_results(intake, replay):
     old, new = (intake.upload("again/one video.mp4", video(seconds=0.2)) for _ in range(2))
     other = intake.upload("again/other.mp4", video(seconds=0.2))
     for one in (old, new, other):
@@ -192,7 +192,7 @@ def test_chosen_videos_get_new_results(intake, replay):
     wait_for("those of the list", lambda: written() == [3, 2, 3])
 
 
-def test_a_stack_that_is_not_there_is_wrong_use(intake, replay):
+def test_a_missing_stack_is_a_usage_error(intake, replay):
     status, lines, told = replay("missing", "--stack", "video-intake-no-such")
     assert (status, lines) == (2, [])
     assert "There is no stack video-intake-no-such" in told
@@ -202,7 +202,7 @@ def test_a_stack_that_is_not_there_is_wrong_use(intake, replay):
 
 
 class Answering(ThreadingHTTPServer):
-    """An HTTP endpoint that keeps what it is asked and always answers the same."""
+    """An HTTP endpoint that records requests and always returns the same response."""
 
     status: int
     body: bytes
@@ -235,12 +235,12 @@ def answering(status: int, body: bytes) -> Iterator[Answering]:
 
 
 def texts(document: bytes) -> dict[str, str]:
-    """The leaves of an XML document by their names."""
+    """The leaves of an XML document by name."""
     return {leaf.tag.rpartition("}")[2]: leaf.text for leaf in ElementTree.fromstring(document).iter() if not len(leaf)}
 
 
 def invoked(intake: Stack, schema: str, rows: list[list[str]], **job) -> list[dict[str, str]]:
-    """As S3 Batch Operations calls the function, with the lines of a manifest."""
+    """Invokes the function like S3 Batch Operations, with the lines of a manifest."""
     place = {"1.0": lambda bucket: {"s3BucketArn": f"arn:aws:s3:::{bucket}"}, "2.0": lambda name: {"s3Bucket": name}}
     answers = []
     for number, (bucket, key, version_id) in enumerate(rows):
@@ -269,8 +269,8 @@ def backlog(intake) -> list[Uploaded]:
     return uploaded
 
 
-def test_a_backlog_becomes_a_manifest_and_a_job_and_the_function_answers_it(intake, cloud, replay, backlog):
-    """moto has no CreateJob: a proxy takes the request, and the function is called as S3 would call it."""
+def test_a_backlog_is_processed_by_a_batch_job(intake, cloud, replay, backlog):
+    """moto has no CreateJob: a proxy receives the request, and the function is invoked like S3 does."""
     if cloud is None:
         pytest.skip("a real job costs a quarter of a dollar: make one by hand")
     created = b"<CreateJobResult><JobId>job-1</JobId></CreateJobResult>"
@@ -310,7 +310,7 @@ def test_a_backlog_becomes_a_manifest_and_a_job_and_the_function_answers_it(inta
     assert [times_written(intake, one) for one in backlog] == [2, 2, 1]
 
 
-def test_the_older_schema_and_what_cannot_be(intake, backlog):
+def test_the_older_schema_and_permanent_failures(intake, backlog):
     good, empty, _ = backlog
     rows = [
         [intake.bucket, "backlog/%C3%89t%C3%A9+2026%2B07.mp4", good.version_id],
@@ -320,8 +320,8 @@ def test_the_older_schema_and_what_cannot_be(intake, backlog):
     ends = [(end["resultCode"], end["resultString"][:20]) for end in invoked(intake, "1.0", rows)]
     assert ends == [
         ("Succeeded", "success"),
-        ("PermanentFailure", "The manifest names n"),
-        ("PermanentFailure", "The name ends in non"),
+        ("PermanentFailure", "The manifest has no "),
+        ("PermanentFailure", "The key does not end"),
     ]
 
 
@@ -337,9 +337,9 @@ def test_an_infrastructure_failure_is_a_temporary_failure(intake, backlog):
 
 @pytest.fixture(scope="module")
 def years(intake, theirs, cloud) -> list[Uploaded]:
-    """What was in it before it sent its events to EventBridge."""
+    """The objects from before it sent its events to EventBridge."""
     if cloud is None:
-        pytest.skip("nobody changes the notifications of a bucket that people use")
+        pytest.skip("notifications of a live bucket are not changed")
     s3 = intake.client("s3")
     before = s3.get_bucket_notification_configuration(Bucket=theirs.bucket)
     s3.put_bucket_notification_configuration(Bucket=theirs.bucket, NotificationConfiguration={})
@@ -371,7 +371,7 @@ def test_a_backlog_of_a_bucket_without_versions_becomes_a_separate_job(intake, t
     assert intake.outcome(years[0])["source"]["bucket"] == theirs.bucket
 
 
-def test_missing_finds_what_was_there_before_and_submits_it(intake, theirs, replay, years):
+def test_missing_finds_and_submits_earlier_videos_in_that_bucket(intake, theirs, replay, years):
     for one in years:
         intake.client("s3").delete_object(Bucket=intake.bucket, Key=one.folder + "result.json")
     there = ["missing", "--prefix", f"{theirs.prefix}years/"]
@@ -383,14 +383,14 @@ def test_missing_finds_what_was_there_before_and_submits_it(intake, theirs, repl
     assert replay(*there)[:2] == (0, [])
 
 
-def test_a_chosen_video_of_that_bucket_has_a_new_result(intake, theirs, replay, years):
+def test_a_selected_video_in_that_bucket_gets_a_new_result(intake, theirs, replay, years):
     [good, _] = years
     intake.client("s3").delete_object(Bucket=intake.bucket, Key=good.folder + "result.json")
     assert replay("reprocess", "--key", good.key, "--yes")[:2] == (0, [good.key])
     assert intake.outcome(good)["status"] == "success"
 
 
-def test_a_bucket_that_the_stack_does_not_process_is_named(intake, theirs, replay):
+def test_a_bucket_that_the_stack_does_not_process_is_refused(intake, theirs, replay):
     status, lines, told = replay("missing", "--bucket", "another")
     assert (status, lines) == (2, [])
     assert f"processes uploads to {intake.bucket} and {theirs.bucket}, not to another" in told
@@ -399,4 +399,4 @@ def test_a_bucket_that_the_stack_does_not_process_is_named(intake, theirs, repla
 def test_without_a_backlog_there_is_no_job(replay):
     status, lines, told = replay("batch", "--prefix", "there/is/nothing")
     assert (status, lines) == (0, [])
-    assert "No job was made" in told
+    assert "No job was created" in told

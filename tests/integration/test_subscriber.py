@@ -1,4 +1,4 @@
-"""examples/subscriber.yaml next to a deployed stack, as its own comment says to deploy it."""
+"""examples/subscriber.yaml next to a deployed stack, deployed as in its comment."""
 
 import json
 import re
@@ -20,7 +20,7 @@ MAX_LINES = 90
 def subscriber(cloud, intake, environ) -> Iterator[str]:
     """The name of its stack, deployed by the command in the comment."""
     if cloud is None:
-        pytest.skip("nobody asked for another stack in a real account")
+        pytest.skip("no other stacks are deployed to a real account")
     comment = re.search(r"^#   (aws .*\\\n)#(.*)", EXAMPLE.read_text(), re.MULTILINE)
     command = "".join(comment.groups()).replace("\\\n", "").replace("video-intake-prod", intake.name)
     done = subprocess.run(
@@ -31,7 +31,7 @@ def subscriber(cloud, intake, environ) -> Iterator[str]:
     intake.client("cloudformation").delete_stack(StackName="video-subscriber")
 
 
-def test_each_playable_video_is_handed_on_and_nothing_else(intake, subscriber):
+def test_only_playable_videos_are_passed_on(intake, subscriber):
     good = intake.upload("subscribed/good.mp4", video(seconds=0.2))
     bad = intake.upload("subscribed/bad.mp4", b"no video")
     intake.outcome(bad)

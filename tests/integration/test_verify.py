@@ -1,7 +1,7 @@
-"""What scripts/verify.sh proves of a live stack: good and bad videos, all the way to result, message and metrics.
+"""The tests of scripts/verify.sh on a live stack: good and bad videos, up to result, message and metrics.
 
-It does not disturb users of the stack: it has a separate folder, changes no setting, and relies on no count that
-others may add to. In the end it takes back everything but log lines, metric values and the e-mail about the bad video.
+They do not disturb users of the stack: they use a separate folder, change no settings, and rely on no counts that
+others may affect. At the end, only log lines, metric values and the e-mail about the bad video remain.
 """
 
 import json
@@ -20,7 +20,7 @@ from tools.videos import video
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/result.schema.json").read_text())
 
-# Deadlines for a stack on AWS, far beyond what is usual; a local one never needs them.
+# Deadlines for a stack on AWS, much longer than usual; a local one never needs them.
 OUTCOME_SECONDS = 180  # S3 announces "typically in seconds, but can sometimes take a minute or longer"
 MESSAGE_SECONDS = 120
 METRICS_SECONDS = 900  # log line to embedded metric to statistic: two or three minutes when all is well
@@ -28,7 +28,7 @@ METRICS_SECONDS = 900  # log line to embedded metric to statistic: two or three 
 
 @dataclass
 class Run:
-    """The videos of this run, of which only the last is bad, and their outcomes."""
+    """The videos of this run (only the last is bad) and their outcomes."""
 
     began: datetime
     good: list[Uploaded]  # one in each bucket that the stack processes
@@ -38,7 +38,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def folder(intake: Stack) -> Iterator[str]:
-    """Of this run alone, below the prefix of a bucket. All versions in it and of its results are deleted afterwards."""
+    """A folder for this run, below the prefix of a bucket. All its versions and results are deleted afterwards."""
     name = f"verify/{uuid.uuid4()}/"
     yield name
     s3, home = intake.client("s3"), intake.bucket
@@ -78,7 +78,7 @@ def run(intake: Stack, inbox: str, folder: str) -> Run:
 
 @pytest.fixture(scope="module")
 def messages(intake: Stack, inbox: str, run: Run) -> dict[str, dict]:
-    """What a subscribed queue received about the videos, by the key of the result."""
+    """The messages about the videos in a subscribed queue, by result key."""
     received: dict[str, dict] = {}
 
     def complete() -> bool:
@@ -100,7 +100,7 @@ def test_a_good_video_is_playable(intake: Stack, run: Run) -> None:
         assert (result["video"]["displayWidth"], result["video"]["displayHeight"]) == (180, 320)
 
 
-def test_its_poster_is_upright_and_shows_the_film(intake: Stack, run: Run) -> None:
+def test_its_poster_is_upright_and_shows_the_video(intake: Stack, run: Run) -> None:
     for good in run.good:
         width, height, pixel = pixels(intake.read(run.outcomes[good]["poster"]["key"]))
         assert (width, height) == (180, 320)
@@ -119,7 +119,7 @@ def test_every_version_is_tagged(intake: Stack, run: Run) -> None:
     assert list(tags.values()) == [{"video-intake:status": "success"}] * len(run.good)
 
 
-def test_every_outcome_is_announced(run: Run, messages: dict[str, dict]) -> None:
+def test_every_outcome_is_published(run: Run, messages: dict[str, dict]) -> None:
     for outcome in run.outcomes.values():
         message = messages[outcome["resultKey"]]
         assert json.loads(message["Message"]) == outcome

@@ -1,4 +1,4 @@
-"""scripts/verify.sh itself: it believes a healthy stack, and no other; and it leaves nothing behind."""
+"""scripts/verify.sh itself: it passes only for a healthy stack, and leaves nothing behind."""
 
 import subprocess
 from pathlib import Path
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def verify(cloud, intake, environ):
     if cloud is None:
-        pytest.skip("a live stack is verified by scripts/verify.sh itself, and nobody's is broken on purpose")
+        pytest.skip("a live stack is not broken on purpose; scripts/verify.sh verifies it")
 
     def run(*arguments: str) -> tuple[int, str]:
         command = [str(ROOT / "scripts/verify.sh"), *arguments]
@@ -25,7 +25,7 @@ def verify(cloud, intake, environ):
 
 
 def traces(intake) -> list[str]:
-    """What it makes for itself, and should not leave."""
+    """What it creates and must remove."""
     listed = [intake.client("s3").list_object_versions(Bucket=source.bucket) for source in intake.sources]
     keys = [each["Key"] for one in listed for kind in ("Versions", "DeleteMarkers") for each in one.get(kind, [])]
     subscriptions = intake.client("sns").list_subscriptions_by_topic(TopicArn=intake.outputs["OutcomeTopicArn"])
@@ -62,7 +62,7 @@ def test_a_stack_whose_function_fails_does_not_pass_and_nothing_is_left_behind(v
     assert traces(intake) == before
 
 
-def test_a_stack_that_is_not_there_is_said_at_once(verify):
+def test_a_missing_stack_is_reported_immediately(verify):
     status, said = verify("--env", "nowhere")
     assert status == 1
     assert "there is no stack video-intake-nowhere" in said

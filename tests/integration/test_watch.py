@@ -1,7 +1,7 @@
-"""Alarms, dashboard and saved queries of a deployed stack: what rings, what it mails, and that nothing stays empty.
+"""Alarms, dashboard and saved queries of a deployed stack: triggers, e-mails, and that all widgets have data.
 
-Most of what rings here really happens to the function. Where that would take minutes (an invocation of 240 s), and at
-the thresholds themselves, values are put into the metric as Lambda would. An hour passes by the local cloud's clock.
+Most causes of alarms really happen to the function. If that would take minutes (an invocation of 240 s), and for exact
+thresholds, values are put into the metric like Lambda does. An hour passes on the local cloud's clock.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from tools.videos import video
 
 HOUR = 60 * MINUTE
 EMAIL = ("--email", "ops@example.com")
-# What is put into an alarm's metrics: it must keep quiet about the first, and ring for both together.
+# Values for an alarm's metrics: the first must not trigger it, both together must.
 THRESHOLDS: list[tuple[str, dict[str, list[float]], dict[str, list[float]]]] = [
     ("ProcessorErrorsAlarm", {"Errors": [1] * 4}, {"Errors": [1]}),
     ("ProcessorThrottlesAlarm", {"Throttles": [1] * 9}, {"Throttles": [1]}),
@@ -52,15 +52,15 @@ THRESHOLDS: list[tuple[str, dict[str, list[float]], dict[str, list[float]]]] = [
 
 @pytest.fixture(scope="module")
 def world(local_cloud, request, warm_cli, tmp_path_factory) -> Iterator[World]:
-    """A stack on a separate local cloud: its clock must not make other tests' metrics older."""
+    """A stack on a separate local cloud, so that its clock does not affect other tests' metrics."""
     if request.config.getoption("--stack"):
-        pytest.skip("nobody can put values into Lambda's own metrics of a real account, or let an hour pass there")
+        pytest.skip("a real account does not allow setting Lambda's metrics or advancing the clock")
     with local_cloud(tmp_path_factory.mktemp("watch"), retry_delay=MINUTE) as cloud:
         yield World(cloud, deploy(cloud, "watch", *EMAIL, tools=warm_cli))
 
 
 def alarms(world: World) -> dict[str, dict[str, Any]]:
-    """By logical id."""
+    """The alarms by logical ID."""
     return {alarm["AlarmName"].split("-")[-2]: alarm for alarm in world.intake.alarms()}
 
 
@@ -69,7 +69,7 @@ def ringing(world: World) -> set[str]:
 
 
 def mails(world: World, alarm: dict[str, Any], state: str) -> list[str]:
-    """The texts of the mails by which an alarm told that it came to a state."""
+    """The texts of an alarm's mails about a state."""
     wanted = f'{state}: "{alarm["AlarmName"]}"'
     return [
         str(letter.get_body().get_content())
@@ -80,7 +80,7 @@ def mails(world: World, alarm: dict[str, Any], state: str) -> list[str]:
 
 @pytest.fixture
 def calm(world: World) -> World:
-    """Nothing rings, and what was measured so far is too old to matter."""
+    """Waits until no alarm is triggered and earlier data is too old to matter."""
     world.letters(take="")
     world.time_passes(HOUR + MINUTE)
     wait_for("silence", lambda: not ringing(world))
@@ -96,7 +96,7 @@ def rings(world: World, name: str) -> dict[str, Any]:
 
 
 def put(world: World, alarm: dict[str, Any], values: dict[str, list[float]], age: float = 0) -> None:
-    """Values into the metrics that an alarm watches, stamped the given number of seconds ago."""
+    """Puts values into an alarm's metrics, with timestamps the given number of seconds ago."""
     queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
     metrics = {metric["MetricName"]: metric for metric in queries or [alarm]}
     for name, several in values.items():
@@ -119,7 +119,7 @@ def measured(world: World, name: str) -> float:
 
 
 def ask(world: World, query: str) -> list[dict[str, str]]:
-    """The rows that a query over the function's logs answers with."""
+    """The rows of a query on the function's logs."""
     logs, now = world.intake.client("logs"), int(time.time())
     started = logs.start_query(
         logGroupName=world.intake.outputs["LogGroupName"], queryString=query, startTime=now - HOUR, endTime=now + 1
@@ -135,7 +135,7 @@ def _complete(answer: dict[str, Any]) -> Any:
 # ---------------------------------------------------------------- Alarms
 
 
-def test_one_bad_file_rings_nothing(world):
+def test_one_bad_file_triggers_no_alarm(world):
     upload_and_wait(world, b"no video, whatever its name says")
     assert measured(world, "SuccessfulProcessing") == 0
     assert not ringing(world)
@@ -162,17 +162,17 @@ def test_an_alarm_triggers_at_its_threshold_and_notifies_when_it_ends(calm, name
     assert wait_for("the mail", lambda: mails(calm, alarm, "OK")[ended:] or None)
 
 
-# How long before its arrival Lambda stamps a value: an invocation takes up to 300 s, and the metric some minutes more.
+# Seconds between timestamp and arrival of a value: an invocation takes up to 300 s, and the metric some minutes more.
 @pytest.mark.parametrize("age", [301, 600])
 @pytest.mark.parametrize("name", ["ProcessorErrorsAlarm", "ProcessorDurationAlarm", "LostEventsAlarm"])
-def test_an_alarm_sees_what_arrives_minutes_after_its_timestamp(calm, name, age):
+def test_an_alarm_evaluates_data_that_arrives_minutes_late(calm, name, age):
     [(_, quiet, more)] = [one for one in THRESHOLDS if one[0] == name]
     both = {metric: quiet[metric] + more[metric] for metric in quiet}
     put(calm, alarms(calm)[name], both, age)
     assert ringing(calm) == {name}
 
 
-def test_failing_invocations_ring(calm):
+def test_failing_invocations_trigger_an_alarm(calm):
     for _ in range(5):
         answer = calm.intake.client("lambda").invoke(
             FunctionName=calm.intake.outputs["FunctionName"], Payload=b'{"no": "upload"}'
@@ -182,7 +182,7 @@ def test_failing_invocations_ring(calm):
     assert ringing(calm) == {"ProcessorErrorsAlarm"}
 
 
-def test_an_upload_that_waits_rings(calm):
+def test_a_waiting_upload_triggers_an_alarm(calm):
     calm.fault("deny", event="late.mp4", operation="s3:GetObject")
     calm.upload("late.mp4", b"no video")
     wait_for("the first try", lambda: calm.events()["waiting"] == 1)
@@ -192,7 +192,7 @@ def test_an_upload_that_waits_rings(calm):
     calm.settle()
 
 
-def test_a_series_of_bad_files_rings(calm):
+def test_a_series_of_bad_files_triggers_an_alarm(calm):
     upload_and_wait(calm, *[b""] * 5, *[b"no video"] * 4, video(seconds=0.2))
     assert rings(calm, "FailedVideosAlarm")
     assert ringing(calm) == {"FailedVideosAlarm"}
@@ -203,7 +203,7 @@ def test_a_series_of_bad_files_rings(calm):
 
 @pytest.fixture(scope="module")
 def driven(world: World) -> World:
-    """Everything that can happen to a video has happened."""
+    """Makes everything happen that can happen to a video."""
     good = world.upload("good.mp4", video(seconds=0.2))
     world.upload("folder/bad größe.mp4", b"no video")
     world.settle()
@@ -228,7 +228,7 @@ def driven(world: World) -> World:
 
 @contextlib.contextmanager
 def broken_queue(world: World) -> Iterator[None]:
-    """Lambda is told to put what it gives up into a queue that is not there."""
+    """Configures a missing queue as the on-failure destination."""
     function = {"FunctionName": world.intake.outputs["FunctionName"]}
     client = world.intake.client("lambda")
     before = client.get_function_event_invoke_config(**function)
@@ -249,7 +249,7 @@ def no_concurrency(world: World) -> Iterator[None]:
     world.intake.client("lambda").delete_function_concurrency(**function)
 
 
-def test_dead_letters_lost_events_and_throttles_ring(driven):
+def test_failed_events_lost_events_and_throttles_trigger_alarms(driven):
     for name in ("FailedEventsAlarm", "LostEventsAlarm", "ProcessorThrottlesAlarm"):
         assert rings(driven, name)
     assert {key_of(letter) for letter in driven.letters()} == {"forbidden.mp4", "killer.mp4"}
@@ -294,11 +294,11 @@ def test_the_dashboards_queries_show_what_happened(driven, widgets):
     assert told["forbidden.mp4"]["why"] == "AccessDenied"
     assert "good.mp4" not in told
     assert any("Runtime exited" in row["what"] for row in recent if "key" not in row)
-    [read] = rows.pop("What inspections read (bytes and ranges)")
+    [read] = rows.pop("Bytes and ranges read")
     assert int(read["videos"]) == sum(verdicts(driven).values())
     assert 0 < float(read["bytesRead"]) <= float(read["bytesStored"])
     assert 0 < float(read["ranges"]) <= float(read["mostRanges"])
-    assert not rows, "a log widget that nothing here looks at"
+    assert not rows, "a log widget without a test"
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +322,7 @@ def test_the_saved_query_for_failures_counts_them_by_reason(driven, saved):
     assert {row["newest"] for row in rows} <= keys
 
 
-def test_the_saved_query_for_the_slowest_names_them_with_what_they_cost(driven, saved):
+def test_the_saved_query_for_the_slowest_videos_shows_their_cost(driven, saved):
     rows = ask(driven, saved["Slowest videos"])
     spent = {message["source"]["key"]: message["inspection"]["durationMs"] for message in driven.messages()}
     durations = [float(row["durationMs"]) for row in rows]
@@ -334,13 +334,13 @@ def test_the_saved_query_for_the_slowest_names_them_with_what_they_cost(driven, 
     assert good.keys() == set(asked) - {"reason"}
 
 
-def test_the_saved_query_for_one_video_tells_its_story(driven, saved):
+def test_the_saved_query_for_one_video_shows_all_of_its_lines(driven, saved):
     def story(of: str) -> list[dict[str, str]]:
         return ask(driven, saved["Story of one video"].replace("'VIDEO'", f"'{of}'"))
 
     [good] = [message["source"] for message in driven.messages() if message["source"]["key"] == "good.mp4"]
     told = [row["what"] for row in story(good["versionId"])]
-    assert told[-1] == "Announced again; it has its outcome"
+    assert told[-1] == "Duplicate event: this version already has an outcome"
     assert "Processed" in told
     assert [row["status"] for row in story("größe") if "status" in row] == ["failure"]
     [killed] = [letter for letter in driven.letters() if key_of(letter) == "killer.mp4"]
@@ -352,7 +352,7 @@ def test_the_saved_query_for_one_video_tells_its_story(driven, saved):
 # ---------------------------------------------------------------- Other thresholds
 
 
-def test_who_asks_for_it_is_woken_by_one_bad_file(calm):
+def test_with_low_thresholds_one_bad_file_triggers_an_alarm(calm):
     stack = calm.intake.client("cloudformation")
     [now] = stack.describe_stacks(StackName=calm.intake.name)["Stacks"]
     asked = {one["ParameterKey"]: one["ParameterValue"] for one in now["Parameters"]}

@@ -1,4 +1,4 @@
-"""One local cloud and one stack for all of these tests, deployed by the AWS CLI."""
+"""One local cloud and one stack for all of these tests, deployed with the AWS CLI."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a request asks for, and whether a policy allows it: what the proofs of tests/security rest on."""
+"""Identifies requests and evaluates policies, which tests/security relies on."""
 
 from io import BytesIO
 
@@ -9,7 +9,7 @@ from tools.localcloud.policies import allowing
 
 
 def environ(service, method="GET", path="/", query="", body=b"", **headers):
-    """A signed request, as the server receives it."""
+    """A signed request, as received by the server."""
     return {
         "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=AKIA/20260101/eu-central-1/{service}/aws4_request, More=x",
         "REQUEST_METHOD": method,
@@ -56,7 +56,7 @@ TOPIC = "arn:aws:sns:eu-central-1:123456789012:outcomes"
         ),
     ],
 )  # fmt: skip
-def test_a_request_is_named_as_the_sdk_and_as_iam_name_it(request_, called, action, resource):
+def test_a_request_has_the_names_of_the_sdk_and_of_iam(request_, called, action, resource):
     body = request_["wsgi.input"].getvalue()
     assert operation(request_) == called
     assert permission(request_) == (action, resource)
@@ -99,13 +99,13 @@ def test_a_statement_allows_what_iam_would(statement, allowed):
     assert bool(allowing(policy(**statement), "s3:GetObject", "arn:a/b", context)) is allowed
 
 
-def test_a_resource_lets_in_the_service_that_it_names():
+def test_a_resource_policy_admits_the_service_that_it_names():
     document = policy(Principal={"Service": ["cloudwatch.amazonaws.com"]})
     assert allowing(document, "s3:GetObject", "arn:a/b", service="cloudwatch.amazonaws.com")
     assert not allowing(document, "s3:GetObject", "arn:a/b", service="logs.eu.amazonaws.com")
     assert not allowing(policy(Principal={"AWS": "arn:aws:iam::1:root"}), "s3:GetObject", "arn:a/b", service="logs")
 
 
-def test_a_condition_that_nobody_knows_is_an_error():
+def test_an_unsupported_condition_is_an_error():
     with pytest.raises(ValueError, match="IpAddress"):
         allowing(policy(Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), "s3:GetObject", "arn:a/b")

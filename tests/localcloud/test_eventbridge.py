@@ -1,4 +1,4 @@
-"""S3's events through EventBridge: their shape, which rules want them, and what becomes of those that nobody takes."""
+"""S3's events through EventBridge: format, rules, and undeliverable events."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ BUCKETS = {"plain-one": None, "suspended-one": "Suspended", "versioned-one": "En
 
 @pytest.fixture(scope="module", autouse=True)
 def buckets(deployed):
-    """Three buckets that no stack owns, with EventBridge turned on."""
+    """Three existing buckets with EventBridge turned on."""
     s3 = deployed.client("s3")
     for name, versioning in BUCKETS.items():
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
@@ -32,7 +32,7 @@ def buckets(deployed):
 
 
 def result(deployed, bucket, key):
-    """What the function wrote about an object, once it has; None so far."""
+    """What the function wrote about an object; None if nothing yet."""
     with contextlib.suppress(ClientError):
         return json.loads(deployed.client("s3").get_object(Bucket=bucket, Key=f"results/{key}.json")["Body"].read())
 
@@ -42,7 +42,7 @@ def put(deployed, bucket, key, **more):
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_an_upload_reaches_the_function_in_the_shape_of_eventbridge(deployed, bucket):
+def test_an_upload_reaches_the_function_in_eventbridges_format(deployed, bucket):
     stored = put(deployed, bucket, KEY)
     got = wait_for(lambda: result(deployed, bucket, KEY))
     event, region = got["event"], deployed.cloud.environ["AWS_REGION"]
@@ -76,7 +76,7 @@ def test_a_later_upload_of_a_key_has_a_greater_sequencer(deployed):
 
 @pytest.fixture
 def heard(deployed):
-    """Every event of one bucket, in a queue."""
+    """A queue with every event of one bucket."""
     sqs, events = deployed.client("sqs"), deployed.client("events")
     rule = events.put_rule(Name="all", EventPattern=json.dumps({"detail": {"bucket": {"name": ["versioned-one"]}}}))
     url = sqs.create_queue(QueueName="all")["QueueUrl"]
@@ -103,7 +103,7 @@ def heard(deployed):
     sqs.delete_queue(QueueUrl=url)
 
 
-def test_every_request_is_announced_once_and_by_what_it_was(deployed, heard):
+def test_every_request_causes_one_event_of_its_kind(deployed, heard):
     s3, where = deployed.client("s3"), {"Bucket": "versioned-one"}
     first = put(deployed, "versioned-one", "by/put.txt", Tagging="customer=4711")["VersionId"]
     s3.copy_object(**where, Key="by/copy.txt", CopySource={**where, "Key": "by/put.txt"})
@@ -127,7 +127,7 @@ def test_every_request_is_announced_once_and_by_what_it_was(deployed, heard):
     assert deleted["object"].keys() == {"key", "version-id", "sequencer"}
 
 
-def test_what_the_pattern_does_not_name_is_not_delivered(deployed):
+def test_events_that_do_not_match_the_pattern_are_not_delivered(deployed):
     others = ["elsewhere/a.mp4", "incoming/a.mov", "incoming/a.Mp4", "incoming/a.mp4.txt", "Incoming/a.mp4"]
     for key in others:
         put(deployed, "plain-one", key)
@@ -151,7 +151,7 @@ def test_a_disabled_rule_does_not_fire(deployed):
 
 
 def kept(deployed, key):
-    """Body and attributes of the message in the failed-events queue that is about an object."""
+    """Body and attributes of the message about an object in the failed-events queue."""
     sqs = deployed.client("sqs")
 
     def found():
@@ -165,7 +165,7 @@ def kept(deployed, key):
     return json.loads(message["Body"]), attributes
 
 
-def test_what_the_function_fails_at_is_lambdas_to_retry_and_to_give_up(deployed):
+def test_lambda_retries_and_keeps_events_that_the_function_fails_to_process(deployed):
     put(deployed, "plain-one", "incoming/raise.mp4")
     record, attributes = kept(deployed, "incoming/raise.mp4")
     assert record["requestContext"]["approximateInvokeCount"] == 3
@@ -188,7 +188,7 @@ def rule_arn(deployed):
     return deployed.client("events").describe_rule(Name=deployed.outputs["Rule"])["Arn"]
 
 
-def test_without_permission_the_event_waits_in_the_rules_queue(deployed):
+def test_without_permission_the_event_is_kept_in_the_rules_queue(deployed):
     with without_permission(deployed):
         put(deployed, "plain-one", "incoming/not allowed.mp4")
         event, attributes = kept(deployed, "incoming/not allowed.mp4")
@@ -212,7 +212,7 @@ def another_target(deployed, **target):
     events.remove_targets(Rule=rule, Ids=["another"])
 
 
-def test_a_function_that_is_gone_sends_its_events_to_the_rules_queue(deployed):
+def test_events_for_a_deleted_function_are_kept_in_the_rules_queue(deployed):
     gone, queue = deployed.outputs["FunctionArn"] + "-gone", deployed.outputs["QueueArn"]
     with another_target(deployed, Arn=gone, DeadLetterConfig={"Arn": queue}):
         put(deployed, "plain-one", "incoming/for nobody.mp4")
@@ -243,7 +243,7 @@ def test_a_queue_whose_policy_does_not_name_the_rule_keeps_nothing(deployed, sta
 
 
 @pytest.mark.parametrize(("service", "waits"), [("events.amazonaws.com", True), ("sns.amazonaws.com", False)])
-def test_an_encrypted_queue_keeps_events_only_if_its_key_lets_eventbridge_in(deployed, service, waits):
+def test_an_encrypted_queue_keeps_events_only_if_its_key_admits_eventbridge(deployed, service, waits):
     kms, sqs = deployed.client("kms"), deployed.client("sqs")
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "kms:*", "Resource": "*"}
     key = kms.create_key(Policy=json.dumps({"Statement": [statement]}))["KeyMetadata"]["Arn"]
@@ -277,7 +277,7 @@ def test_a_configuration_survives_being_read_and_written(deployed):
     names = {
         rule["Name"] for one in before["LambdaFunctionConfigurations"] for rule in one["Filter"]["Key"]["FilterRules"]
     }
-    assert names == {"Suffix"}, "S3 answers in capitals what was put in small letters"
+    assert names == {"Suffix"}, "S3 returns capitalized names"
     wanted = before | {"EventBridgeConfiguration": {}}
     s3.put_bucket_notification_configuration(**where, NotificationConfiguration=wanted)
     try:
@@ -341,7 +341,7 @@ def test_an_operator_matches_what_eventbridge_documents(wanted, yes, no):
     assert [key for key in (*yes, *no) if patterns.matches(pattern, of(key))] == yes
 
 
-def test_every_field_must_match_and_must_be_there():
+def test_every_field_must_exist_and_match():
     pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": ["b", "c"]}, "object": {"key": [{"prefix": "in/"}]}}}
     assert patterns.matches(pattern, of("in/a"))
     assert patterns.matches(pattern, of("in/a", bucket="c"))
@@ -355,23 +355,23 @@ def test_every_field_must_match_and_must_be_there():
 @pytest.mark.parametrize(
     ("pattern", "complaint"),
     [
-        ({"source": [{"anything-but": "aws.s3"}]}, "does not know {'anything-but'"),
-        ({"source": [{"exists": True}]}, "does not know {'exists'"),
-        ({"detail": {"object": {"size": [{"numeric": [">", 0]}]}}}, "does not know {'numeric'"),
-        ({"detail": {"object": {"size": [5]}}}, "does not know 5"),
-        ({"source": [None]}, "does not know None"),
-        ({"$or": [{"source": ["aws.s3"]}, {"source": ["mine"]}]}, r"does not know \$or"),
-        ({"source": [{"prefix": "a", "suffix": "b"}]}, "does not know {'prefix'"),
+        ({"source": [{"anything-but": "aws.s3"}]}, "does not support {'anything-but'"),
+        ({"source": [{"exists": True}]}, "does not support {'exists'"),
+        ({"detail": {"object": {"size": [{"numeric": [">", 0]}]}}}, "does not support {'numeric'"),
+        ({"detail": {"object": {"size": [5]}}}, "does not support 5"),
+        ({"source": [None]}, "does not support None"),
+        ({"$or": [{"source": ["aws.s3"]}, {"source": ["mine"]}]}, r"does not support \$or"),
+        ({"source": [{"prefix": "a", "suffix": "b"}]}, "does not support {'prefix'"),
         ({"source": [{"wildcard": "a**"}]}, "two wildcards in a row"),
         ({"source": [{"wildcard": r"a\b"}]}, "invalid escape"),
-        ({"source": [{"prefix": 5}]}, "does not know {'prefix': 5}"),
+        ({"source": [{"prefix": 5}]}, "does not support {'prefix': 5}"),
         ({"source": "aws.s3"}, "must be an object"),
         ({"source": []}, "must not be empty"),
         ({"detail": {}}, "at least one field"),
         ({"source": ["x" * 2048]}, "more than 2048"),
     ],
 )
-def test_a_pattern_that_would_be_matched_otherwise_is_refused(deployed, pattern, complaint):
+def test_an_unsupported_pattern_is_refused(deployed, pattern, complaint):
     events = deployed.client("events")
     with pytest.raises(ClientError, match=complaint) as refused:
         events.put_rule(Name="refused", EventPattern=json.dumps(pattern))
@@ -382,9 +382,9 @@ def test_a_pattern_that_would_be_matched_otherwise_is_refused(deployed, pattern,
 def test_rules_targets_and_events_of_other_kinds_are_refused(deployed):
     events, rule, arn = deployed.client("events"), deployed.outputs["Rule"], deployed.outputs["FunctionArn"]
     topic = "arn:aws:sns:eu-central-2:123456789012:t"
-    with pytest.raises(ClientError, match="by their patterns"):
+    with pytest.raises(ClientError, match="rules with patterns"):
         events.put_rule(Name="refused", ScheduleExpression="rate(1 minute)")
-    with pytest.raises(ClientError, match=r"does not know .*Input"):
+    with pytest.raises(ClientError, match=r"does not support .*Input"):
         events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": arn, "Input": "{}"}])
     with pytest.raises(ClientError, match="cannot deliver events to"):
         events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": topic}])

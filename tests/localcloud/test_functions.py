@@ -1,4 +1,4 @@
-"""Lambda as the local cloud runs it: the package in a child process, from events to dead letters."""
+"""Lambda in the local cloud: the package in a child process, from events to the on-failure destination."""
 
 import io
 import json
@@ -32,7 +32,7 @@ def metric(deployed, namespace, name, dimensions, statistic="Sum"):
     return sum(point[statistic] for point in points)
 
 
-def test_the_function_sees_lambda_and_not_this_machine(deployed):
+def test_the_function_has_lambdas_environment_and_not_this_machines(deployed):
     answer = invoke(deployed, {"some": "thing"}, LogType="Tail")
     seen = json.loads(answer["Payload"].read())
     assert seen["event"] == {"some": "thing"}
@@ -41,7 +41,7 @@ def test_the_function_sees_lambda_and_not_this_machine(deployed):
     assert seen["modules"] == []
 
 
-def test_an_answer_has_the_request_id_that_the_function_sees(deployed):
+def test_a_response_has_the_functions_request_id(deployed):
     answer = invoke(deployed, {})
     assert (
         answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"] == json.loads(answer["Payload"].read())["request"]
@@ -60,7 +60,7 @@ def test_a_dry_run_runs_nothing(deployed):
     assert invoke(deployed, {"busy": 60}, InvocationType="DryRun")["StatusCode"] == 204
 
 
-def test_a_package_that_cannot_be_imported_says_so(deployed):
+def test_an_import_error_is_reported(deployed):
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("handler.py", "import av  # which this package forgot")
@@ -97,7 +97,7 @@ def test_the_metrics_of_an_invocation_have_the_time_of_its_start(deployed):
     assert ended - long["Timestamp"].timestamp() >= 2
 
 
-def test_an_object_can_be_hidden_for_a_while_as_in_a_young_bucket(deployed):
+def test_an_object_can_be_hidden_for_a_while_as_in_a_new_bucket(deployed):
     deployed.cloud.control("POST", "faults", kind="hide", event="young.mp4", attempt=1)
     try:
         deployed.upload("young.mp4")
@@ -133,7 +133,7 @@ def test_an_upload_is_processed_with_its_version_tags_mail_log_and_metric(deploy
     assert wait_for(lambda: f"REPORT RequestId: {result['request']}" in deployed.log())
 
 
-def test_a_reserved_concurrency_of_0_makes_dead_letters_at_once(deployed):
+def test_with_a_reserved_concurrency_of_0_events_fail_immediately(deployed):
     limits, name = deployed.client("lambda"), deployed.outputs["Function"]
     limits.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     try:
@@ -143,7 +143,7 @@ def test_a_reserved_concurrency_of_0_makes_dead_letters_at_once(deployed):
         limits.delete_function_concurrency(FunctionName=name)
 
 
-def test_each_protocol_has_its_form_of_a_message(deployed):
+def test_each_protocol_has_its_message_format(deployed):
     sns, sqs = deployed.client("sns"), deployed.client("sqs")
     topic, url = sns.create_topic(Name="forms")["TopicArn"], sqs.create_queue(QueueName="forms")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -157,7 +157,7 @@ def test_each_protocol_has_its_form_of_a_message(deployed):
     sns.delete_topic(TopicArn=topic)
 
 
-def test_a_filter_policy_keeps_mails_away(deployed):
+def test_a_filter_policy_drops_mails(deployed):
     deployed.upload("fine.mp4")
     deployed.result("fine.mp4")
     deployed.upload("bad after fine.mp4")
@@ -175,7 +175,7 @@ def test_a_filter_policy_keeps_mails_away(deployed):
         ("sleep.mp4", "Sandbox.Timedout", 3),
     ],
 )
-def test_what_fails_is_retried_and_ends_as_a_dead_letter(deployed, key, error, attempts):
+def test_a_failing_event_is_retried_and_then_kept(deployed, key, error, attempts):
     deployed.upload(key)
     letter = deployed.dead_letter(key)
     assert letter["requestContext"]["condition"] == "RetriesExhausted"
@@ -187,7 +187,7 @@ def test_what_fails_is_retried_and_ends_as_a_dead_letter(deployed, key, error, a
         assert "Task timed out after 3.00 seconds" in deployed.log()
 
 
-def test_a_dead_letter_rings(deployed):
+def test_a_failed_event_triggers_the_alarm(deployed):
     deployed.upload("raise and ring.mp4")
     deployed.dead_letter("raise+and+ring.mp4")
     name = deployed.outputs["Alarm"]
@@ -205,7 +205,7 @@ def test_a_dead_letter_rings(deployed):
     assert metric(deployed, "AWS/Lambda", "Errors", {"FunctionName": deployed.outputs["Function"]}) >= 3
 
 
-def test_beyond_the_reserved_concurrency_calls_are_throttled_and_events_wait(deployed):
+def test_beyond_the_reserved_concurrency_calls_are_throttled_and_events_are_queued(deployed):
     functions, name = deployed.client("lambda"), deployed.outputs["Function"]
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     with pytest.raises(functions.exceptions.TooManyRequestsException):

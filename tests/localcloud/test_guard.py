@@ -1,11 +1,10 @@
-"""The local cloud trusts nobody: what web pages and other users of the machine send is refused."""
+"""The local cloud refuses requests from web pages and other users of the machine."""
 
 import http.client
 import os
 import stat
 import subprocess
 import sys
-import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +19,7 @@ TEXT = {"Content-Type": "text/plain"}  # what a page may post without asking
 
 
 def sent(endpoint, method="GET", path="/", body=None, **headers):
-    """Status and headers of the answer. Nothing is added to what a browser would send."""
+    """Status and headers of the response to a request with exactly a browser's headers."""
     connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=30)
     connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
     for name, value in headers.items() | {"Content-Length": str(len(body or ""))}.items():
@@ -82,7 +81,7 @@ def test_a_web_page_is_refused_even_with_the_right_key(deployed, key, method, pa
         ("GET", "/_localcloud/calls", {"Authorization": "Bearer "}, ""),
     ],
 )
-def test_without_the_key_of_this_run_nothing_is_done(deployed, method, path, headers, body):
+def test_requests_without_the_key_of_this_run_are_refused(deployed, method, path, headers, body):
     assert sent(deployed.cloud.endpoint, method, path, body, **headers)[0] == 403
     [stack] = deployed.client("cloudformation").describe_stacks(StackName="test")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
@@ -102,14 +101,14 @@ def test_motos_own_interface_is_off_for_everybody(deployed, key):
         ("lambda", lambda client: client.list_functions(), "InvalidAccessKeyId"),
     ],
 )
-def test_an_sdk_with_a_key_of_another_run_reads_what_is_wrong(deployed, service, call, code):
+def test_a_key_of_another_run_is_refused_with_an_explanation(deployed, service, call, code):
     client = deployed.client(service, key=STALE)
-    with pytest.raises(ClientError, match="not one of this run") as refused:
+    with pytest.raises(ClientError, match="not from this run") as refused:
         call(client)
     assert refused.value.response["Error"]["Code"] == code
 
 
-def test_keys_are_of_one_run(local_cloud, tmp_path):
+def test_keys_belong_to_one_run(local_cloud, tmp_path):
     with local_cloud(tmp_path / "one") as one, local_cloud(tmp_path / "two") as two:
         assert one.environ["AWS_ACCESS_KEY_ID"] != two.environ["AWS_ACCESS_KEY_ID"]
         assert one.control("GET", "calls") == []
@@ -117,7 +116,7 @@ def test_keys_are_of_one_run(local_cloud, tmp_path):
             localcloud.LocalCloud(one.endpoint, one.state, two.environ, one.process).control("GET", "calls")
 
 
-def test_the_state_is_for_nobody_else_to_read(deployed):
+def test_only_its_owner_can_read_the_state(deployed):
     assert stat.S_IMODE(deployed.cloud.state.stat().st_mode) == 0o700
 
 
@@ -132,14 +131,14 @@ NEXT = "/2018-06-01/runtime/invocation/next"
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "rebound.example"}])
-def test_a_web_page_can_neither_take_events_nor_answer_them(runtime, headers):
+def test_a_web_page_can_neither_get_events_nor_respond_to_them(runtime, headers):
     assert sent(runtime, "GET", NEXT, **headers)[0] == 403
     assert sent(runtime, "POST", NEXT.replace("next", "1/response"), "{}", **headers)[0] == 403
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
-def test_another_user_cannot_answer_for_a_function(runtime):
+def test_another_user_cannot_respond_for_a_function(runtime):
     host, port = urlsplit(runtime).netloc.split(":")
     request = f"POST {NEXT}/1/response HTTP/1.1\\r\\nHost: {host}:{port}\\r\\nContent-Length: 0\\r\\n\\r\\n"
     talk = f"exec 3<>/dev/tcp/{host}/{port}; printf '{request}' >&3; read -r line <&3; echo \"$line\""

@@ -1,4 +1,4 @@
-"""How the emulator is built: imports run one way, and nothing in it knows what is deployed to it."""
+"""The structure of the emulator: imports go one way, and it does not depend on the project."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ THIS_PROJECT = {"tools.localcloud.deployment"}  # runs scripts/deploy.sh; nothin
 
 @cache
 def imports(module):
-    """Modules of the emulator that this one imports, for types too."""
+    """Modules of the emulator that this one imports, including for types."""
     named = [node for node in ast.walk(ast.parse(MODULES[module].read_text())) if isinstance(node, ast.ImportFrom)]
     found = {f"{node.module}.{name.name}" for node in named for name in node.names} | {node.module for node in named}
     return found & set(MODULES) - {module}  # a package that imports what is in it
@@ -29,11 +29,11 @@ def loads(module):
     return found
 
 
-def test_imports_run_one_way():
+def test_imports_go_one_way():
     assert not [(module, other) for module in MODULES for other in imports(module) if module in loads(other)]
 
 
-def test_the_emulator_knows_nothing_of_this_project():
+def test_the_emulator_does_not_depend_on_this_project():
     for module in set(MODULES) - THIS_PROJECT:
         assert not re.search(r"\bvideo|\bscripts\.|\bdemo\b", MODULES[module].read_text(), re.IGNORECASE), module
         assert not THIS_PROJECT & imports(module)

@@ -1,4 +1,4 @@
-"""S3 as the local cloud has it: large objects, ranges, versions, events."""
+"""S3 in the local cloud: large objects, ranges, versions, events."""
 
 import hashlib
 import io
@@ -101,13 +101,13 @@ def test_a_bucket_that_may_not_invoke_the_function_cannot_notify_it(deployed):
         )
 
 
-def test_listing_the_versions_leaves_their_content_alone(deployed, large):
+def test_listing_versions_does_not_affect_their_content(deployed, large):
     for _ in range(3):
         assert deployed.client("s3").list_object_versions(Bucket=deployed.outputs["Bucket"])["Versions"]
     assert get(deployed)["Body"].read() == large
 
 
-def test_where_versioning_is_suspended_older_versions_stay_and_null_is_replaced(deployed):
+def test_with_suspended_versioning_older_versions_stay_and_null_is_replaced(deployed):
     s3, where = deployed.client("s3"), {"Bucket": "pausing", "Key": "a.txt"}
     s3.create_bucket(Bucket="pausing", CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
 

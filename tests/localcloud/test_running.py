@@ -9,7 +9,7 @@ import pytest
 from tools import localcloud
 
 
-def test_a_port_in_use_is_said_in_one_sentence(tmp_path):
+def test_a_port_in_use_is_reported_in_one_sentence(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -22,9 +22,9 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path):
             pass
 
 
-def test_a_state_in_use_or_of_somebody_else_is_left_alone(tmp_path):
+def test_a_state_folder_in_use_or_with_other_files_is_not_changed(tmp_path):
     (tmp_path / "theirs" / "mail").mkdir(parents=True)
-    with pytest.raises(localcloud.LocalCloudError, match="files of something else"):
+    with pytest.raises(localcloud.LocalCloudError, match="contains other files"):
         localcloud.running(tmp_path / "theirs").__enter__()
     with localcloud.running(tmp_path / "ours"), pytest.raises(localcloud.LocalCloudError, match="is in use"):
         localcloud.running(tmp_path / "ours").__enter__()
@@ -39,7 +39,7 @@ def test_it_ends_with_its_parent_process_and_leaves_no_child(tmp_path):
     assert process.returncode == 0
 
 
-def test_a_crash_is_told_apart_from_a_port_in_use(tmp_path, monkeypatch):
+def test_a_crash_is_distinguished_from_a_port_in_use(tmp_path, monkeypatch):
     broken = tmp_path / "broken" / "moto"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise RuntimeError('moto does not work here')")
@@ -49,7 +49,7 @@ def test_a_crash_is_told_apart_from_a_port_in_use(tmp_path, monkeypatch):
     assert not isinstance(crash.value, localcloud.Occupied)
 
 
-def test_an_end_that_nobody_asked_for_is_noticed(tmp_path):
+def test_an_unexpected_end_is_noticed(tmp_path):
     with localcloud.running(tmp_path) as cloud:
         cloud.check()
         cloud.process.kill()

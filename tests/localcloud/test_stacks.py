@@ -1,4 +1,4 @@
-"""CloudFormation: what nobody applies is an error, failures roll back, updates and deletions reach everything."""
+"""CloudFormation: unsupported elements are errors, failures roll back, updates and deletions are complete."""
 
 import shutil
 
@@ -33,7 +33,7 @@ def reasons(deployed, stack):
         ("Greeting: { Type: String", "Greeting: { Type: String, AllowedValues: [hi]", "'hello' is not accepted"),
         ("Greeting: { Type: String", "Greeting: { Type: String, MaxLength: 4", "'hello' is not accepted"),
         ('Email: { Type: String, Default: "" }', "Email: { Type: String }", "['Email'] must have values"),
-        ("!Not [!Equals [!Ref Email", "!Contains [[x], [!Ref Email", "does not know the condition Fn::Contains"),
+        ("!Not [!Equals [!Ref Email", "!Contains [[x], [!Ref Email", "does not support the condition Fn::Contains"),
     ],
 )
 def test_what_cannot_be_applied_is_refused_by_name(deployed, tmp_path, before, after, complaint):
@@ -69,7 +69,7 @@ def test_a_failure_rolls_back_with_a_reason(deployed):
     assert "ROLLBACK_COMPLETE state and can not be updated" in again.stderr
 
 
-def test_a_stack_is_updated_in_place_and_deleted_but_for_what_is_retained(deployed):
+def test_a_stack_is_updated_in_place_and_deleted_except_for_retained_resources(deployed):
     assert deployed.deploy(TEMPLATE, "second", "Suffix=two").returncode == 0
     outputs = {output["OutputKey"]: output for output in described(deployed, "second")["Outputs"]}
     assert outputs["Bucket"]["ExportName"] == "second-Bucket"
@@ -97,7 +97,7 @@ def test_a_stack_is_updated_in_place_and_deleted_but_for_what_is_retained(deploy
     assert name not in functions
 
 
-def test_the_bucket_is_what_the_template_says(deployed):
+def test_the_bucket_has_the_settings_of_the_template(deployed):
     s3, bucket = deployed.client("s3"), {"Bucket": deployed.outputs["Bucket"]}
     assert s3.get_bucket_versioning(**bucket)["Status"] == "Enabled"
     [rule] = s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]

@@ -1,4 +1,4 @@
-"""What the local cloud watches with: alarms, metric math and Logs Insights answer as CloudWatch, or not at all."""
+"""Alarms, metric math and Logs Insights in the local cloud, which work as in CloudWatch or are refused."""
 
 import json
 import time
@@ -26,8 +26,8 @@ PLAIN = {"Namespace": "Test", "MetricName": "A", "Statistic": "Sum", "Period": 6
         ({"Metrics": [stat("A"), {"Id": "e", "Expression": "b + 1"}]}, "the metric math b"),
         ({"Metrics": [stat("A"), {"Id": "e", "Expression": "IF(a > 1, a ** 2)"}]}, "the metric math a ** 2"),
         ({"Metrics": [stat("A", stat="tm99"), {"Id": "e", "Expression": "a"}]}, "tm99"),
-        ({"Metrics": [stat("A")]}, "exactly one"),
-        ({"Metrics": [stat("A"), stat("B", period=60), {"Id": "e", "Expression": "a / b"}]}, "several periods"),
+        ({"Metrics": [stat("A")]}, "no metrics that return data"),
+        ({"Metrics": [stat("A"), stat("B", period=60), {"Id": "e", "Expression": "a / b"}]}, "different periods"),
         (PLAIN | {"Unit": "Bytes"}, "the setting unit"),
         (PLAIN | {"ComparisonOperator": "LessThanLowerThreshold"}, "LessThanLowerThreshold"),
         (
@@ -38,7 +38,7 @@ PLAIN = {"Namespace": "Test", "MetricName": "A", "Statistic": "Sum", "Period": 6
         (PLAIN | {"Namespace": "AWS/DynamoDB", "MetricName": "ThrottledRequests"}, "which nothing here emits"),
     ],
 )
-def test_an_alarm_that_would_be_evaluated_otherwise_is_refused(deployed, alarm, complaint):
+def test_an_unsupported_alarm_is_refused(deployed, alarm, complaint):
     client = deployed.client("cloudwatch")
     told = {"ComparisonOperator": "GreaterThanThreshold", "Threshold": 1, "EvaluationPeriods": 1} | alarm
     with pytest.raises(ClientError, match="cannot evaluate") as refused:
@@ -61,7 +61,7 @@ def test_an_alarm_that_would_be_evaluated_otherwise_is_refused(deployed, alarm, 
         ("-a", 3, None, -3),
     ],
 )
-def test_metric_math_comes_to_what_cloudwatch_documents(expression, a, b, value):
+def test_metric_math_computes_what_cloudwatch_documents(expression, a, b, value):
     assert metric_math.computed(metric_math.parsed(expression, ["a", "b"]), {"a": a, "b": b}) == value
 
 
@@ -88,9 +88,9 @@ def test_a_new_alarm_notifies_once_that_it_is_ok(deployed):
     assert "State Change:  INSUFFICIENT_DATA -> OK" in mails[0]
 
 
-def test_what_was_throttled_is_tried_ever_later_and_tells_its_age(deployed):
+def test_throttled_events_are_retried_at_growing_intervals_and_report_their_age(deployed):
     name = deployed.outputs["Function"]
-    wait_for(deployed.settled)  # what earlier tests have left has ages too
+    wait_for(deployed.settled)  # events of earlier tests also have ages
     with deployed.busy(4):
         began = int(time.time())
         deployed.upload("tried later.mp4")
@@ -163,7 +163,7 @@ def test_a_query_is_answered_as_insights_documents(query, rows):
         "filter spent = 1 2",
     ],
 )
-def test_a_query_that_would_be_answered_otherwise_is_refused(deployed, query):
+def test_an_unsupported_query_is_refused(deployed, query):
     with pytest.raises(ClientError, match="MalformedQuery"):
         deployed.client("logs").start_query(
             logGroupName=deployed.outputs["Log"], queryString=query, startTime=0, endTime=int(time.time())
@@ -171,13 +171,13 @@ def test_a_query_that_would_be_answered_otherwise_is_refused(deployed, query):
 
 
 @pytest.mark.parametrize("pattern", ['{ $.key = "a" }', "?START ?END", "-START", '"START" END', "%ST.*%", "[a, b]"])
-def test_a_filter_that_would_let_everything_through_is_refused(deployed, pattern):
+def test_an_unsupported_filter_is_refused(deployed, pattern):
     with pytest.raises(ClientError, match="InvalidParameterException"):
         deployed.client("logs").filter_log_events(logGroupName=deployed.outputs["Log"], filterPattern=pattern)
 
 
 @pytest.mark.parametrize(("pattern", "found"), [("nothing ever says this", False), ('"INIT_START Runtime"', True)])
-def test_words_and_quoted_terms_are_looked_for(deployed, pattern, found):
+def test_filters_find_words_and_quoted_terms(deployed, pattern, found):
     deployed.upload("logged.mp4")
     deployed.result("logged.mp4")
     log = deployed.client("logs").filter_log_events(logGroupName=deployed.outputs["Log"], filterPattern=pattern)

@@ -1,4 +1,4 @@
-"""One stack on a local cloud whose retries wait as long as Lambda's; `World.settle` lets that time pass."""
+"""One stack on a local cloud whose retries wait as long as Lambda's; `World.settle` advances the clock."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ EXISTING = Source("videos-from-before", "incoming/")
 
 @pytest.fixture(scope="package")
 def soak(request) -> bool:
-    """Whether the full sizes are asked for."""
+    """Whether to run in full size."""
     return request.config.getoption("--soak")
 
 
 @pytest.fixture(scope="package")
 def stack(local_cloud, request, soak, warm_cli, tmp_path_factory) -> Iterator[World]:
     if request.config.getoption("--stack"):
-        pytest.skip("nobody can make the faults of a real account")
+        pytest.skip("failures cannot be injected in a real account")
     with local_cloud(tmp_path_factory.mktemp("world"), retry_delay=MINUTE) as cloud:
         options = ["--parameter", f"ReservedConcurrency={10 if soak else 4}", "--parameter", "LogRetentionInDays=1"]
         options += ["--parameter", f"Storyboard={'enabled' if soak else 'disabled'}"]  # more calls to fail
@@ -33,7 +33,7 @@ def stack(local_cloud, request, soak, warm_cli, tmp_path_factory) -> Iterator[Wo
 
 @pytest.fixture
 def world(stack) -> Iterator[World]:
-    """The stack without faults, before and after."""
+    """The stack without injected failures, before and after the test."""
     stack.well()
     yield stack
     stack.well()
@@ -41,7 +41,7 @@ def world(stack) -> Iterator[World]:
 
 @pytest.fixture
 def report(soak, capsys) -> Callable[[str], None]:
-    """Reports a figure to the person who runs the full sizes."""
+    """Prints a figure in full-size runs."""
 
     def tell(figure: str) -> None:
         with capsys.disabled() if soak else contextlib.nullcontext():

@@ -1,8 +1,8 @@
-"""Whatever is uploaded, overwritten, deleted, delivered twice, late, in any order and through faults: each version has
-its one outcome. Hypothesis looks for a sequence of steps that breaks this.
+"""Uploads, overwrites, deletions, duplicates and failures in any order: each version has exactly one outcome.
+Hypothesis searches for a sequence of steps that breaks this.
 
-The function's own code runs here, in this process, on moto's services in memory. The tests look into moto's memory,
-where asking its API would take most of the time.
+The function's code runs in this process, on moto's services in memory. The tests read moto's memory directly, because
+its API would take most of the time.
 """
 
 import hashlib
@@ -47,12 +47,12 @@ MOST_WRITES: Final = 3  # side by side: poster, result, tags
 
 
 class Killed(BaseException):
-    """The function's process is gone: nothing in it may notice."""
+    """The function's process was killed, which it must not notice."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What befalls one call of an invocation, or happens in the world at that moment."""
+    """A failure of one call in an invocation, or an external event at that time."""
 
     kind: str
     number: int  # of the call
@@ -66,7 +66,7 @@ FAULTS = st.builds(Fault, st.sampled_from(Fault.KINDS), st.integers(1, MOST_CALL
 
 @dataclass(eq=False)
 class Version:
-    """A version that was uploaded, and what it has been through."""
+    """An uploaded version and its history."""
 
     key: str
     version_id: str
@@ -86,7 +86,7 @@ class Version:
 
 @dataclass(eq=False)
 class Delivery:
-    """An event in Lambda's queue: the versions that it announces, each with the name of its attempt."""
+    """An event in Lambda's queue: its versions, each with the name of its attempt."""
 
     records: list[tuple[Version, str]]
     failures: int = 0
@@ -112,7 +112,7 @@ def _record(version: Version, attempt: str) -> dict[str, Any]:
 
 
 class Door:
-    """The way of every request to moto: here faults come in, while an invocation runs."""
+    """Passes every request on to moto, and injects failures during an invocation."""
 
     def __init__(self) -> None:
         self.befall: Callable[[str, Any, Callable[[], Any]], Any] | None = None
@@ -128,7 +128,7 @@ door = Door()
 
 
 class Deliveries(RuleBasedStateMachine):
-    """The steps that the world may take, and what holds after each."""
+    """The possible steps, and the invariants after each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class Deliveries(RuleBasedStateMachine):
         times=st.sampled_from([1, 1, 2]),
     )
     def upload(self, key: str, content: str, tags: int, times: int) -> None:
-        """A new version, perhaps over another one, that S3 announces once or twice."""
+        """A new version, perhaps of an existing key, with one or two events."""
         theirs = {f"tag{number}": str(number) for number in range(tags)}
         tagging = "&".join(f"{name}={value}" for name, value in theirs.items())
         body, expected = CONTENTS[content]
@@ -180,13 +180,13 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: self.versions)
     @rule(which=st.integers(0, 99))
     def announce_again(self, which: int) -> None:
-        """Lambda's queue repeats, `replay.py missing` sends what has no result yet, S3 is late."""
+        """A repeated, late, or replayed (`replay.py missing`) event."""
         self.queue.append(Delivery([(self._version(which), "")]))
 
     @precondition(lambda self: self.versions)
     @rule(which=st.integers(0, 99), attempt=st.sampled_from(["again", "and again"]))
     def reprocess(self, which: int, attempt: str) -> None:
-        """Somebody asks for a new result of a version."""
+        """A request for a new result of a version."""
         version = self._version(which)
         version.attempts.add(attempt)
         self.queue.append(Delivery([(version, attempt)]))
@@ -198,13 +198,13 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS))
     def delete_marker(self, key: str) -> None:
-        """A deletion without a version leaves every version where it is."""
+        """A deletion without a version ID keeps every version."""
         self.s3.delete_object(Bucket=BUCKET, Key=key)
 
     @precondition(lambda self: len([one for one in self.queue if not one.failures]) > 1)
     @rule()
     def bundle(self) -> None:
-        """One event may announce several uploads."""
+        """Merges events, because one event may have several uploads."""
         one, other = [delivery for delivery in self.queue if not delivery.failures][:2]
         if not {version for version, _ in one.records} & {version for version, _ in other.records}:
             self.queue.remove(other)
@@ -218,7 +218,7 @@ class Deliveries(RuleBasedStateMachine):
         order=st.permutations(range(MOST_WRITES)),
     )
     def deliver(self, turns: list[tuple[int, Fault | None]], order: list[int]) -> None:
-        """Some events in the queue are processed, after their wait. Writes side by side end in `order`."""
+        """Processes some events in the queue after their wait. Parallel writes end in `order`."""
         self.order = order
         for which, fault in turns:
             if self.queue:
@@ -230,7 +230,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule()
     def minute_passes(self) -> None:
-        """Locks age and waits get shorter."""
+        """Makes locks older and waits shorter."""
         for item in self._table().values():
             if expires := item.attrs.get("in_progress_expiration"):
                 expires.value = str(int(expires.value) - 60_000)
@@ -240,7 +240,7 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: self.dead)
     @rule()
     def redrive(self) -> None:
-        """`replay.py dead-letters`: the events that failed for good are sent once more."""
+        """Submits failed events again, like `replay.py dead-letters`."""
         self.queue += [Delivery(delivery.records) for delivery in self.dead]
         self.dead.clear()
 
@@ -294,7 +294,7 @@ class Deliveries(RuleBasedStateMachine):
                 assert heard[version.folder] == 0
 
     def in_the_end_everything_has_its_outcome(self) -> None:
-        """The world is well again; what is in the queues is delivered, what has died is sent again."""
+        """After all failures end, delivers queued events and submits failed ones again."""
         self.redrive()
         while self.queue:
             self.deliver([(0, None)], self.order)
@@ -331,7 +331,7 @@ class Deliveries(RuleBasedStateMachine):
             (self.dead if delivery.failures == ATTEMPTS else self.queue).append(delivery)
 
     def _in_some_order(self, writes: Sequence[Callable[[], object]]) -> None:
-        """As publisher.side_by_side does it: a fault of one lets the others end, a killed process does not."""
+        """Like publisher.in_parallel: after a failure the others finish, but not in a killed process."""
         faults: list[Exception] = []
         for place in [each for each in self.order if each < len(writes)]:
             try:
@@ -343,7 +343,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @contextmanager
     def _world(self, delivery: Delivery, fault: Fault | None) -> Iterator[list[str]]:
-        """Calls go through, but for the one that the fault befalls. Gives the calls that were made."""
+        """Injects the failure into its call; returns the calls that were made."""
         calls: list[str] = []  # as the SDK names them: its repetitions of a call have the name of the first
 
         def befall(event_name: str, request: Any, carry_out: Callable[[], Any]) -> Any:
@@ -407,7 +407,7 @@ class Deliveries(RuleBasedStateMachine):
         return dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables[TABLE].items
 
     def _heard(self) -> Counter[str]:
-        """The number of messages about each version, by its folder."""
+        """The number of messages about each version, by folder."""
         sent = sns_backends[DEFAULT_ACCOUNT_ID][REGION].topics[TOPIC_ARN].sent_notifications
         documents = [json.loads(json.loads(message)["default"]) for _, message, *_ in sent]
         return Counter(document["resultKey"].removesuffix("result.json") for document in documents)
@@ -422,7 +422,7 @@ def _refusal(event_name: str, request: Any) -> AWSResponse:
 
 @pytest.fixture
 def in_memory(monkeypatch) -> None:
-    """The function's environment, moto's door with faults in it, and no waits between the SDK's tries."""
+    """The function's environment, failures injected before moto, and no waits between the SDK's attempts."""
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRON.items():
@@ -431,13 +431,13 @@ def in_memory(monkeypatch) -> None:
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
 
 
-def test_whatever_happens_each_version_has_its_outcome(in_memory, soak):
+def test_each_version_has_its_outcome_in_any_order_of_events(in_memory, soak):
     run_state_machine_as_test(
         Deliveries,
         settings=settings(
             max_examples=1500 if soak else 25,
             stateful_step_count=30,
-            derandomize=not soak,  # the same sequences for everybody, unless somebody has the time to look for others
+            derandomize=not soak,  # the same sequences every time, except in full-size runs
             database=None,
             phases=[Phase.generate, Phase.shrink] if soak else [Phase.generate],
             deadline=None,

@@ -1,4 +1,4 @@
-"""A day's uploads at once, with duplicates and poison; then an outage, and what brings back the rest."""
+"""A day's uploads at once, with duplicates and hostile files; then an outage and the recovery."""
 
 import json
 import time
@@ -11,15 +11,15 @@ import pytest
 from tests.support.world import Version, World, key_of
 from tools.videos import cut, video
 
-DUPLICATES: Final = 5  # every fifth upload is announced twice
-POISON: Final = 20  # every twentieth is poison; the first and every fifth of these kills the process
+DUPLICATES: Final = 5  # every fifth upload has two events
+POISON: Final = 20  # every twentieth fails; the first and every fifth of these kill the process
 HLG: Final = {"preset": "ultrafast", "x265-params": "log-level=none:colorprim=bt2020:transfer=arib-std-b67"}
 SERVICES: Final = {"s3": "s3:*", "sns": "sns:*", "dynamodb": "dynamodb:*", "all": "*"}
 
 
 @pytest.fixture(scope="session")
 def contents() -> list[tuple[str, bytes, str]]:
-    """Suffix, content and verdict of what people upload."""
+    """Suffix, content and verdict of typical uploads."""
     short = {"seconds": 0.2, "size": (320, 180)}
     return [
         (".mp4", video(**short), "success"),
@@ -32,7 +32,7 @@ def contents() -> list[tuple[str, bytes, str]]:
 
 @pytest.fixture(scope="session")
 def poison() -> list[tuple[str, bytes, str]]:
-    """What goes wrong, every time: for the file's own reasons, or because it kills the process."""
+    """Files that always fail: with a verdict, or by killing the process."""
     return [
         (".mp4", video(seconds=0.2), "deadly"),
         (".mp4", b"no video, whatever its name says", "not-a-video"),
@@ -66,7 +66,7 @@ def burst(world, contents, poison) -> Callable[[str, int], dict[Version, str]]:
 
 
 def test_one_environment_processes_many_portrait_videos(world, soak):
-    """Each needs filters to turn it; what they leave behind used to fill the environment after thirty."""
+    """Rotating each needs filters, whose leaks used to fill the environment's memory after thirty."""
     reserve(world, 1)
     content = video("mov", seconds=0.1, size=(320, 180), rotation=-90, audio=None)
     versions = [world.upload(f"portrait/{number:03d}.mov", content) for number in range(100 if soak else 50)]
@@ -83,7 +83,7 @@ def test_one_environment_processes_many_portrait_videos(world, soak):
 
 @pytest.fixture
 def storyboards(world) -> Iterator[None]:
-    """While they are on, as a parameter would have it."""
+    """Enables storyboards, as with the parameter."""
     function = {"FunctionName": world.intake.outputs["FunctionName"]}
     client = world.intake.client("lambda")
     before = client.get_function_configuration(**function)["Environment"]["Variables"]
@@ -120,8 +120,8 @@ def test_a_burst_leaves_each_version_with_its_outcome(world, burst, report, soak
     assert dead == {version.key for version in expected.keys() - survivors.keys()}
 
 
-def test_an_outage_of_any_service_is_survived_and_replay_brings_back_the_rest(world, burst, report, soak):
-    """Calm days before, then each service and all of them refuse until every event that waits has been given up."""
+def test_after_an_outage_of_any_service_replay_processes_the_rest(world, burst, report, soak):
+    """After normal operation, one or all services fail until Lambda gives up on every waiting event."""
     reserve(world, 10 if soak else 4)
     calm = burst("calm", 200 if soak else 10)
     world.settle(3600)
@@ -136,10 +136,10 @@ def test_an_outage_of_any_service_is_survived_and_replay_brings_back_the_rest(wo
     assert not world.completed().keys() & {version.folder + "result.json" for version in hit}
     assert {key_of(letter) for letter in world.letters()} == {version.key for version in hit}
 
-    # One part of the letters is lost: nobody looked for fourteen days.
+    # Some failed events are lost, as after fourteen days.
     world.well()
     world.letters(take="outage-all/")
-    for status in (1, 0):  # a run sends each video once, and leaves the letters about its duplicates to the next
+    for status in (1, 0):  # a run submits each video once, and leaves its duplicates to the next
         assert world.replay("dead-letters", "--yes")[0] == status
         world.settle(3600)
     _, found = world.replay("missing", "--prefix", "outage-", "--yes")
@@ -158,19 +158,19 @@ def test_an_outage_of_any_service_is_survived_and_replay_brings_back_the_rest(wo
 
 
 def verdict_of(document: dict) -> str:
-    """What a result document says of its video."""
+    """The verdict in a result document."""
     return document.get("failure", {}).get("reason", document["status"])
 
 
 def reserve(world: World, concurrency: int) -> None:
-    """How many may be processed at once."""
+    """Sets the function's concurrency."""
     world.intake.client("lambda").put_function_concurrency(
         FunctionName=world.intake.outputs["FunctionName"], ReservedConcurrentExecutions=concurrency
     )
 
 
 def processed(world: World) -> list[dict]:
-    """The function's own lines about its results, each with the log stream of its environment."""
+    """The function's `Processed` lines, with the log stream of their environment."""
     pages = world.intake.client("logs").get_paginator("filter_log_events")
     found = pages.paginate(logGroupName=world.intake.outputs["LogGroupName"], filterPattern='"Processed"')
     lines = [

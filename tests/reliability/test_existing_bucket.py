@@ -1,4 +1,4 @@
-"""A bucket without versions that the stack does not own: faults, duplicates, replacements, deletions and outages."""
+"""An existing bucket without versioning: failures, duplicates, replacements, deletions and outages."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ CONTENT: Final = b"no video, whatever its name says"
 TAGS: Final = {"customer": "4711"}
 OURS: Final = {"video-intake:status": "failure", "video-intake:reason": "not-a-video"}
 SEQUENCE: Final = itertools.count(1)
-# What befalls a call in the first attempt at an event; later attempts find the world well.
+# Failures of a call in the first attempt at an event; later attempts have none.
 FAULTS: Final[dict[str, dict[str, Any]]] = {
     "refused once": {"kind": "refuse", "attempt_of_call": 1},
     "refused until the SDK gives up": {"kind": "refuse"},
@@ -32,7 +32,7 @@ LISTING: Final = "s3:ListObjectsV2"
 
 @dataclass(frozen=True)
 class Case:
-    """A fault at one call, and what it was done to."""
+    """A failure of one call, and the affected upload."""
 
     fault: str
     operation: str
@@ -46,7 +46,7 @@ def theirs(stack: World) -> Source:
 
 @pytest.fixture
 def unheard(world: World, theirs: Source) -> Iterator[World]:
-    """The bucket's events do not arrive: the test delivers them itself, late and in its own order."""
+    """Disables the bucket's events, which the test delivers later in its own order."""
     s3, bucket = world.intake.client("s3"), {"Bucket": theirs.bucket}
     s3.put_bucket_notification_configuration(**bucket, NotificationConfiguration={})
     yield world
@@ -59,7 +59,7 @@ def put(world: World, theirs: Source, name: str, content: bytes = CONTENT) -> Ve
 
 
 def announcement(version: Version) -> dict[str, Any]:
-    """As S3 sends it through EventBridge: each with the next sequencer, and without a version."""
+    """S3's event through EventBridge, with the next sequencer and without a version."""
     described = {"key": version.key, "size": len(version.content), "etag": version.etag}
     return {
         "source": "aws.s3",
@@ -89,7 +89,7 @@ def operations(world: World, version: Version) -> list[str]:
 
 @pytest.fixture(scope="module")
 def cases(stack: World, theirs: Source) -> list[Case]:
-    """Every fault at the first call of each operation, all at once."""
+    """Every failure of the first call of each operation, in parallel."""
     stack.well()
     plain = put(stack, theirs, "plain.mp4")
     stack.settle()
@@ -107,7 +107,7 @@ def cases(stack: World, theirs: Source) -> list[Case]:
     return found
 
 
-def test_a_fault_befell_every_kind_of_call(cases: list[Case]) -> None:
+def test_every_kind_of_call_had_a_failure(cases: list[Case]) -> None:
     assert {case.operation for case in cases} == {
         "dynamodb:PutItem", "dynamodb:UpdateItem", "s3:GetObject", "s3:PutObject", "s3:GetObjectTagging",
         "s3:PutObjectTagging", "sns:Publish",
@@ -115,7 +115,7 @@ def test_a_fault_befell_every_kind_of_call(cases: list[Case]) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_after_a_fault_there_is_one_outcome_and_nothing_is_lost(world, cases, subtests, fault) -> None:
+def test_after_a_failure_there_is_one_outcome_and_nothing_is_lost(world, cases, subtests, fault) -> None:
     assert world.letters() == []
     for case in (case for case in cases if case.fault == fault):
         with subtests.test(f"{case.version.key} ({case.operation})"):
@@ -133,7 +133,7 @@ def test_nothing_was_written_into_the_bucket(world: World, cases: list[Case], th
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, *LATE])
-def test_a_fault_while_s3_is_asked_whether_it_was_deleted_proves_nothing(unheard, theirs, fault) -> None:
+def test_a_failed_check_for_a_deletion_proves_nothing(unheard, theirs, fault) -> None:
     rule, slug = (FAULTS | LATE)[fault], fault.replace(" ", "-")
     unheard.fault("hide", event=f"asked-{slug}.mp4", operation="s3:GetObject")  # of a bucket that never had versions
     if rule["kind"] != "hide":
@@ -161,7 +161,7 @@ def test_a_duplicate_has_no_second_outcome(unheard: World, theirs: Source) -> No
     assert messages(unheard, once) == 1
 
 
-def test_in_any_order_what_was_replaced_has_no_outcome_and_the_other_has_its_own(unheard, theirs) -> None:
+def test_in_any_order_only_the_newest_content_has_an_outcome(unheard, theirs) -> None:
     for name, late_first in (("in-order.mp4", False), ("reordered.mp4", True)):
         first, second = put(unheard, theirs, name), put(unheard, theirs, name, b"")
         events = [announcement(first), announcement(second)]
@@ -175,7 +175,7 @@ def test_in_any_order_what_was_replaced_has_no_outcome_and_the_other_has_its_own
     assert unheard.letters() == []
 
 
-def test_a_content_that_comes_back_has_an_outcome_again(world: World, theirs: Source) -> None:
+def test_content_that_is_uploaded_again_has_an_outcome_again(world: World, theirs: Source) -> None:
     for content in (CONTENT, b"", CONTENT):
         version = put(world, theirs, "back.mp4", content)
         world.settle()
@@ -183,8 +183,8 @@ def test_a_content_that_comes_back_has_an_outcome_again(world: World, theirs: So
     assert messages(world, version) == 2
 
 
-def test_what_was_replaced_while_it_was_processed_does_not_lend_its_tags(unheard: World, theirs: Source) -> None:
-    """The first attempt dies before it tags; meanwhile there is another content."""
+def test_content_replaced_during_processing_is_not_tagged(unheard: World, theirs: Source) -> None:
+    """The first attempt dies before tagging, and the content is replaced."""
     first = put(unheard, theirs, "lend.mp4")
     unheard.fault("kill-before", event="lend.mp4", operation="s3:GetObjectTagging", attempt=1)
     unheard.deliver(announcement(first))
@@ -198,7 +198,7 @@ def test_what_was_replaced_while_it_was_processed_does_not_lend_its_tags(unheard
 # ---------------------------------------------------------------- An outage, and what brings back the rest
 
 
-def test_after_an_outage_dead_letters_and_missing_bring_everything_back_once(world: World, theirs: Source) -> None:
+def test_after_an_outage_replay_processes_everything_once(world: World, theirs: Source) -> None:
     world.fault("deny", event="outage-", operation="s3:*")
     heard = [put(world, theirs, f"outage-{number}.mp4") for number in (1, 2)]
     world.settle()

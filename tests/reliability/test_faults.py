@@ -1,4 +1,4 @@
-"""A fault at every operation of one processing. Which calls there are is recorded, so that none can be left out."""
+"""A failure of every operation in one invocation. The calls are recorded, so that none can be missed."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from tools.videos import video
 
 LATE_SECONDS: Final = 9  # longer than the function's clients wait for an answer (8 s)
 
-# What befalls a call in the first attempt at an event; later attempts find the world well.
+# Failures of a call in the first attempt at an event; later attempts have none.
 FAULTS: Final[dict[str, dict[str, Any]]] = {
     "refused once": {"kind": "refuse", "attempt_of_call": 1},
     "refused until the SDK gives up": {"kind": "refuse"},
@@ -33,7 +33,7 @@ TAGS: Final = {"customer": "4711", "project": "x"}
 
 @dataclass(frozen=True)
 class Case:
-    """A fault at one call, and what it was done to."""
+    """A failure of one call, and the affected upload."""
 
     fault: str
     operation: str
@@ -55,9 +55,9 @@ def upload(world: World, key: str, content: bytes) -> Version:
 
 
 def operations(world: World, version: Version) -> dict[str, set[int]]:
-    """The operations of the first attempt at a version, each with the first and the last of its calls.
+    """The operations of the first attempt at a version, each with its first and last call.
 
-    Those between, which are further ranges of the same file or side by side with these, are like them.
+    The calls in between are similar: more ranges of the same file, or parallel calls.
     """
     event = next(call["event"] for call in world.calls() if version.key in call["path"])
     made = [call for call in world.calls() if (call["event"], call["attempt"]) == (event, 1)]
@@ -65,19 +65,19 @@ def operations(world: World, version: Version) -> dict[str, set[int]]:
 
 
 def possible(kind: str, operation: str) -> bool:
-    """Whether this can happen to this call: only calls about an object can be answered that there is none."""
+    """Whether the fault can happen to the call. Only calls about an object can fail because it does not exist."""
     return {"hide": operation in OF_AN_OBJECT, "kill-before": operation in KILLED_BEFORE}.get(kind, True)
 
 
 @pytest.fixture(scope="module")
 def earlier(stack) -> set[str]:
-    """The records that were there before: other tests leave behind what died."""
+    """The records from before, because other tests leave some of killed processes."""
     return {record["id"]["S"] for record in stack.records()}
 
 
 @pytest.fixture(scope="module")
 def cases(stack, earlier) -> list[Case]:
-    """Every fault at every call of each kind of file, all at once: they wait for one another's time-outs."""
+    """Every failure of every call for each kind of file, in parallel because of the timeouts."""
     stack.well()
     contents = {name: make() for name, make in CONTENTS.items()}
     stack.fault("refuse", event="failing-", operation="s3:GetObject", attempt=1)
@@ -107,7 +107,7 @@ def completed(stack, cases) -> Counter[str]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_after_a_fault_there_is_one_outcome_and_nothing_is_lost(world, cases, completed, subtests, fault):
+def test_after_a_failure_there_is_one_outcome_and_nothing_is_lost(world, cases, completed, subtests, fault):
     assert world.letters() == []
     results, heard = world.results(), world.heard_of()
     for case in (case for case in cases if case.fault == fault):
@@ -122,14 +122,14 @@ def test_after_a_fault_there_is_one_outcome_and_nothing_is_lost(world, cases, co
             assert world.intake.read(case.version.key) == case.version.content
 
 
-def test_a_second_message_comes_only_where_one_was_out_already(world, cases):
+def test_a_second_message_comes_only_if_the_first_was_sent(world, cases):
     heard = world.heard_of()
     twice = {(case.fault, case.operation) for case in cases if heard[case.version.folder + "result.json"] == 2}
     assert {operation for _, operation in twice} == {"sns:Publish", "dynamodb:UpdateItem"}
     assert ("refused once", "sns:Publish") not in twice
 
 
-def test_every_fault_befell_every_operation_that_the_function_ever_made(world, cases):
+def test_every_operation_of_the_function_had_every_failure(world, cases):
     calls = world.calls()
     befallen = {(call["operation"], call["fault"]) for call in calls if call["fault"]}
     kinds = {rule["kind"] for rule in FAULTS.values()}
@@ -143,8 +143,8 @@ def test_every_fault_befell_every_operation_that_the_function_ever_made(world, c
     }
 
 
-def test_in_the_first_minutes_of_a_buckets_life_nothing_is_taken_for_deleted(world):
-    """Every call of S3 answers NoSuchKey until Lambda's last try, three minutes later."""
+def test_in_a_new_bucket_nothing_is_mistaken_for_deleted(world):
+    """Every S3 call returns NoSuchKey until Lambda's last attempt, three minutes later."""
     for attempt in (1, 2):
         world.fault("hide", event="young-", operation="s3:*", attempt=attempt)
     versions = [upload(world, f"young-{name}.mp4", CONTENTS[name]()) for name in ("playable", "rejected", "empty")]

@@ -1,4 +1,4 @@
-"""Files that the function does not survive: no log need be read to find out which, and one command brings them back."""
+"""Files that kill the function: they are identified without reading logs, and one command processes them again."""
 
 from typing import Final
 
@@ -18,13 +18,13 @@ FIVE_MINUTES: Final = 300  # as in the template
 
 @pytest.fixture
 def impatient(world):
-    """A function with a second of time, where five minutes would take too long."""
+    """Reduces the function's timeout from five minutes to a second."""
     world.allow(1)
     yield
     world.allow(FIVE_MINUTES)
 
 
-def test_killers_ring_are_named_and_come_back(world, impatient):
+def test_events_that_kill_the_function_trigger_an_alarm_and_can_be_replayed(world, impatient):
     for key, (kind, _) in KILLERS.items():
         world.fault(kind, event=key, operation="dynamodb:PutItem")
     versions = {key: world.upload(key, video(seconds=0.2)) for key in KILLERS}

@@ -1,5 +1,5 @@
-"""The whole function with a decoder that fails in every way: a verdict for that video, and the next one as if nothing
-had happened."""
+"""The whole function with a decoder that fails in every way: that video gets a verdict, and the next one is not
+affected."""
 
 import importlib
 import json
@@ -65,7 +65,7 @@ def processed(function: ModuleType, key: str, content: bytes) -> dict[str, Any]:
      ("more memory", "undecodable"), ("flood", "undecodable"), ("drip", "too-slow"), ("noise", "undecodable"),
      ("fault", "undecodable")],
 )  # fmt: skip
-def test_there_is_a_verdict_and_the_next_video_is_processed(function, trouble, reason):
+def test_a_decoder_failure_gives_a_verdict_and_the_next_video_is_processed(function, trouble, reason):
     result = processed(function, f"{trouble}.mp4", trouble.encode().ljust(4096, b"\0"))
     assert result["failure"]["reason"] == reason
     assert result["inspection"]["durationMs"] < (SECONDS + 10) * 1000

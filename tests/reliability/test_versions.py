@@ -1,4 +1,4 @@
-"""A bucket whose versioning somebody has suspended: every upload of a key is version "null"."""
+"""A bucket with suspended versioning: every upload of a key is version "null"."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def suspended(world: World) -> Iterator[World]:
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
 
-def test_two_contents_of_a_key_have_two_outcomes_and_missing_agrees(suspended: World) -> None:
+def test_two_contents_of_a_key_have_two_outcomes_also_for_missing(suspended: World) -> None:
     first = suspended.intake.upload("null.mp4", b"no video, whatever its name says")
     suspended.settle()
     second = suspended.intake.upload("null.mp4", b"")

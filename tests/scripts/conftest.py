@@ -1,4 +1,4 @@
-"""One local cloud for all that is deployed and removed here, by the scripts of a copy of this project."""
+"""One local cloud for everything deployed and removed by these tests, with the scripts in a copy of the project."""
 
 import pytest
 
@@ -15,5 +15,5 @@ def scripts(local_cloud, warm_cli, tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def made(scripts) -> Ended:
-    """The first deployment, which most tests go on with. Each leaves the stack without changes that wait."""
+    """The first deployment, which most tests continue with. Each leaves the stack up to date."""
     return scripts.deploy("--email", "unread@example.com", "--tag", "CostCenter=4711")

@@ -25,7 +25,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Instead of pip: installs two small packages, and counts how often that was needed."""
+    """Replaces pip: installs two small packages, and counts the installations."""
     fetched: list[str] = []
 
     def install(requirements: Path, architecture: str, wheels: str, target: Path) -> None:
@@ -41,7 +41,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return fetched
 
 
-def test_the_same_inputs_give_the_same_bytes_whatever_the_clock_and_umask_say(
+def test_the_same_inputs_give_the_same_bytes_regardless_of_clock_and_umask(
     source: Path, fetched: list[str], tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first" / "function.zip", tmp_path / "second" / "function.zip"
@@ -84,7 +84,7 @@ def test_a_package_too_large_for_lambda_is_refused(
 ) -> None:
     monkeypatch.setattr(build_package, "UNZIPPED_LIMIT", 20_000)
     output = tmp_path / "build" / "function.zip"
-    with pytest.raises(PackageError, match=r"more than the 0\.0 MB that Lambda takes\. Remove a dependency"):
+    with pytest.raises(PackageError, match=r"more than the 0\.0 MB that Lambda allows\. Remove a dependency"):
         build_package.build("arm64", "lambda", output, source)
     assert not output.exists()
 
@@ -98,7 +98,7 @@ def test_a_package_too_large_for_lambda_is_refused(
         ("handler.py", None, "there is no handler.py"),
     ],
 )
-def test_what_cannot_be_built_is_said(
+def test_build_problems_are_explained(
     source: Path, tmp_path: Path, file: str, content: str | None, complaint: str
 ) -> None:
     if content is None:
@@ -126,19 +126,19 @@ def test_what_cannot_be_built_is_said(
         ("av-19.0.2.dist-info/RECORD", False),
     ],
 )
-def test_only_what_runs_and_what_identifies_it_is_shipped(name: str, shipped: bool) -> None:
+def test_only_code_metadata_and_licenses_are_in_the_package(name: str, shipped: bool) -> None:
     assert build_package.is_shipped(Path(name)) is shipped
 
 
 @pytest.fixture
 def offline(tmp_path, monkeypatch) -> None:
-    """pip finds wheels in the folder of the test, and nowhere else."""
+    """Makes pip find wheels only in the test's folder."""
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
 
 
 def shadow(tmp_path: Path, name: str) -> Path:
-    """Our sources, and a real wheel that they depend on, which ships a package `name`."""
+    """Our sources with a dependency on a real wheel that contains a package `name`."""
     source = tmp_path / "src"
     shutil.copytree(build_package.ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
     wheel = tmp_path / "shadow-1.0-py3-none-any.whl"
@@ -155,17 +155,17 @@ def shadow(tmp_path: Path, name: str) -> Path:
 
 @pytest.mark.parametrize("name", ["video_intake", "handler"])
 def test_a_dependency_with_the_name_of_a_module_is_refused(tmp_path, offline, name):
-    """Installed next to our module, the package of the dependency would win."""
-    with pytest.raises(PackageError, match=f"{name} is the name of"):
+    """The dependency's package would shadow our module."""
+    with pytest.raises(PackageError, match=f"{name} is a module of ours"):
         build_package.build("arm64", "lambda", tmp_path / "build/function.zip", shadow(tmp_path, name))
 
 
-def test_a_wheel_is_taken_by_its_hash_alone(tmp_path, offline, capfd):
+def test_a_wheel_is_accepted_only_by_its_hash(tmp_path, offline, capfd):
     source = shadow(tmp_path, "harmless")
     build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
     hashes = (source / "wheels.txt").read_text()
     (source / "wheels.txt").write_text(hashes[:-65] + 64 * "0")
-    with pytest.raises(PackageError, match="pip could not fetch the wheels"):
+    with pytest.raises(PackageError, match="pip could not download the wheels"):
         build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
     assert "DO NOT MATCH THE HASHES" in capfd.readouterr().err
     (source / "wheels.txt").write_text("# none\n")

@@ -1,4 +1,4 @@
-"""docs/cost.md says what scripts/cost.py says, and that says what was measured and what the template holds."""
+"""docs/cost.md matches scripts/cost.py, which matches the measurements and the template."""
 
 import re
 from copy import deepcopy
@@ -18,7 +18,7 @@ OURS, DOWNLOAD, CONVERT = DESIGNS
 
 
 def rows(document: str, after: str) -> dict[str, list[str]]:
-    """The first table behind a heading, by its first column."""
+    """The first table after a heading, by its first column."""
     text = (DOCS / document).read_text().split(f"## {after}")[1]
     table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)[0]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -33,7 +33,7 @@ def together(use: Use, design: str = OURS) -> float:
     return sum(dollars(use, WATCH)[design].values())
 
 
-def test_the_document_holds_what_the_script_prints(capsys):
+def test_the_document_contains_the_scripts_output(capsys):
     cost.main([])
     printed = capsys.readouterr().out.strip().split("\n\n")
     document = (DOCS / "cost.md").read_text()
@@ -42,7 +42,7 @@ def test_the_document_holds_what_the_script_prints(capsys):
         assert block in document, "docs/cost.md is out of date: put this there"
 
 
-def test_the_quantities_of_a_video_are_those_that_were_measured():
+def test_the_quantities_per_video_are_the_measured_ones():
     measured = rows("limits.md", "What one video costs (measured)")
     playable, _, rejected, _ = range(4)
     [writes] = [cells for name, cells in measured.items() if name.startswith("DynamoDB")]
@@ -62,14 +62,14 @@ def test_the_quantities_of_a_video_are_those_that_were_measured():
     assert f"**{cost.SECONDS} s**" in (DOCS / "limits.md").read_text()
 
 
-def test_a_download_takes_longer_by_what_the_benchmark_measured():
+def test_the_download_time_is_the_one_in_the_benchmark():
     for name, (ours, download, _) in list(rows("benchmarks.md", "Where all connections share 75").items())[2:]:
         seconds = (numbers(download)[0] - numbers(ours)[0]) / 1000
         assert cost.DOWNLOAD_SECONDS + megabytes(name) / cost.DOWNLOAD_RATE == pytest.approx(seconds, rel=0.2), name
 
 
 def megabytes(kind: str) -> float:
-    """Of this kind of file, by what its download read."""
+    """The benchmark rows for this kind of file, by the bytes that the download read."""
     lines = (DOCS / "benchmarks.md").read_text().split("## ")[0].splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith(f"| **{kind}**"))
     return numbers(lines[at + 1].split("|")[4])[0]
@@ -80,7 +80,7 @@ def test_every_custom_metric_that_the_function_emits_is_counted():
     assert len(emitted) == WATCH.metrics
 
 
-def test_every_metric_that_an_alarm_looks_at_is_counted():
+def test_every_metric_of_an_alarm_is_counted():
     template = deepcopy(TEMPLATE)
     plain = {"Namespace": "AWS/Lambda", "MetricName": "Errors", "Period": 60}
     share = {"Metrics": [{"MetricStat": {}}, {"MetricStat": {}}, {"Expression": "a / b"}]}
@@ -100,7 +100,7 @@ def test_every_metric_that_an_alarm_looks_at_is_counted():
         {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Period": 10}},
     ],
 )
-def test_an_alarm_of_another_price_is_not_counted_as_a_plain_one(resource):
+def test_alarms_with_another_price_are_refused(resource):
     template = deepcopy(TEMPLATE)
     template["Resources"]["Dear"] = resource
     with pytest.raises(ValueError, match="no price"):
@@ -121,12 +121,12 @@ def test_more_costs_more(dearer):
     assert together(replace(Use(), **dearer)) > together(Use())
 
 
-def test_nothing_uploaded_costs_what_watching_costs():
+def test_without_uploads_only_monitoring_costs_money():
     cost_of = dollars(Use(videos_a_day=0), WATCH)[OURS]
     assert sum(cost_of.values()) == pytest.approx(sum(cost_of[line] for line in WATCHING))
 
 
-def test_size_matters_to_those_who_download():
+def test_only_downloading_costs_more_for_larger_videos():
     small, large = Use(mb=10), Use(mb=1000)
     assert together(small) == together(large)
     assert together(large, DOWNLOAD) > 2 * together(small, DOWNLOAD) > 2 * together(small)

@@ -1,4 +1,4 @@
-"""`make demo` as a person meets it: what it says, whatever goes wrong, and that nothing but it is spoken to."""
+"""`make demo` as a user runs it: its output, its errors, and that it calls only the local cloud."""
 
 import os
 import shutil
@@ -28,14 +28,14 @@ def demo(*arguments: object, project: Path = ROOT, **environ: str) -> subprocess
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["no such.mov"], "there is no file "),
-        (["a folder.mov"], " is a folder. Name the videos in it instead."),
+        (["no such.mov"], "no such.mov does not exist"),
+        (["a folder.mov"], " is a folder. Pass the videos in it instead."),
         (["one.mov", "a folder.mov/one.mov"], "several files are named one.mov"),
         (["clip.Mp4"], "only names that end in .mp4 .MP4 "),
         (["notes.txt"], "only names that end in .mp4 .MP4 "),
     ],
 )
-def test_what_cannot_be_uploaded_is_said_at_once(tmp_path, names, sentence):
+def test_files_that_cannot_be_uploaded_are_reported_immediately(tmp_path, names, sentence):
     (tmp_path / "a folder.mov").mkdir()
     for name in ("one.mov", "a folder.mov/one.mov", "clip.Mp4", "notes.txt"):
         (tmp_path / name).touch()
@@ -46,7 +46,7 @@ def test_what_cannot_be_uploaded_is_said_at_once(tmp_path, names, sentence):
     assert sentence in line
 
 
-def test_ctrl_c_during_the_imports_is_a_sentence(tmp_path):
+def test_ctrl_c_during_the_imports_prints_one_line(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "demo", "--state", str(tmp_path)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -61,7 +61,7 @@ def test_ctrl_c_during_the_imports_is_a_sentence(tmp_path):
     assert [line for line in told if not line.startswith("import time:")] == ["", "demo: interrupted"]
 
 
-def test_your_own_videos_whatever_is_set_in_your_terminal(tmp_path, listener):
+def test_your_own_videos_are_processed_regardless_of_your_environment(tmp_path, listener):
     for name, content in (("one.mov", video("mov", seconds=0.2)), ("bad.mov", cut(video("mov", seconds=0.2)))):
         (tmp_path / name).write_bytes(content)
     places = ["--state", tmp_path / "state", "--output", tmp_path / "output"]
@@ -74,7 +74,7 @@ def test_your_own_videos_whatever_is_set_in_your_terminal(tmp_path, listener):
     assert len(list((tmp_path / "output").rglob("poster.jpg"))) == 1
 
 
-def test_where_an_event_fails_the_functions_own_error_is_shown(tmp_path, warm_cli):
+def test_if_an_event_fails_the_functions_error_is_shown(tmp_path, warm_cli):
     project, clip = tmp_path / "a project", tmp_path / "clip.mp4"
     for name in ("demo", "scripts", "src", "tools"):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -85,6 +85,6 @@ def test_where_an_event_fails_the_functions_own_error_is_shown(tmp_path, warm_cl
     clip.write_bytes(b"")
     ended = demo("--tools", warm_cli, clip, project=project)
     assert ended.returncode == 1
-    assert "demo: 1 event(s) could not be processed. The function's log says:\n" in ended.stderr
+    assert "demo: 1 event(s) could not be processed. From the function's log:\n" in ended.stderr
     assert "RuntimeError" in ended.stderr
     assert "not my day" in ended.stderr

@@ -1,4 +1,4 @@
-"""scripts/deploy.sh as a user runs it: what it says, does and leaves alone, whichever way it ends."""
+"""scripts/deploy.sh as a user runs it: output, effects, and failures."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def test_a_plan_shows_changes_and_drift_and_changes_nothing(scripts, made):
     assert STACK in first
     assert "  changed          ProcessorFunction (Lambda Function): Environment" in lines
     assert "  DELETED          AlarmEmailSubscription (SNS Subscription)" in lines
-    assert [line for line in lines if "may change" in line and "(follows ProcessorFunction.Arn)" in line]
+    assert [line for line in lines if "may change" in line and "(depends on ProcessorFunction.Arn)" in line]
     assert "VideoBucket (AWS::S3::Bucket): LifecycleConfiguration/Rules/0" in plan.told
     assert "AlarmTopic (AWS::SNS::Topic): was deleted" in plan.told
     assert "within the last hour" in plan.told
@@ -75,14 +75,14 @@ def test_a_plan_shows_changes_and_drift_and_changes_nothing(scripts, made):
     scripts.put(name=STACK, drift={})
 
 
-def test_a_plan_for_a_stack_that_is_not_there_leaves_none(scripts, made):
+def test_a_plan_for_a_stack_that_does_not_exist_creates_none(scripts, made):
     plan = scripts.deploy("--plan", env="planned")
     assert plan.status == 0, plan.told
     assert "  added            ProcessorFunction (Lambda Function)" in plan.out
     assert not scripts.exists("video-intake-planned")
 
 
-def test_what_a_deployment_announces_is_what_happens_and_old_packages_go(scripts, made, artifacts):
+def test_a_deployment_does_what_it_announces_and_deletes_old_packages(scripts, made, artifacts):
     s3, prefix = scripts.client("s3"), f"video-intake/{STACK}/"
     listed = [each["Key"] for each in s3.list_objects_v2(Bucket=artifacts, Prefix=prefix)["Contents"]]
     (scripts.project / "src/handler.py").write_text("def handler(event, context): return 2\n")
@@ -123,7 +123,7 @@ TALKATIVE = "s3api\\ put-* | s3api\\ create-* | cloudformation\\ delete-* | clou
 
 
 def test_a_first_deployment_prints_the_outputs_and_nothing_else_whatever_the_cli_prints(scripts, tmp_path):
-    """Newer versions print JSON where older ones print nothing."""
+    """Newer versions of the CLI print JSON for commands that used to print nothing."""
     path = scripts.with_cli(tmp_path, TALKATIVE)
     options = ["--env", "talk", "--artifact-bucket", "packages-of-talk"]
     first = scripts.run("deploy.sh", *options, "--architecture", "x86_64", PATH=path)
@@ -177,16 +177,14 @@ def test_replacements_and_deletions_are_asked_for(scripts, made):
 
 
 @pytest.mark.parametrize("time", ["first", "second"])  # what failed before is not reported again
-def test_a_failed_update_tells_its_cause_and_leaves_everything_as_it_was(scripts, made, time):
+def test_a_failed_update_reports_its_cause_and_is_rolled_back(scripts, made, time):
     before = scripts.parameters(STACK)
     failed = scripts.deploy("--parameter", "ReservedConcurrency=5000")
     assert failed.status == 1
-    _, _, told = failed.told.partition("What failed:\n")
+    _, _, told = failed.told.partition("Failures:\n")
     assert told.splitlines()[0].startswith("  ProcessorFunction (AWS::Lambda::Function): ")
     assert "UnreservedConcurrentExecution" in told.splitlines()[0]
-    assert told.splitlines()[1:] == [
-        f"deploy: {STACK} was not changed: the update failed, and everything is as it was."
-    ]
+    assert told.splitlines()[1:] == [f"deploy: {STACK} was not changed: the update failed and was rolled back."]
     assert scripts.stack(STACK)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert scripts.parameters(STACK) == before
 
@@ -213,7 +211,7 @@ def test_a_failed_first_deployment_is_explained_and_removed_and_then_it_works(sc
         ("ROLLBACK_FAILED", "only partly removed (ROLLBACK_FAILED)"),
     ],
 )
-def test_a_stack_that_cannot_be_updated_is_explained_and_left_alone(scripts, made, status, sentence):
+def test_a_stack_that_cannot_be_updated_is_explained_and_not_changed(scripts, made, status, sentence):
     usual = scripts.stack(STACK)["StackStatus"]
     scripts.put(name=STACK, status=status)
     before = scripts.left(STACK)
@@ -227,18 +225,18 @@ def test_a_stack_that_cannot_be_updated_is_explained_and_left_alone(scripts, mad
 @pytest.mark.parametrize(
     ("arguments", "without", "sentence"),
     [
-        (["--env", "made"], ["AWS_REGION", "AWS_DEFAULT_REGION"], "no region is set"),
+        (["--env", "made"], ["AWS_REGION", "AWS_DEFAULT_REGION"], "no Region is set"),
         (["--env", "made"], ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "AWS did not accept your credentials"),
         (["--env", "prod", "--stack-name", STACK], [], f'{STACK} is the environment "made"'),
     ],
 )
-def test_what_is_missing_or_mistaken_is_said_at_once(scripts, made, arguments, without, sentence):
+def test_missing_or_wrong_settings_are_reported_immediately(scripts, made, arguments, without, sentence):
     refused = scripts.run("deploy.sh", *arguments, without=without)
     assert (refused.status, refused.out) == (1, "")
     assert sentence in refused.told
 
 
-def test_a_stack_that_cannot_be_looked_at_is_not_taken_for_one_that_is_not_there(scripts, made, tmp_path):
+def test_a_stack_that_cannot_be_looked_at_is_not_treated_as_missing(scripts, made, tmp_path):
     told = "An error occurred (Throttling)"
     path = scripts.with_cli(tmp_path, f"cloudformation\\ describe-stacks) echo '{told}' >&2 && exit 254 ;;")
     refused = scripts.deploy(PATH=path)
@@ -247,7 +245,7 @@ def test_a_stack_that_cannot_be_looked_at_is_not_taken_for_one_that_is_not_there
 
 
 def test_a_change_set_that_was_never_executed_does_not_block_a_deployment(scripts, made, tmp_path):
-    """What an interrupted first deployment leaves: a stack in REVIEW_IN_PROGRESS."""
+    """An interrupted first deployment leaves a stack in REVIEW_IN_PROGRESS."""
     path = scripts.with_cli(tmp_path, "cloudformation\\ delete-*) exit 254 ;;")
     plan = scripts.deploy("--plan", env="reviewed", PATH=path)
     assert (plan.status, "Warning: the empty stack" in plan.told) == (0, True)
@@ -257,7 +255,7 @@ def test_a_change_set_that_was_never_executed_does_not_block_a_deployment(script
     assert scripts.stack("video-intake-reviewed")["StackStatus"] == "CREATE_COMPLETE"
 
 
-def test_what_the_template_refuses_is_said_in_its_words_and_leaves_no_stack(scripts, made):
+def test_the_templates_constraints_are_reported_and_leave_no_stack(scripts, made):
     refused = scripts.deploy("--email", "nobody", env="refused")
     assert refused.status == 1
     assert "must be a single e-mail address such as ops@example.com" in refused.told
@@ -267,7 +265,7 @@ def test_what_the_template_refuses_is_said_in_its_words_and_leaves_no_stack(scri
     assert scripts.left(STACK) == before, "nor a change set of one that is there"
 
 
-def test_a_bucket_that_is_not_ours_is_used_as_it_is(scripts, made):
+def test_the_users_artifact_bucket_is_not_changed(scripts, made):
     s3, theirs = scripts.client("s3"), "packages-of-ours-in-another-bucket"
     s3.create_bucket(Bucket=theirs, CreateBucketConfiguration={"LocationConstraint": scripts.environ["AWS_REGION"]})
     s3.put_object(Bucket=theirs, Key=f"video-intake/{STACK}/theirs", Body=b"")
@@ -281,7 +279,7 @@ def test_a_bucket_that_is_not_ours_is_used_as_it_is(scripts, made):
         s3.get_bucket_lifecycle_configuration(Bucket=theirs)
 
 
-def test_a_bucket_that_is_not_ours_loses_nothing_in_deployments(scripts):
+def test_the_users_artifact_bucket_loses_nothing_in_deployments(scripts):
     s3 = scripts.client("s3")
     s3.create_bucket(Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": scripts.environ["AWS_REGION"]})
     mine = {"theirs.txt", "video-intake/video-intake-guest/theirs", "video-intake/video-intake-guest/0123456789abcdef"}

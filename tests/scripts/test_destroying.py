@@ -1,4 +1,4 @@
-"""scripts/destroy.sh as a user runs it: what it takes, what it leaves, and what it asks before."""
+"""scripts/destroy.sh as a user runs it: what it deletes, what it keeps, and what it asks."""
 
 import json
 
@@ -9,7 +9,7 @@ STACK = "video-intake-gone"
 
 @pytest.fixture(scope="module")
 def bucket(scripts):
-    """Of a stack with videos in it, an event in the queue, and a role that cannot be deleted."""
+    """The bucket of a stack with videos, an event in the queue, and a role that cannot be deleted."""
     made = scripts.deploy(env="gone")
     assert made.status == 0, made.told
     outputs = {output["OutputKey"]: output["OutputValue"] for output in scripts.stack(STACK)["Outputs"]}
@@ -46,7 +46,7 @@ def buckets(scripts):
     return [bucket["Name"] for bucket in scripts.client("s3").list_buckets()["Buckets"]]
 
 
-def test_it_says_what_goes_and_what_stays_and_does_nothing_without_an_answer(scripts, bucket):
+def test_it_lists_what_is_deleted_and_kept_and_waits_for_an_answer(scripts, bucket):
     before = scripts.left(STACK)
     alone = destroy(scripts)
     assert alone.status == 1
@@ -58,7 +58,7 @@ def test_it_says_what_goes_and_what_stays_and_does_nothing_without_an_answer(scr
 
 
 @pytest.mark.parametrize("answer", ["n", ""])
-def test_any_answer_but_yes_leaves_everything(scripts, bucket, answer):
+def test_any_answer_but_yes_removes_nothing(scripts, bucket, answer):
     before = scripts.left(STACK)
     refused = destroy(scripts, answer=answer)
     assert refused.status == 1
@@ -79,10 +79,10 @@ def test_anything_but_the_stacks_name_deletes_no_video(scripts, bucket, answer):
     assert versions(scripts, bucket) == 5
 
 
-def test_a_removal_that_gets_stuck_says_on_what_and_is_taken_up_again(scripts, bucket):
+def test_a_stuck_removal_names_the_resource_and_can_be_resumed(scripts, bucket):
     stuck = destroy(scripts, answer="y")
     assert stuck.status == 1
-    assert "What failed:\n  ProcessorRole (AWS::IAM::Role): " in stuck.told
+    assert "Failures:\n  ProcessorRole (AWS::IAM::Role): " in stuck.told
     assert "DeleteConflict" in stuck.told
     *_, advice = stuck.told.splitlines()
     assert scripts.stack(STACK)["StackStatus"] == "DELETE_FAILED"
@@ -102,7 +102,7 @@ def test_a_removal_that_gets_stuck_says_on_what_and_is_taken_up_again(scripts, b
     assert not [each["Key"] for each in packages["Contents"] if each["Key"].startswith(f"video-intake/{STACK}/")]
 
 
-def test_the_bucket_that_stayed_answers_no_plain_http(scripts, bucket):
+def test_the_bucket_that_stayed_refuses_plain_http(scripts, bucket):
     s3 = scripts.client("s3")
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
     denied = {statement["Sid"]: statement for statement in policy["Statement"]}
@@ -111,7 +111,7 @@ def test_the_bucket_that_stayed_answers_no_plain_http(scripts, bucket):
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
 
 
-def test_the_bucket_that_stayed_is_in_the_way_of_a_new_stack_until_its_videos_are_deleted_too(scripts, bucket):
+def test_the_bucket_that_stayed_blocks_a_new_stack_until_it_is_deleted(scripts, bucket):
     again = scripts.deploy(env="gone")
     assert again.status == 1
     assert f"bucket {bucket} already exists" in again.told
@@ -125,7 +125,7 @@ def test_the_bucket_that_stayed_is_in_the_way_of_a_new_stack_until_its_videos_ar
     assert (nothing.status, nothing.told.splitlines()[-1]) == (0, "There is no such stack.")
 
 
-def test_a_stack_that_somebody_is_changing_is_left_alone(scripts, made):
+def test_a_stack_that_is_changing_is_not_removed(scripts, made):
     name, usual = "video-intake-made", scripts.stack("video-intake-made")["StackStatus"]
     scripts.put(name=name, status="UPDATE_IN_PROGRESS")
     try:
@@ -140,7 +140,7 @@ def test_a_stack_that_somebody_is_changing_is_left_alone(scripts, made):
     assert scripts.exists(name)
 
 
-def test_a_version_that_is_locked_ends_the_emptying_with_a_reason(scripts, made):
+def test_a_locked_version_stops_the_deletion_with_a_reason(scripts, made):
     account, region = scripts.stack("video-intake-made")["StackId"].split(":")[4], scripts.environ["AWS_REGION"]
     s3, bucket = scripts.client("s3"), {"Bucket": f"video-intake-locked-{account}-{region}"}
     place = {"LocationConstraint": region}

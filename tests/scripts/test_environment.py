@@ -1,4 +1,4 @@
-"""Nothing of a developer's environment reaches the local cloud or the tests, and nobody else is called."""
+"""The developer's environment does not affect the local cloud or the tests, which call nothing else."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ SECONDS = 240
 
 
 def other_cloud(url: str) -> dict[str, str]:
-    """As the lines that `make cloud` prints set it."""
+    """The environment after the lines that `make cloud` prints."""
     return localcloud.environ_for(url, "AKIAANOTHERCLOUD")
 
 
@@ -30,7 +30,7 @@ def config_file(url: str, folder: Path) -> dict[str, str]:
 
 
 def started_by(folder: Path) -> dict[str, str]:
-    """What bash and Python run first."""
+    """Startup files of bash and Python."""
     (folder / "bash").write_text("exit 3\n")
     (folder / "boto3.py").write_text("raise SystemExit(3)\n")
     return {"BASH_ENV": str(folder / "bash"), "PYTHONPATH": str(folder)}
@@ -58,7 +58,7 @@ def copy(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def process() -> Iterator[None]:
-    """This process has its own environment again afterwards."""
+    """Restores this process's environment afterwards."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -67,7 +67,7 @@ def process() -> Iterator[None]:
 
 @pytest.mark.usefixtures("process")
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_deployment_speaks_to_the_local_cloud_alone(cloud, copy, warm_cli, listener, tmp_path, setting):
+def test_a_deployment_uses_only_the_local_cloud(cloud, copy, warm_cli, listener, tmp_path, setting):
     os.environ.update(SETTINGS[setting](listener.url, tmp_path))
     environment.enter()
     intake = deploy(cloud, "hermetic", tools=warm_cli, project=copy)
@@ -76,7 +76,7 @@ def test_a_deployment_speaks_to_the_local_cloud_alone(cloud, copy, warm_cli, lis
     assert not listener.called()
 
 
-def test_the_listener_hears_what_is_not_cleaned(listener):
+def test_without_cleaning_the_listener_is_called(listener):
     code = "import boto3; boto3.client('sts').get_caller_identity()"
     with subprocess.Popen([sys.executable, "-c", code], env=os.environ | other_cloud(listener.url)) as asking:
         try:
@@ -85,25 +85,16 @@ def test_the_listener_hears_what_is_not_cleaned(listener):
             asking.kill()
 
 
-def test_the_unit_tests_run_as_ever_and_call_nobody(listener):
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "tests/unit/test_handler.py",
-        "-k",
-        "record",
-    ]
+def test_the_unit_tests_pass_and_call_no_one(listener):
+    tests = ["tests/unit/test_handler.py", "-k", "record"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     environ = os.environ | other_cloud(listener.url)
     ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=SECONDS)
     assert ended.returncode == 0, ended.stdout
     assert not listener.called()
 
 
-def test_proxies_stay_for_pip_but_not_for_this_machine():
+def test_proxies_are_used_for_pip_but_not_for_this_machine():
     cleaned = environment.clean({"HTTPS_PROXY": "http://proxy:3128", "no_proxy": "example.com", "PATH": "/bin"})
     assert cleaned["HTTPS_PROXY"] == "http://proxy:3128"
     assert cleaned["PATH"] == "/bin"

@@ -1,4 +1,4 @@
-"""scripts/deploy.sh --bucket as a user runs it: what it shows, asks, adds to the notifications, and refuses."""
+"""scripts/deploy.sh --bucket as a user runs it: what it shows, asks, changes, and refuses."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ def s3(scripts):
 
 @pytest.fixture(scope="module")
 def before(scripts, s3):
-    """The notifications of a bucket in use, as S3 answers them."""
+    """The notifications of a bucket in use, as S3 returns them."""
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": scripts.environ["AWS_REGION"]})
     sqs = scripts.client("sqs")
     url = sqs.create_queue(QueueName="theirs")["QueueUrl"]
@@ -36,7 +36,7 @@ def now(s3) -> dict:
 
 @pytest.fixture(scope="module")
 def bridged(scripts, before):
-    """The first deployment with that bucket, by somebody at a terminal."""
+    """The first deployment with that bucket, on a terminal."""
     return scripts.deploy("--bucket", BUCKET, "--bucket-prefix", PREFIX, env="bridged", answer="y")
 
 
@@ -44,8 +44,8 @@ def test_a_plan_shows_what_would_be_added_and_adds_nothing(scripts, s3, before):
     plan = scripts.deploy("--plan", "--bucket", BUCKET, "--bucket-prefix", PREFIX, env="bridged")
     assert plan.status == 0, plan.told
     assert "  added            ExistingBucketRule (Events Rule)" in plan.out
-    assert "  stays   s3:ObjectCreated:* of in/*.csv to the queue arn:aws:sqs:" in plan.out
-    assert "  ADDED   everything to EventBridge" in plan.out
+    assert "  kept   s3:ObjectCreated:* for in/*.csv to the queue arn:aws:sqs:" in plan.out
+    assert "  added  all events to EventBridge" in plan.out
     assert "whose keys begin with incoming/" in plan.out
     assert now(s3) == before
     assert not scripts.exists(STACK)
@@ -70,20 +70,20 @@ def test_eventbridge_is_added_and_everything_else_stays(scripts, s3, before, bri
     assert "Warning" not in bridged.told
 
 
-def test_a_bucket_that_is_bridged_is_left_alone_and_its_prefix_stays(scripts, s3, bridged, tmp_path):
+def test_a_bucket_with_eventbridge_is_not_changed_and_its_prefix_is_kept(scripts, s3, bridged, tmp_path):
     path = scripts.with_cli(tmp_path, "s3api\\ put-bucket-notification-configuration) exit 254 ;;")
     again = scripts.deploy("--bucket", BUCKET, env="bridged", PATH=path)
     assert again.status == 0, again.told
     assert "is up to date" in again.told
-    assert "  stays   everything to EventBridge" in again.told
-    assert "Nothing about the bucket is changed. " in again.told
+    assert "  kept   all events to EventBridge" in again.told
+    assert "The bucket is not changed. " in again.told
     assert "whose keys begin with incoming/" in again.told
 
 
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ("s3api\\ put-bucket-notification-configuration) exit 0 ;;", "are not what was written"),
+        ("s3api\\ put-bucket-notification-configuration) exit 0 ;;", "differ from what was written"),
         (
             "s3api\\ put-bucket-notification-configuration) echo AccessDenied >&2 && exit 254 ;;",
             '{"Effect": "Allow", "Action": "s3:PutBucketNotification", "Resource": "arn:aws:s3:::theirs-from-before"}',
@@ -95,7 +95,7 @@ def test_a_bucket_that_is_bridged_is_left_alone_and_its_prefix_stays(scripts, s3
     ],
     ids=["not kept", "may not write", "may not read"],
 )
-def test_what_s3_does_not_do_is_said(scripts, s3, before, bridged, tmp_path, case, sentence):
+def test_failures_of_s3_are_reported(scripts, s3, before, bridged, tmp_path, case, sentence):
     kept = now(s3)
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=before)
     try:
@@ -108,7 +108,7 @@ def test_what_s3_does_not_do_is_said(scripts, s3, before, bridged, tmp_path, cas
         s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=kept)
 
 
-def test_what_somebody_changes_meanwhile_is_not_overwritten(scripts, s3, before, bridged, tmp_path):
+def test_concurrent_changes_are_not_overwritten(scripts, s3, before, bridged, tmp_path):
     kept = now(s3)
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=before)
     try:
@@ -118,13 +118,13 @@ def test_what_somebody_changes_meanwhile_is_not_overwritten(scripts, s3, before,
         path = scripts.with_cli(tmp_path, emptied)
         failed = scripts.deploy("--bucket", BUCKET, "--yes", env="bridged", PATH=path)
         assert failed.status == 1
-        assert f"somebody has changed the notifications of {BUCKET} meanwhile" in failed.told
+        assert f"the notifications of {BUCKET} were changed by someone else" in failed.told
         assert now(s3) == {}, "theirs"
     finally:
         s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=kept)
 
 
-def test_a_key_that_the_role_may_not_use_is_said_with_the_line_that_is_missing(scripts, s3, bridged):
+def test_a_key_that_the_role_may_not_use_is_reported_with_the_missing_statement(scripts, s3, bridged):
     kms = scripts.client("kms")
     key = kms.create_key(Policy=json.dumps({"Version": "2012-10-17", "Statement": []}))["KeyMetadata"]["Arn"]
     with_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
@@ -135,7 +135,7 @@ def test_a_key_that_the_role_may_not_use_is_said_with_the_line_that_is_missing(s
     try:
         told = scripts.deploy("--bucket", BUCKET, env="bridged").told
         assert f"Warning: theirs-from-before is encrypted with {key}, whose policy does not name" in told
-        line = json.loads(told[told.index('{"Sid": "LetVideoIntakeRead"') :].partition("}}}")[0] + "}}}")
+        line = json.loads(told[told.index('{"Sid": "AllowVideoIntakeToDecrypt"') :].partition("}}}")[0] + "}}}")
         role = {one["OutputKey"]: one["OutputValue"] for one in scripts.stack(STACK)["Outputs"]}["RoleArn"]
         assert (line["Principal"], line["Action"]) == ({"AWS": role}, "kms:Decrypt")
         kms.put_key_policy(
@@ -146,7 +146,7 @@ def test_a_key_that_the_role_may_not_use_is_said_with_the_line_that_is_missing(s
         s3.delete_bucket_encryption(Bucket=BUCKET)
 
 
-def test_what_cannot_work_is_refused_before_anything_is_built(scripts, before):
+def test_unusable_buckets_are_refused_before_anything_is_built(scripts, before):
     other = scripts.client("sts").assume_role(RoleArn="arn:aws:iam::111122223333:role/other", RoleSessionName="them")
     keys = other["Credentials"]
     theirs = {"AWS_ACCESS_KEY_ID": keys["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"]}
@@ -156,9 +156,9 @@ def test_what_cannot_work_is_refused_before_anything_is_built(scripts, before):
         subprocess.run(command, env=scripts.environ | environ, capture_output=True, check=True)
     account = scripts.client("sts").get_caller_identity()["Account"]
     for bucket, sentence in {
-        "videos-of-somebody-else": "to another account, or these credentials may not look at it (s3:ListBucket)",
+        "videos-of-somebody-else": "to another account, or these credentials lack s3:ListBucket",
         "videos-far-away": "is in eu-west-1, and S3 sends its events to EventBridge there",
-        "videos-of-nobody": "there is no bucket videos-of-nobody",
+        "videos-of-nobody": "bucket videos-of-nobody does not exist",
         f"video-intake-refused-{account}-{scripts.environ['AWS_REGION']}": "is the stack's own bucket",
     }.items():
         for option in (["--bucket", bucket], ["--parameter", f"ExistingBucketName={bucket}"]):
@@ -172,11 +172,13 @@ def test_what_cannot_work_is_refused_before_anything_is_built(scripts, before):
 def test_a_prefix_without_a_bucket_is_refused_in_a_sentence(scripts, before):
     refused = scripts.deploy("--bucket-prefix", PREFIX, env="refused")
     assert refused.status == 1
-    assert "There is an ExistingBucketPrefix, but no ExistingBucketName that it belongs to." in refused.told
+    assert "ExistingBucketPrefix is set, but ExistingBucketName is empty." in refused.told
     assert not scripts.exists("video-intake-refused")
 
 
-def test_removed_the_bucket_keeps_its_setting_and_two_commands_turn_it_off(scripts, s3, before, bridged, tmp_path):
+def test_after_removal_the_bucket_keeps_eventbridge_and_two_commands_turn_it_off(
+    scripts, s3, before, bridged, tmp_path
+):
     taken_out = scripts.deploy("--bucket", "", "--yes", env="bridged")
     assert taken_out.status == 0, taken_out.told
     assert scripts.parameters(STACK)["ExistingBucketPrefix"] == ""
@@ -196,7 +198,7 @@ def test_removed_the_bucket_keeps_its_setting_and_two_commands_turn_it_off(scrip
 # ---------------------------------------------------------------- The words and comparisons
 
 
-def test_two_configurations_are_the_same_whatever_s3_renames_and_reorders():
+def test_configurations_are_equal_despite_s3s_renaming_and_reordering():
     def of(*rules: tuple[str, str], events=("a", "b"), arn="q") -> dict:
         named = [{"Name": name, "Value": value} for name, value in rules]
         return {"QueueArn": arn, "Events": list(events), "Filter": {"Key": {"FilterRules": named}}}
@@ -232,5 +234,5 @@ def test_two_configurations_are_the_same_whatever_s3_renames_and_reorders():
         ({"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "kms:Decrypt"}, False),
     ],
 )
-def test_what_a_keys_policy_says_of_the_role(statement, admitted):
+def test_whether_a_key_policy_admits_the_role(statement, admitted):
     assert notifications.admits({"Statement": statement}, "role") is admitted

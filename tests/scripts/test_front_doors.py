@@ -1,6 +1,6 @@
-"""What deploy.sh, destroy.sh and verify.sh do with their arguments and with the environment that they are called in.
+"""How deploy.sh, destroy.sh and verify.sh handle their arguments and environment.
 
-No call reaches AWS: the `aws` of these tests is a fake that records its calls.
+No call reaches AWS: `aws` is a fake that records its calls.
 """
 
 import os
@@ -32,14 +32,14 @@ class Front:
         self.folder, self.calls = folder, folder / "calls"
 
     def run(self, script: str, *arguments: str, version: str = "2.34.0", cwd: Path = ROOT, **environ: str) -> Ended:
-        """Calls a script by its path from `cwd`, with a CLI of that version, and nothing else in the environment."""
+        """Calls a script by its path from `cwd`, with a CLI of that version and an otherwise empty environment."""
         self.calls.write_text("")
         cli = self.folder / "aws"
         cli.write_text(PRETENDS.format(version=version, calls=self.calls))
         cli.chmod(0o755)
         command = [os.path.relpath(ROOT / "scripts" / script, cwd), *arguments]
         clean = {"PATH": f"{self.folder}:{os.environ['PATH']}", "HOME": str(self.folder)}
-        clean["AWS_EC2_METADATA_DISABLED"] = "true"  # no credentials, wherever this runs
+        clean["AWS_EC2_METADATA_DISABLED"] = "true"  # no credentials, regardless of the machine
         done = subprocess.run(
             command, cwd=cwd, env=clean | environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
         )
@@ -47,7 +47,7 @@ class Front:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def asked(self) -> list[str]:
-        """What the CLI was asked, save its version."""
+        """The calls of the CLI, except for its version."""
         return self.calls.read_text().splitlines()
 
 
@@ -70,7 +70,7 @@ def front(tmp_path: Path) -> Front:
         (["--region"], "--region needs a value. See --help."),
     ],
 )
-def test_a_wrong_option_is_named_before_anything_is_asked_of_aws(front, script, arguments, sentence):
+def test_a_wrong_option_is_reported_before_aws_is_called(front, script, arguments, sentence):
     refused = front.run(script, *arguments, **REGION)
     assert (refused.status, refused.out) == (1, "")
     assert refused.told == f"{script.removesuffix('.sh')}: {sentence}\n"
@@ -95,8 +95,8 @@ def test_help_and_readme_say_which_tools_it_needs(front, script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_cdpath_does_not_lead_them_astray(front, script, tmp_path):
-    """From the folder above, as `project/scripts/deploy.sh`: CDPATH has a folder of the same name."""
+def test_cdpath_has_no_effect(front, script, tmp_path):
+    """Runs `project/scripts/deploy.sh` from the parent folder; CDPATH has a folder with the same name."""
     decoy = tmp_path / "decoy" / ROOT.name / "scripts"
     decoy.mkdir(parents=True)
     refused = front.run(script, cwd=ROOT.parent, CDPATH=f".:{tmp_path / 'decoy'}:{ROOT.parent}", **REGION)
@@ -117,7 +117,7 @@ def test_a_cli_that_would_ignore_the_endpoint_is_refused(front, script, version,
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_an_endpoint_that_another_variable_switches_off_is_refused(front, script):
+def test_an_endpoint_that_another_variable_disables_is_refused(front, script):
     done = front.run(script, **REGION, **ENDPOINT, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true")
     assert "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS makes the AWS CLI ignore it" in done.told
     assert front.asked() == []
@@ -135,7 +135,7 @@ esac
 
 @pytest.mark.parametrize("script", OF_ANY_CLI)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_script_that_is_broken_off_leaves_no_temporary_files(script, number, tmp_path):
+def test_an_interrupted_script_leaves_no_temporary_files(script, number, tmp_path):
     temporary, begun, cli = tmp_path / "tmp", tmp_path / "begun", tmp_path / "aws"
     temporary.mkdir()
     cli.write_text(HANGS.format(begun=begun))
@@ -147,6 +147,6 @@ def test_a_script_that_is_broken_off_leaves_no_temporary_files(script, number, t
     ) as running:  # fmt: skip
         wait_for("the first question", begun.exists)
         assert [path.name.split(".")[0] for path in temporary.iterdir()] == ["video-intake"]
-        os.killpg(running.pid, number)  # as a terminal does: to the script and all that it has started
+        os.killpg(running.pid, number)  # to the script and its child processes, like a terminal
         assert running.wait(30) != 0
     assert list(temporary.iterdir()) == []

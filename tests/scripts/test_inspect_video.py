@@ -1,4 +1,4 @@
-"""The command-line tool, run as a person runs it."""
+"""scripts/inspect_video.py, run like a user does."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def run(project):
     return run
 
 
-def test_a_folder_is_walked_and_one_bad_file_stops_no_other(run, folder, valid):
+def test_a_folder_is_searched_and_a_bad_file_does_not_stop_the_others(run, folder, valid):
     done = run(folder, "--json")
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert [result["status"] for result in results] == ["failure", "success"]
@@ -57,26 +57,28 @@ def test_the_summary_the_pictures_and_the_page(run, folder, tmp_path):
     assert names == ["index.html", "poster.jpg", "result.json", "storyboard.jpg", "storyboard.vtt"]
 
 
-def test_a_file_that_is_not_there_stops_no_other(run, folder):
+def test_a_missing_file_does_not_stop_the_others(run, folder):
     done = run(folder / "nothing.mp4", folder / "inner")
     assert f"{folder / 'nothing.mp4'}: there is no such file." in done.stderr
     assert "playable" in done.stdout
     assert done.returncode == 1
 
 
-def test_a_name_is_taken_as_the_pipeline_takes_it_and_it_says_so(run, tmp_path):
+def test_names_are_ignored_as_in_the_pipeline_and_reported(run, tmp_path):
     for name in ("a.mp4", "b.Mp4", "c.MOV", "d.txt"):
         (tmp_path / name).write_bytes(b"no video")
     for arguments in ([tmp_path], [tmp_path / "a.mp4", tmp_path / "b.Mp4", tmp_path / "c.MOV"]):
         done = run(*arguments, "--json")
         assert [Path(json.loads(line)["source"]["key"]).name for line in done.stdout.splitlines()] == ["a.mp4", "c.MOV"]
         [said] = done.stderr.splitlines()
-        assert said.startswith(f"{tmp_path / 'b.Mp4'}: the pipeline ignores it: its name does not end in .mp4 .MP4 ")
+        assert said.startswith(
+            f"{tmp_path / 'b.Mp4'}: ignored, as in the pipeline: the name must end exactly in .mp4 .MP4 "
+        )
     (tmp_path / "empty").mkdir()
-    assert "it contains no file whose name ends in" in run(tmp_path / "empty").stderr
+    assert "contains no file whose name ends in" in run(tmp_path / "empty").stderr
 
 
-def test_results_that_cannot_be_written_are_told_and_stop_no_other(run, folder, tmp_path):
+def test_results_that_cannot_be_written_are_reported_and_do_not_stop_the_others(run, folder, tmp_path):
     (tmp_path / "taken").write_bytes(b"a file")
     done = run(folder, "--out", tmp_path / "taken")
     assert [line.split()[0] for line in done.stdout.splitlines() if line[0] != " "] == ["not-a-video", "playable"]
@@ -85,14 +87,14 @@ def test_results_that_cannot_be_written_are_told_and_stop_no_other(run, folder, 
     assert done.returncode == 1
 
 
-def test_missing_credentials_are_told_and_stop_no_other(run, folder):
+def test_missing_credentials_are_reported_and_do_not_stop_the_others(run, folder):
     done = run("s3://bucket/folder/", "s3://bucket/a.mp4", folder / "inner")
     said = "no AWS credentials were found. Run `aws configure` or `aws sso login`, or set AWS_PROFILE."
     assert done.stderr.splitlines() == [f"s3://bucket/folder/: {said}", f"s3://bucket/a.mp4: {said}"]
     assert "playable" in done.stdout
 
 
-def test_objects_are_inspected_and_what_is_not_there_is_told(run, scripts):
+def test_objects_are_inspected_and_missing_ones_are_reported(run, scripts):
     s3, bucket = scripts.client("s3"), "videos-to-look-at"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": scripts.environ["AWS_REGION"]})
     for key in ("a b.mp4", "folder/c.avi", "folder/d.Avi", "folder/e.txt"):
@@ -103,7 +105,7 @@ def test_objects_are_inspected_and_what_is_not_there_is_told(run, scripts):
         done = run(*arguments, "--json", **cloud)
         return [json.loads(line)["source"]["key"] for line in done.stdout.splitlines()], done.stderr.splitlines()
 
-    ignored = f"s3://{bucket}/folder/d.Avi: the pipeline ignores it: its name does not end in"
+    ignored = f"s3://{bucket}/folder/d.Avi: ignored, as in the pipeline: the name must end exactly in"
     for everything in (f"s3://{bucket}", f"s3://{bucket}/"):
         found, [said] = keys(everything)
         assert found == ["a b.mp4", "folder/c.avi"]
@@ -119,8 +121,8 @@ def test_objects_are_inspected_and_what_is_not_there_is_told(run, scripts):
     ]
 
 
-def test_each_file_is_printed_as_it_finishes_and_a_terminal_shows_how_far_it_is(project, folder):
-    """The last one is of a server that never answers: what came before it must be there by then."""
+def test_each_file_is_printed_as_it_finishes_and_a_terminal_shows_progress(project, folder):
+    """The last file is on a server that never responds, so the output for the earlier ones must already be there."""
     master, terminal = pty.openpty()
     command = [sys.executable, str(project / "scripts/inspect_video.py"), "--json", str(folder), "s3://bucket/a.mp4"]
     keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")

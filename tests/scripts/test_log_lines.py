@@ -15,7 +15,7 @@ def test_a_log_line_is_shortened_and_never_swallowed():
     assert readable(0, '{"_aws": {}}') is None
 
 
-def test_an_error_is_told_from_what_else_is_logged():
+def test_errors_are_distinguished_from_other_lines():
     assert is_error(FAULT)
     assert is_error(TIME_OUT)
     assert is_error("RequestId: 4711 Error: Runtime exited with error: signal: killed")

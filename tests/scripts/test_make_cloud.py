@@ -1,4 +1,4 @@
-"""`make cloud`, as a person with two terminals meets it: what it prints is copied into a shell and run."""
+"""`make cloud` as a user with two terminals runs it: the printed commands are run in a shell."""
 
 import base64
 import json
@@ -21,12 +21,12 @@ from tests.support.developer import developers
 from tools.videos import cut, video
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 240  # nothing is lost by waiting
+SECONDS = 240  # only failures take this long
 
 
 @dataclass
 class Terminal:
-    """The command in a separate process group, and what it has printed so far."""
+    """The command in a separate process group, and its output so far."""
 
     process: subprocess.Popen
     printed: str = ""
@@ -66,7 +66,7 @@ class Terminal:
         return status
 
     def shell(self, command: str, may_end: tuple[int, ...] = ()) -> str:
-        """What a command prints in the terminal of a user with other settings, after the lines shown here."""
+        """A command's output in a terminal with other settings, after running the printed lines."""
         lines = re.findall(r"^  ((?:export|unset) .*)$", self.printed, re.MULTILINE)
         assert len(lines) > 5
         bare = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
@@ -84,7 +84,7 @@ NOTHING_THERE = (1,)  # with which `aws s3 ls` ends where it has nothing to list
 
 
 def descendants(ancestor: int) -> set[int]:
-    """Every process that came from this one, whatever group it is in."""
+    """Every descendant of this process, in any process group."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     children: dict[int, list[int]] = {}
     for pid, parent in (map(int, line.split()) for line in listed.splitlines()):
@@ -98,7 +98,7 @@ def descendants(ancestor: int) -> set[int]:
 
 
 def living(pids: set[int]) -> set[int]:
-    """Those that still run; one that has ended and waits for its parent to look does not."""
+    """The processes that are still running, without zombies."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True).stdout
     states = {int(pid): state for pid, state in (line.split() for line in listed.splitlines())}
     return {pid for pid in pids if not states.get(pid, "Z").startswith("Z")}
@@ -118,7 +118,7 @@ def terminal(warm_cli, tmp_path_factory) -> Iterator[Terminal]:
 
 @pytest.fixture(scope="module")
 def uploaded(terminal, tmp_path_factory) -> Terminal:
-    """After a good and a bad video were uploaded by the AWS CLI."""
+    """The cloud after a good and a bad video were uploaded with the AWS CLI."""
     folder = tmp_path_factory.mktemp("videos")
     copy = terminal.advertised("aws s3 cp my.mov")
     for name, content in (("good one.mov", video("mov")), ("bad.mov", cut(video("mov")))):
@@ -133,7 +133,7 @@ def uploaded(terminal, tmp_path_factory) -> Terminal:
     return terminal
 
 
-def test_the_log_streams_by_and_mails_are_shown(uploaded):
+def test_the_log_and_mails_are_shown(uploaded):
     uploaded.says("INFO  Processed  good one.mov  success")
     uploaded.says("INFO  Processed  bad.mov  failure  truncated")
     uploaded.says("  | Subject: Video rejected (truncated): bad.mov")
@@ -141,7 +141,7 @@ def test_the_log_streams_by_and_mails_are_shown(uploaded):
     assert '"_aws"' not in uploaded.printed, "metrics are for CloudWatch"
 
 
-def test_each_command_that_is_advertised_answers(uploaded):
+def test_each_suggested_command_works(uploaded):
     metrics = json.loads(uploaded.shell(uploaded.advertised("aws cloudwatch")))["Metrics"]
     assert "VideosProcessed" in {metric["MetricName"] for metric in metrics}
     subscriptions = json.loads(uploaded.shell(uploaded.advertised("aws sns")))["Subscriptions"]
@@ -156,7 +156,7 @@ def test_each_command_that_is_advertised_answers(uploaded):
     assert advertised == {"aws s3", "aws cloudwatch", "aws sns", "aws sqs", "aws logs"}
 
 
-def test_a_bucket_from_before_is_ready(uploaded, tmp_path):
+def test_an_existing_bucket_is_ready(uploaded, tmp_path):
     file = tmp_path / "from before.mp4"
     file.write_bytes(video("mp4"))
     uploaded.shell(
@@ -165,9 +165,11 @@ def test_a_bucket_from_before_is_ready(uploaded, tmp_path):
     uploaded.says("Processed  incoming/from before.mp4  success")
 
 
-def test_what_a_failed_invocation_says_is_shown(uploaded):
+def test_the_error_of_a_failed_invocation_is_shown(uploaded):
     function = uploaded.shell("aws lambda list-functions --query 'Functions[0].FunctionName' --output text").strip()
-    event = base64.b64encode(b'{"Records": [{}]}').decode()  # version 2 of the CLI wants it so; 1 takes it as it is
+    event = base64.b64encode(
+        b'{"Records": [{}]}'
+    ).decode()  # version 2 of the CLI expects this; version 1 does not decode it
     uploaded.shell(
         f"aws lambda invoke --function-name {function} --payload fileb://<(echo {event} | base64 -d) /dev/null"
     )
@@ -175,7 +177,7 @@ def test_what_a_failed_invocation_says_is_shown(uploaded):
     assert "Traceback" in uploaded.printed
 
 
-def test_a_new_alarm_is_a_line_and_not_a_letter(uploaded):
+def test_a_new_alarm_is_shown_in_one_line(uploaded):
     uploaded.says('E-mail to you@example.com: OK: "video-intake-local-ProcessorErrorsAlarm')
     assert "  | Subject: OK:" not in uploaded.printed
 
@@ -184,11 +186,11 @@ def test_each_run_has_a_new_access_key(uploaded):
     key = re.search(r"^  export AWS_ACCESS_KEY_ID=(\w{20})$", uploaded.printed, re.MULTILINE)[1]
     assert "AccessDenied" not in uploaded.shell("aws s3 ls")
     refused = uploaded.shell(f"AWS_ACCESS_KEY_ID=AKIA{'Z' * 16} aws s3 ls 2>&1", may_end=(1, 254, 255))
-    assert "not one of this run" in refused
+    assert "not from this run" in refused
     assert key not in refused
 
 
-def test_ctrl_c_ends_it_with_everything_that_it_started(uploaded):  # the last of those that use it
+def test_ctrl_c_ends_it_and_its_child_processes(uploaded):  # the last of those that use it
     started = descendants(uploaded.process.pid)
     assert len(started) >= 2, "the server and a worker of the function"
     assert uploaded.end(signal.SIGINT) == 0
@@ -207,7 +209,7 @@ def test_ctrl_c_during_the_deployment_ends_that_too(tmp_path):
     assert "Traceback" not in terminal.errors
 
 
-def test_a_port_in_use_is_a_sentence_with_a_way_out(tmp_path):
+def test_a_port_in_use_is_reported_with_a_solution(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

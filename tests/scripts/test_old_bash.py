@@ -1,4 +1,4 @@
-"""The scripts keep to bash 3.2, which macOS has, as far as reading can tell: there is none here to run them with."""
+"""The scripts use only features of bash 3.2, the version of macOS, as far as a search for newer ones can tell."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted([*ROOT.glob("scripts/*.sh"), *ROOT.glob("scripts/shell/*.sh")])
 
-# What bash 3.2 does not know, with the version that does.
+# Features that bash 3.2 lacks, with the version that introduced them.
 NEWER = {
     r"\b(declare|local|typeset) -[a-zA-Z]*[Ang]": "associative arrays (4.0), namerefs (4.3), -g (4.2)",
     r"\b(mapfile|readarray|coproc)\b": "4.0",
@@ -27,7 +27,7 @@ NEWER = {
     r"\$(EPOCHSECONDS|EPOCHREALTIME|SRANDOM|BASHPID)\b": "4.0, 5.0, 5.1",
     r"\bexec \{\w+\}": "naming a descriptor (4.1)",
 }
-# Under `set -u`, bash before 4.4 takes an empty array for an unset variable. Safe is ${a[@]+"${a[@]}"}.
+# Under `set -u`, bash before 4.4 treats an empty array as unset. ${a[@]+"${a[@]}"} is safe.
 BARE_ARRAY = re.compile(r'(?<!\+)"\$\{(\w+)\[[@*]\]\}"')
 NEVER_EMPTY = {"parameters", "tags", "keep", "what"}  # filled before they are used
 
@@ -39,7 +39,7 @@ def code(script: Path) -> str:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_nothing_is_newer_than_bash_3_2(script: Path) -> None:
+def test_scripts_use_nothing_newer_than_bash_3_2(script: Path) -> None:
     found = {pattern: why for pattern, why in NEWER.items() if re.search(pattern, code(script), re.MULTILINE)}
     assert not found
 
@@ -57,5 +57,5 @@ def test_no_array_that_may_be_empty_is_expanded_bare(script: Path) -> None:
         "read -t 0.1 x", "shopt -s globstar", "exec {log}>file", "echo $EPOCHSECONDS", "a) x ;;&", "read -N 1 x",
     ],
 )  # fmt: skip
-def test_the_patterns_find_what_they_are_for(line: str) -> None:
+def test_the_patterns_find_their_examples(line: str) -> None:
     assert any(re.search(pattern, line) for pattern in NEWER)

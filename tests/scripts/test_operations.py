@@ -1,8 +1,8 @@
-"""docs/operations.md, followed word for word: every command in a box, in its order, through bash, on a deployed stack.
+"""Runs every command in docs/operations.md, in order, with bash, on a deployed stack.
 
-A chapter whose commands need something to work on (a video that was deleted, a dead letter) has a scene of its name
-below: a generator that sets the stage, hands over to the page (`yield`, or `yield 2` for its next two boxes), and then
-looks at what came of it.
+Sections whose commands need preparation (a deleted video, a failed event) have a scene with their name below: a
+generator that prepares the stack, lets the page run (`yield`, or `yield 2` for its next two boxes), and then checks the
+results.
 """
 
 import itertools
@@ -32,7 +32,7 @@ PAGE = (ROOT / "docs/operations.md").read_text()
 NEVER_RUN = "Not run by the test: "
 SECONDS = 240  # nothing is lost by waiting
 IN_THE_PAGE = "KEY='holiday/beach.mp4'\n"
-KEY = """holiday/it's "the" beach & `more` \\ é.mp4"""  # nothing in the page may depend on its key being plain
+KEY = """holiday/it's "the" beach & `more` \\ é.mp4"""  # the commands must work with any key
 PACKAGES = f"video-intake-artifacts-{ACCOUNT_ID}-{DEFAULT_REGION}"
 DESCRIPTION = "Inspects an uploaded video"  # of the function
 OLDER = "Inspects what was uploaded long ago"
@@ -45,7 +45,7 @@ class Box:
 
 
 def chapters() -> dict[str, list[Box]]:
-    """Title and boxes of each chapter that has any, in their order; boxes in lists are indented."""
+    """Title and boxes of each section that has any, in order; boxes in lists are indented."""
     found: dict[str, list[Box]] = {}
     for chapter in re.split(r"^##+ ", PAGE, flags=re.MULTILINE)[1:]:
         for indent, status, text in re.findall(r"^( *)```sh(?: exits=(\d))?\n(.*?)^\1```$", chapter, re.M | re.S):
@@ -63,8 +63,8 @@ assert shlex.quote(KEY) in CHAPTERS[BEGINNING][0].command
 
 
 class Shell:
-    """A bash that somebody types into: variables live from one box to the next. Where a box fails, it is gone, and
-    the next one finds a new bash that knows what the page says at its beginning."""
+    """An interactive bash that keeps variables between boxes. If a box fails, the next one gets a new bash that has run
+    the page's setup."""
 
     END = "--- end of box ---"
 
@@ -74,7 +74,7 @@ class Shell:
         self._bash: subprocess.Popen[str] | None = None
 
     def run(self, box: Box) -> str:
-        """What a box prints. Fails where any command in it does, unless that is what it says."""
+        """The output of a box. Fails if any command in it fails, unless the box declares its exit status."""
         if self._bash is None:
             self._bash = subprocess.Popen(
                 ["bash", "--noprofile", "--norc"], cwd=ROOT, env=self.environ, text=True,
@@ -84,7 +84,7 @@ class Shell:
                 self.run(first)
         assert self._bash.stdin is not None
         said = self._errors.stat().st_size
-        # Of several commands each must succeed, and so must each part of a pipe; only the last may be announced not to.
+        # All commands and all parts of pipes must succeed; only the last one may have a declared exit status.
         self._bash.stdin.write(
             f"set -uo pipefail; {'set +e' if box.status else 'set -e'}\n"
             f"trap 'ended=$?; echo; echo \"{self.END} $ended\"' EXIT\n"
@@ -117,7 +117,7 @@ class Shell:
 
 @dataclass
 class Stage:
-    """The stack that the page is followed on."""
+    """The stack on which the commands run."""
 
     intake: Stack
     cloud: localcloud.LocalCloud
@@ -138,7 +138,7 @@ class Stage:
         self.intake.client("s3").delete_object(Bucket=self.intake.bucket, Key=key)
 
     def dead_letter(self, key: str = KEY) -> Uploaded:
-        """An upload that Lambda could not start anything for."""
+        """An upload whose event fails while the function is stopped."""
         limits, function = self.intake.client("lambda"), self.intake.outputs["FunctionName"]
         before = self.intake.failed_events()
         limits.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
@@ -148,7 +148,7 @@ class Stage:
         return uploaded
 
     def purge(self) -> None:
-        """The dead letters are gone without a trace."""
+        """Deletes the failed events."""
         sqs, queue = self.intake.client("sqs"), {"QueueUrl": self.intake.outputs["FailedEventsQueueUrl"]}
         for message in sqs.receive_message(**queue, MaxNumberOfMessages=10).get("Messages", []):
             sqs.delete_message(**queue, ReceiptHandle=message["ReceiptHandle"])
@@ -211,7 +211,7 @@ def stage(local_cloud, warm_cli, tmp_path_factory) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("title", [title for title in CHAPTERS if title != BEGINNING])
-def test_the_page_can_be_followed(stage, title):
+def test_every_command_on_the_page_works(stage, title):
     stage.printed, boxes = [], iter(CHAPTERS[title])
     for count in SCENES.get(title, _nothing_special)(stage):
         stage.printed += [stage.shell.run(box) for box in itertools.islice(boxes, count)]
@@ -222,7 +222,7 @@ def _nothing_special(_: Stage) -> Iterator[int | None]:
     yield
 
 
-def test_a_box_in_which_anything_fails_is_noticed(tmp_path):
+def test_a_failing_command_is_noticed(tmp_path):
     shell = Shell({"PATH": os.environ["PATH"]}, tmp_path)
     for command in ("false\ntrue", "false | true", "echo $unheard_of", "true; exit 3"):
         with pytest.raises(AssertionError):
@@ -234,7 +234,7 @@ def test_a_box_in_which_anything_fails_is_noticed(tmp_path):
     shell.close()
 
 
-def test_every_scene_is_of_a_chapter_and_the_page_says_what_is_not_run():
+def test_every_scene_has_a_chapter_and_skipped_commands_are_marked():
     assert set(SCENES) <= set(CHAPTERS)
     fences = re.findall(r"^ *```(\S.*)\n(.*)$", PAGE, re.MULTILINE)
     assert {kind for kind, _ in fences} <= {"sh", "sh exits=1", "text"}
@@ -243,7 +243,7 @@ def test_every_scene_is_of_a_chapter_and_the_page_says_what_is_not_run():
         assert kind != "text" or first.strip().startswith(NEVER_RUN)
 
 
-def test_every_link_within_the_page_leads_somewhere():
+def test_every_link_within_the_page_works():
     titles = {
         re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
         for title in re.findall(r"^##+ (.*)$", PAGE, re.MULTILINE)
@@ -533,7 +533,7 @@ def remove(stage: Stage) -> Iterator[int | None]:
 
 
 def half_removed(stage: Stage, name: str) -> None:
-    """A stack of a role alone, which cannot be removed because somebody added a policy."""
+    """A stack with only a role, which cannot be removed because of an added policy."""
     formation, iam = stage.intake.client("cloudformation"), stage.intake.client("iam")
     who = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [who]}}}

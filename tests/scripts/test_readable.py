@@ -1,4 +1,4 @@
-"""Results as people read them, and as they are saved: keys are strangers', and may be anything that S3 allows."""
+"""Results as shown to people and as saved: keys are untrusted, and may be anything that S3 allows."""
 
 import io
 import unicodedata
@@ -37,10 +37,10 @@ def judged(key: str, content: bytes):
 
 
 @given(KEYS)
-def test_what_people_read_is_on_one_line_and_does_not_change_what_is_around_it(text):
+def test_untrusted_text_is_on_one_line_and_does_not_affect_its_surroundings(text):
     shown = messages.visible(text)
     assert len(shown) == len(text)
-    assert not [each for each in shown if unicodedata.category(each) in messages.TREACHEROUS]
+    assert not [each for each in shown if unicodedata.category(each) in messages.UNSAFE_CATEGORIES]
     assert shown.splitlines() in ([shown], [])
 
 
@@ -54,7 +54,7 @@ def test_any_result_can_be_saved_inside_its_folder(key):
     assert "\0" not in str(target)
 
 
-def test_what_was_saved_can_be_read_and_nothing_unfinished_is_left(tmp_path):
+def test_saved_results_can_be_read_and_no_unfinished_files_are_left(tmp_path):
     result, pictures = judged("a/b.mp4", video(seconds=0.4))
     folder = saved.write(result, pictures, tmp_path)
     assert {file.name for file in folder.iterdir()} == {"result.json", "poster.jpg"}
@@ -62,7 +62,7 @@ def test_what_was_saved_can_be_read_and_nothing_unfinished_is_left(tmp_path):
     assert list(pictures) == saved.pictures(result)
 
 
-def test_a_summary_and_a_table_have_everything_a_person_asks_first():
+def test_a_summary_and_a_table_have_the_main_facts():
     playable, _ = judged("a\x1b[31m.mp4", video(seconds=2, audio="aac"))
     rejected, _ = judged("b\nc.mp4", b"Dear all")
     for drawn in (terminal.table([playable, rejected]), *map(terminal.summary, (playable, rejected))):
@@ -77,7 +77,7 @@ def test_a_summary_and_a_table_have_everything_a_person_asks_first():
         assert part in shown.getvalue()
 
 
-def test_what_a_thousand_inspections_cost_is_a_sum_of_prices():
+def test_the_cost_of_a_thousand_inspections_is_the_sum_of_prices():
     result, _ = judged("a.mp4", b"Dear all")
     result["inspection"] |= {"durationMs": 1000, "requests": 10, "roundTrips": 1, "bytesRead": 1}
     # 1,000 GB-seconds on arm64 and 10,000 GET requests (docs/cost.md)

@@ -1,4 +1,4 @@
-"""The README: its figures are those of docs/cost.md and docs/benchmarks.md, and the plain AWS commands in it work."""
+"""The README: its figures match docs/cost.md and docs/benchmarks.md, and its AWS commands work."""
 
 import re
 import shlex
@@ -14,21 +14,21 @@ COST, BENCHMARKS = ((ROOT / "docs" / name).read_text() for name in ("cost.md", "
 
 
 def cells(text: str, beginning: str) -> list[str]:
-    """Of the table row that begins so."""
+    """The cells of the table row with this beginning."""
     [row] = [line for line in text.splitlines() if line.startswith(f"| {beginning}")]
     return [cell.strip(" *") for cell in row.strip("|").split("|")]
 
 
-def test_it_is_read_in_a_few_minutes():
+def test_the_readme_is_short():
     assert len(README.splitlines()) <= 150
 
 
-def test_its_dollars_are_those_of_the_cost_page():
+def test_its_costs_match_the_cost_page():
     assert cells(README, "Processing per month")[1:] == cells(COST, "**Processing**")[2:]
     assert "1,500 videos of 200 MB a day" in COST
 
 
-def test_its_seconds_are_those_of_the_benchmark():
+def test_its_times_match_the_benchmark():
     first = BENCHMARKS.index("**1 GB .mov")
     rows = BENCHMARKS[first:].splitlines()[:2]
     ours, download = (float(re.search(r"([\d,]+) ms", row)[1].replace(",", "")) for row in rows)
@@ -36,7 +36,7 @@ def test_its_seconds_are_those_of_the_benchmark():
 
 
 def commands() -> str:
-    """The lines for those who have another pipeline."""
+    """The commands for other deployment pipelines."""
     return re.search(r"```sh\nmake package\n(.*?)```", README, re.DOTALL)[1].replace("\\\n", " ")
 
 

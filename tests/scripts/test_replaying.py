@@ -1,4 +1,4 @@
-"""The parts of scripts/replay.py that need no cloud; the whole is tested on a deployed stack."""
+"""The parts of scripts/replay.py that need no cloud; tests/integration tests all of it on a deployed stack."""
 
 import contextlib
 import io
@@ -33,7 +33,7 @@ def version(key: str, version_id: str = "v1", **changes) -> dict:
 
 
 class Bucket:
-    """S3 as far as a walk asks: pages of versions made on demand, and results that are there or not."""
+    """A fake S3 for listings: pages of versions generated on demand, and results that exist or not."""
 
     def __init__(self, *pages: list[dict], done: tuple[str, ...] = ()) -> None:
         self.pages, self.done, self.asked = pages, done, []
@@ -52,7 +52,7 @@ class Bucket:
 
 
 class Deployed:
-    """A stack that accepts events, but those of `refused` keys."""
+    """A stack that accepts events, except those of `refused` keys."""
 
     bucket = "b"
 
@@ -76,14 +76,14 @@ class Deployed:
 
 
 @given(KEYS, st.sampled_from(["", "again"]))
-def test_what_is_submitted_reads_as_what_s3_announces(key, attempt):
+def test_a_submitted_event_is_parsed_like_an_s3_event(key, attempt):
     upload = Upload("b", key, "v1", 7, "e1", "", "2026-07-01T10:00:00.000Z", attempt)
     assert uploads.parse(json.loads(json.dumps(versions.event(upload)))) == [upload]
 
 
 @given(KEYS)
-def test_a_line_of_the_manifest_reads_as_the_version_it_was_written_for(key):
-    """As S3 Batch Operations passes it on: split at commas, the key as it stands."""
+def test_a_manifest_line_is_parsed_as_its_version(key):
+    """Passes a line on like S3 Batch Operations: split at commas, with the key unchanged."""
     upload = Upload("b", key + ".mp4", "v1", 7, "e1", "", "")
     [line] = batch_job.line(upload).splitlines()
     bucket, encoded, version_id = line.split(",")
@@ -114,13 +114,13 @@ def test_a_line_of_the_manifest_reads_as_the_version_it_was_written_for(key):
         (version("a.mp4"), versions.Selection(until=T0 + timedelta(seconds=1)), True),
     ],
 )
-def test_which_versions_are_meant(entry, selection, meant):
+def test_which_versions_are_selected(entry, selection, meant):
     [(uploads, _)] = versions.pages(Bucket([entry]), OWN, selection, {})
     assert [upload.key for upload in uploads] == [entry["Key"]] * meant
 
 
 def test_a_million_objects_take_the_memory_of_a_page():
-    """100,000 entries, one in ten a video: about a megabyte, where holding the videos alone would take four."""
+    """100,000 entries, one in ten a video: they need about a megabyte; keeping the videos would need four."""
 
     class Endless(Bucket):
         def list_object_versions(self, **asked) -> dict:
@@ -152,7 +152,7 @@ def test_a_million_objects_take_the_memory_of_a_page():
 
 @pytest.fixture
 def walked(tmp_path, monkeypatch):
-    """Runs `missing` over pages of keys, none of which the table knows, and returns status and submitted keys."""
+    """Runs `missing` on pages of keys, none of which are in the table; returns status and submitted keys."""
     monkeypatch.setattr(missing.idempotency, "is_done", lambda table, client, upload: False)
     state = tmp_path / "state"
 
@@ -168,9 +168,9 @@ def walked(tmp_path, monkeypatch):
     return walk
 
 
-def test_what_has_a_result_is_not_submitted(walked):
+def test_versions_with_a_result_are_not_submitted(walked):
     assert walked(["a.mp4", "b.mp4"], ["c.mp4"], done=("b.mp4",)) == (0, ["a.mp4", "c.mp4"], [None, "1"])
-    assert not walked.state.exists(), "a walk that came to its end begins anew"
+    assert not walked.state.exists(), "a completed run starts from the beginning"
 
 
 def test_without_yes_nothing_is_submitted_and_something_remains(walked, capsys):
@@ -178,18 +178,18 @@ def test_without_yes_nothing_is_submitted_and_something_remains(walked, capsys):
     assert capsys.readouterr().out == "a.mp4\tv1\tb\n"
 
 
-def test_a_walk_that_was_broken_off_goes_on_where_it_was(walked):
+def test_an_interrupted_run_continues_where_it_stopped(walked):
     assert walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"], limit=2) == (1, ["a.mp4", "b.mp4"], [None, "1"])
     assert walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"])[1:] == (["b.mp4", "c.mp4", "d.mp4"], ["1", "2"])
 
 
-def test_a_page_with_a_failure_is_walked_again(walked):
+def test_a_page_with_a_failure_is_processed_again(walked):
     status, submitted, _ = walked(["a.mp4"], ["b.mp4"], ["c.mp4"], refused=("b.mp4",))
-    assert (status, submitted) == (1, ["a.mp4", "c.mp4"]), "one failure stops no other"
+    assert (status, submitted) == (1, ["a.mp4", "c.mp4"]), "a failure does not stop the others"
     assert walked(["a.mp4"], ["b.mp4"], ["c.mp4"])[2] == ["1", "2"]
 
 
-def test_a_bookmark_of_another_walk_is_refused(walked):
+def test_a_bookmark_of_another_run_is_refused(walked):
     walked(["a.mp4"], ["b.mp4"], refused=("b.mp4",))
     with pytest.raises(WrongUse, match="belongs to a run with other options"):
         versions.Bookmark(walked.state, "another").read()
@@ -207,7 +207,7 @@ def test_only_a_completed_version_without_a_result_gets_a_rerun_name(monkeypatch
 
 
 class Buckets:
-    """S3 with a page of keys in each of two buckets, and results in the first."""
+    """A fake S3 with a page of keys in each of two buckets, and results in the first."""
 
     def __init__(self, **keys: list[list[str]]) -> None:
         self.buckets = {name: Bucket(*([version(key, "null") for key in page] for page in pages))
@@ -233,14 +233,14 @@ class Buckets:
         ("out/", {"b": "out/"}),
     ],
 )
-def test_a_walk_goes_through_every_bucket_below_its_prefix(prefix, asked):
+def test_every_bucket_is_listed_below_its_prefix(prefix, asked):
     s3 = Buckets(b=[["a.mp4"], ["b.mp4"]], theirs=[["in/c.mp4"]])
     found = [one.key for some, _ in versions.pages(s3, BOTH, versions.Selection(prefix), {}) for one in some]
     assert found == ["a.mp4", "b.mp4", "in/c.mp4"][: 3 if len(asked) == 2 else 2]
     assert {name: each.asked[0]["Prefix"] for name, each in s3.buckets.items() if each.asked} == asked
 
 
-def test_a_walk_goes_on_in_the_bucket_where_it_was(walked, monkeypatch):
+def test_a_run_continues_in_the_bucket_where_it_stopped(walked, monkeypatch):
     def walk(limit):
         s3 = Buckets(b=[["a.mp4"]], theirs=[["in/b.mp4"], ["in/c.mp4"], ["in/d.mp4"]])
         stack, bookmark = Deployed(s3), versions.Bookmark(walked.state, "walk")
@@ -251,14 +251,14 @@ def test_a_walk_goes_on_in_the_bucket_where_it_was(walked, monkeypatch):
     assert walk(limit=9) == ["in/c.mp4", "in/d.mp4"]
 
 
-def test_a_bucket_after_the_one_where_a_walk_goes_on_is_walked_from_its_beginning():
+def test_later_buckets_are_listed_from_the_beginning():
     s3 = Buckets(b=[["a.mp4"], ["b.mp4"]], theirs=[["in/c.mp4"], ["in/d.mp4"]])
     middle = {"Bucket": "b", "KeyMarker": "1", "VersionIdMarker": "x"}
     found = [one.key for some, _ in versions.pages(s3, BOTH, versions.Selection(), middle) for one in some]
     assert found == ["b.mp4", "in/c.mp4", "in/d.mp4"]
 
 
-def test_the_result_of_an_upload_to_another_bucket_is_looked_for_in_its_own_folder():
+def test_results_for_another_bucket_are_in_a_separate_folder():
     s3 = Buckets(b=[["in/a.mp4"]], theirs=[["in/a.mp4"]])
     s3.done = {"results-of/theirs/in/a.mp4/null-e/result.json"}
     found = {one.bucket: versions.has_result(s3, "b", one)
@@ -266,8 +266,8 @@ def test_the_result_of_an_upload_to_another_bucket_is_looked_for_in_its_own_fold
     assert found == {"b": False, "theirs": True}
 
 
-def test_a_result_that_may_not_be_looked_for_is_not_missing(monkeypatch, capsys):
-    """Taken for missing, every video of the bucket would be submitted where a permission is missing."""
+def test_a_result_that_may_not_be_read_is_not_treated_as_missing(monkeypatch, capsys):
+    """If it were, a missing permission would cause every video in the bucket to be submitted."""
 
     def refused(**asked):
         raise ClientError({"Error": {"Code": "403"}}, "HeadObject")
@@ -281,7 +281,7 @@ def test_a_result_that_may_not_be_looked_for_is_not_missing(monkeypatch, capsys)
     assert "1 failed" in capsys.readouterr().err
 
 
-def test_a_result_that_is_written_meanwhile_is_none_that_is_missing(monkeypatch):
+def test_a_result_that_is_written_meanwhile_is_not_missing(monkeypatch):
     bucket = Bucket([version("a.mp4")])
     monkeypatch.setattr(missing.idempotency, "is_done", lambda *_: setattr(bucket, "done", ("a.mp4",)) or True)
     stack = Deployed(bucket)
@@ -345,8 +345,8 @@ def message(body, name: str = "m0", sent: str = "1782900000000", **attributes: s
             "a.mp4",
             "Runtime.OutOfMemory: RequestId: r0 Error: signal: killed",
         ),
-        (message(RECORD | {"responsePayload": None}), "a.mp4", "after 3 attempts: no error was recorded"),
-        (message(NEVER_RUN), "a.mp4", "EventAgeExceeded after 0 attempts: no error was recorded"),
+        (message(RECORD | {"responsePayload": None}), "a.mp4", "after 3 attempts: no error recorded"),
+        (message(NEVER_RUN), "a.mp4", "EventAgeExceeded after 0 attempts: no error recorded"),
         (message(PAYLOAD, RequestID="r0", ErrorCode="200", ErrorMessage="boom"), "a.mp4", "200 after ? attempts: boom"),
         (
             message(BRIDGED, RULE_ARN="r", ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="may not", RETRY_ATTEMPTS="0"),
@@ -356,11 +356,11 @@ def message(body, name: str = "m0", sent: str = "1782900000000", **attributes: s
         (message(RECORD | {"requestPayload": BRIDGED}), "in/a b.mp4", "ClientError: SlowDown"),
         (message(RECORD | {"requestPayload": {"hello": "world"}}), "(no upload)", "ClientError: SlowDown"),
         (message(RECORD | {"requestPayload": None}), "(no upload)", "ClientError: SlowDown"),
-        (message("no JSON"), "(no upload)", "2026-07-01T10:00:00.000Z unknown after ? attempts: no error was recorded"),
+        (message("no JSON"), "(no upload)", "2026-07-01T10:00:00.000Z unknown after ? attempts: no error recorded"),
         (message("[1]"), "(no upload)", "unknown after ? attempts"),
     ],
 )
-def test_every_kind_of_dead_letter_is_told_in_a_line(sent, key, why, capsys):
+def test_every_kind_of_failed_event_is_described_in_one_line(sent, key, why, capsys):
     assert looked_through(Queue(sent)) == 1
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith(key + "\t")
@@ -368,7 +368,7 @@ def test_every_kind_of_dead_letter_is_told_in_a_line(sent, key, why, capsys):
 
 
 class Queue:
-    """SQS as it may behave: handfuls, a message given twice, and one that comes while we look."""
+    """A fake SQS: small batches, a message returned twice, and one that arrives during the run."""
 
     def __init__(self, *messages: dict, comes_later: dict | None = None) -> None:
         self.waiting, self.later = list(messages), comes_later
@@ -405,7 +405,7 @@ def letters(*keys: str) -> list[dict]:
     return [message(RECORD | {"requestPayload": versions.event(upload)}, upload.key) for upload in uploads]
 
 
-def test_a_listing_hides_nothing_for_long_and_shows_each_once(capsys):
+def test_a_report_shows_each_event_once_and_makes_it_visible_again(capsys):
     queue = Queue(*letters("a.mp4", "b.mp4", "a.mp4", "c.mp4"))
     assert looked_through(queue) == 1
     assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["a.mp4", "b.mp4", "c.mp4"]
@@ -413,11 +413,11 @@ def test_a_listing_hides_nothing_for_long_and_shows_each_once(capsys):
     assert queue.deleted == queue.submitted == []
 
 
-def test_an_empty_queue_is_all_done():
+def test_an_empty_queue_exits_with_0():
     assert looked_through(Queue()) == 0
 
 
-def test_only_what_was_accepted_is_deleted():
+def test_only_accepted_events_are_deleted():
     queue = Queue(*letters("a.mp4", "b.mp4", "c.mp4"))
     assert looked_through(queue, refused=("b.mp4",), apply=True) == 1
     assert sorted(queue.deleted) == ["of a.mp4", "of c.mp4"]
@@ -434,7 +434,7 @@ def test_only_what_was_accepted_is_deleted():
         ({"keys": ["b.mp4"], "reasons": ["timed out"]}, []),
     ],
 )
-def test_some_can_be_chosen_and_the_others_remain(choice, sent):
+def test_selected_events_are_submitted_and_the_others_remain(choice, sent):
     queue = Queue(*letters("a.mp4", "b.mp4"))
     assert looked_through(queue, apply=True, **choice) == int(len(sent) < 2)
     assert sorted(queue.deleted) == sent
@@ -444,7 +444,7 @@ NOON = 1782907200_000  # milliseconds: when SQS first answers
 
 
 @pytest.mark.parametrize(("sent", "taken"), [(NOON - 1, True), (NOON + 999, True), (NOON + 1001, False)])
-def test_what_arrives_after_the_run_began_is_left_for_the_next(capsys, sent, taken):
+def test_events_that_arrive_after_the_start_are_left_for_the_next_run(capsys, sent, taken):
     late = message(RECORD | {"requestPayload": versions.event(LATE)}, "late", str(sent))
     queue = Queue(*letters("a.mp4"), comes_later=late)
     assert looked_through(queue, apply=True) == int(not taken)
@@ -456,7 +456,7 @@ def test_what_arrives_after_the_run_began_is_left_for_the_next(capsys, sent, tak
 LATE = Upload("b", "late.mp4", "v1", 7, "e1", "", "")
 
 
-def test_a_video_is_sent_once_in_a_run_however_many_letters_it_has(capsys):
+def test_a_video_with_several_events_is_submitted_once_per_run(capsys):
     one, *_ = letters("a.mp4")
     again = message(RECORD | {"requestContext": {"requestId": "r1"}}, "again")
     queue = Queue(one, again, *letters("b.mp4"), comes_later=message(RECORD, "later"))
@@ -468,7 +468,8 @@ def test_a_video_is_sent_once_in_a_run_however_many_letters_it_has(capsys):
 
 
 class Stopped(Queue):
-    """With a reserved concurrency of 0 whatever is sent comes back at once, as a new letter with a new request id."""
+    """With a reserved concurrency of 0, every submitted event immediately fails as a new message with a new request
+    ID."""
 
     def __init__(self, *messages: dict, arrives: int) -> None:
         super().__init__(*messages)
@@ -482,16 +483,16 @@ class Stopped(Queue):
 
 
 @pytest.mark.parametrize("arrives", [NOON + 60_000, NOON - 60_000], ids=["clocks agree", "clocks differ"])
-def test_a_run_ends_although_everything_it_sends_comes_back_at_once(monkeypatch, arrives):
+def test_a_run_ends_even_if_every_event_fails_again(monkeypatch, arrives):
     queue = Stopped(*letters("a.mp4", "b.mp4"), message({"hello": "world"}, "none"), arrives=arrives)
     submitted = []
     monkeypatch.setattr(Deployed, "submit", lambda self, event: submitted.append(event) or queue.comes_back(event))
     assert looked_through(queue, apply=True) == 1
-    assert len(submitted) == 2, "what is about no upload stays"
+    assert len(submitted) == 2, "messages that are not about an upload are kept"
     assert len(queue.restored) == 3, "they are there for the next reader"
 
 
-def test_a_listing_ends_although_letters_keep_coming():
+def test_a_report_ends_even_if_events_keep_arriving():
     class Flooded(Queue):
         def receive_message(self, **asked):
             self.waiting.append(message(RECORD, f"m{len(self.restored)}-{id(asked)}-{self.n}", str(NOON + 60_000)))
@@ -503,27 +504,27 @@ def test_a_listing_ends_although_letters_keep_coming():
     assert looked_through(Flooded(*letters("a.mp4"))) == 1
 
 
-def test_discarding_sends_nothing():
+def test_discarding_submits_nothing():
     queue = Queue(message("no JSON"), *letters("a.mp4"))
     assert looked_through(queue, reasons=["unknown"], apply=True, discard=True) == 1, "the other one remains"
     assert (queue.deleted, queue.submitted) == (["of m0"], [])
 
 
-def test_discarding_needs_a_yes(capsys):
+def test_discarding_requires_yes(capsys):
     queue = Queue(*letters("a.mp4"))
     assert looked_through(queue, keys=["a.mp4"], discard=True) == 1
     assert (queue.deleted, queue.submitted, queue.restored) == ([], [], ["of a.mp4"])
     assert "Pass --yes to discard" in capsys.readouterr().err
 
 
-def test_every_letter_of_a_video_is_discarded():
+def test_every_event_of_a_video_is_discarded():
     queue = Queue(message(RECORD, "one"), message(RECORD, "two"))
     assert looked_through(queue, keys=["a.mp4"], apply=True, discard=True) == 0
     assert sorted(queue.deleted) == ["of one", "of two"]
 
 
-def test_an_empty_answer_may_come_before_the_last_message():
-    """SQS asks some of its servers, and may find nothing on those."""
+def test_an_empty_response_may_precede_the_last_message():
+    """SQS queries only some of its servers, which may have no messages."""
 
     class Sparse(Queue):
         def receive_message(self, **asked):
@@ -537,7 +538,7 @@ def test_an_empty_answer_may_come_before_the_last_message():
     assert len(queue.deleted) == 3
 
 
-def test_a_letter_that_sqs_does_not_delete_is_reported_and_given_back(capsys):
+def test_an_event_that_sqs_does_not_delete_is_reported_and_made_visible(capsys):
     class Keeping(Queue):
         def delete_message_batch(self, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803  # boto3's names
             return {"Failed": [{"Id": Entries[0]["Id"], "SenderFault": False, "Code": "InternalError"}]}
@@ -557,13 +558,13 @@ def test_a_record_without_its_event_is_kept():
 # ---------------------------------------------------------------- reprocess, and the command line
 
 
-def test_keys_are_read_from_lines_as_the_other_commands_print_them():
+def test_keys_are_parsed_from_the_output_of_other_commands():
     lines = ["a b.mp4\n", "\n", "c.mp4\tv1\n", "d.mp4\tv2\tbucket\tRetriesExhausted\n"]
     assert list(reprocess.listed(lines)) == [("a b.mp4", "", ""), ("c.mp4", "v1", ""), ("d.mp4", "v2", "bucket")]
 
 
 class Objects:
-    """S3 as far as `reprocess` asks: which keys are in which bucket."""
+    """A fake S3 for `reprocess`: keys by bucket."""
 
     def __init__(self, *places: tuple[str, str]) -> None:
         self.places = places
@@ -587,7 +588,7 @@ class Objects:
         ("in/a.Mp4", [], 1),
     ],
 )
-def test_a_chosen_video_is_looked_for_in_every_bucket_of_the_stack(asked, found, status, capsys):
+def test_a_selected_video_is_searched_in_every_bucket_of_the_stack(asked, found, status, capsys):
     there = Objects(
         ("b", "in/a.mp4"),
         ("theirs", "in/a.mp4"),
@@ -603,7 +604,7 @@ def test_a_chosen_video_is_looked_for_in_every_bucket_of_the_stack(asked, found,
     assert ("failed" in capsys.readouterr().err) is bool(status)
 
 
-def test_a_bucket_that_does_not_answer_is_not_taken_for_one_without_the_key():
+def test_an_error_of_a_bucket_does_not_mean_that_the_key_is_missing():
     stack = Deployed(Objects(("b", "a.mp4")))
     work = reprocess.listed(["a.mp4"])
     assert reprocess.run(stack, [*OWN, Source("closed")], work, "again", apply=True, workers=1) == 1
@@ -624,7 +625,7 @@ def test_the_newest_versions_get_new_results_under_the_name_of_the_run(apply, me
     assert (status, submitted(stack)) == (int(not apply), meant)
 
 
-def test_what_the_function_may_not_read_is_not_submitted(capsys):
+def test_keys_that_the_function_may_not_read_are_not_submitted(capsys):
     stack = Deployed(Bucket([]))
     work = [("a.txt", "", ""), Upload("b", "b.mp4", "v1", 7, "e1", "", "")]
     assert reprocess.run(stack, OWN, work, "again", apply=True, workers=1) == 1
@@ -633,7 +634,7 @@ def test_what_the_function_may_not_read_is_not_submitted(capsys):
 
 
 class Jobs:
-    """S3 and S3 Control as far as a batch job asks."""
+    """A fake S3 and S3 Control for a batch job."""
 
     def __init__(self, *keys: str) -> None:
         self.bucket, self.manifests, self.jobs = Bucket([version(key) for key in keys], done=("done.mp4",)), [], []
@@ -654,7 +655,7 @@ class Jobs:
 
 @pytest.mark.parametrize("apply", [True, False])
 @pytest.mark.parametrize("everything", [True, False])
-def test_a_job_reads_its_own_manifest_waits_without_a_yes_and_is_made_once(monkeypatch, apply, everything):
+def test_a_job_has_its_manifest_waits_without_yes_and_is_created_once(monkeypatch, apply, everything):
     s3, stack = Jobs("done.mp4", "a b.mp4"), Deployed()
     stack.clients, stack.name = {"s3": s3, "s3control": s3}, "the-stack"
     monkeypatch.setattr(Deployed, "output", lambda self, name: f"arn:aws:x:eu-west-1:1:{name}")
@@ -674,7 +675,7 @@ def test_a_job_reads_its_own_manifest_waits_without_a_yes_and_is_made_once(monke
     ("arguments", "rerun"), [([], ""), (["--all"], "the name of the run"), (["--all", "--rerun", "again"], "again")]
 )
 def test_a_job_for_all_gets_new_results(run, monkeypatch, arguments, rerun):
-    """Without their own name, those that have a result would be duplicates."""
+    """Without a rerun name, those with a result would be duplicates."""
     given = []
     monkeypatch.setattr(replay, "named", lambda command: "the name of the run")
     monkeypatch.setattr(replay, "sources_of", lambda stack, given: OWN)
@@ -695,24 +696,24 @@ def test_a_job_for_all_gets_new_results(run, monkeypatch, arguments, rerun):
         (None, None),
     ],
 )
-def test_times(text, expected):
+def test_dates_and_times_are_parsed(text, expected):
     assert replay.moment(text) == expected
 
 
 @pytest.mark.parametrize(("text", "hours"), [("90m", 1.5), ("36h", 36), ("7d", 168)])
-def test_times_ago(text, hours):
+def test_relative_times_are_parsed(text, hours):
     assert abs(datetime.now(UTC) - timedelta(hours=hours) - replay.moment(text)) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "7w", "", "-1d"])
-def test_no_times(text):
+def test_invalid_times_are_refused(text):
     with pytest.raises(WrongUse, match="is not a valid time"):
         replay.moment(text)
 
 
 @pytest.fixture
 def run(monkeypatch):
-    """The command line alone: any call to AWS fails."""
+    """Only the command line: any call to AWS fails."""
     environ = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")
     environ |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), "/dev/null")
     for name, value in (environ | {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).items():
@@ -751,14 +752,14 @@ def test_wrong_use(run, arguments):
     assert run(*arguments) == 2
 
 
-def test_without_a_region_it_says_so(run, monkeypatch, capsys):
+def test_a_missing_region_is_reported(run, monkeypatch, capsys):
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.setattr(replay.Stack, "output", lambda stack, name: stack.client("cloudformation"))
     assert run("missing") == 2
     assert "region" in capsys.readouterr().err
 
 
-def test_the_region_may_come_from_the_variable_that_boto3_does_not_read(run, monkeypatch):
+def test_the_region_may_come_from_aws_region(run, monkeypatch):
     regions = []
     monkeypatch.setattr(
         replay, "run_missing", lambda stack, given: regions.append(stack.client("sqs").meta.region_name)
@@ -787,7 +788,7 @@ def test_two_runs_have_two_names():
 
 
 @given(st.lists(KEYS | st.sampled_from(FORGING), max_size=4))
-def test_every_key_that_is_printed_is_read_again_and_is_one_line(found):
+def test_every_printed_key_is_one_line_and_can_be_parsed_again(found):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         for key in found:
@@ -809,7 +810,7 @@ OF_LAMBDA = st.fixed_dictionaries(
 
 
 @given(OF_LAMBDA.map(json.dumps) | ANYTHING.map(json.dumps) | st.text())
-def test_any_message_in_the_queue_is_a_letter(body):
+def test_any_message_in_the_queue_can_be_parsed(body):
     message = {"MessageId": "m", "ReceiptHandle": "r", "Attributes": {"SentTimestamp": "1000"}, "Body": body}
     message |= {"MessageAttributes": {"ErrorCode": {"DataType": "Binary", "BinaryValue": b"x"}}}
     letter = dead_letters.parse(message)

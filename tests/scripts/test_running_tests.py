@@ -1,4 +1,4 @@
-"""What `make test` rests on: the environment that it runs in, the groups of tests, their limits."""
+"""`make test`: its environment, the groups of tests, and their limits."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ PYTHONS = {  # what .venv/bin/python is, and whether everything is installed aga
 
 
 @pytest.mark.parametrize("state", PYTHONS)
-def test_an_environment_whose_python_is_gone_or_too_old_is_made_again(tmp_path: Path, state: str) -> None:
+def test_an_environment_whose_python_is_missing_or_too_old_is_recreated(tmp_path: Path, state: str) -> None:
     answer, again = PYTHONS[state]
     for name in ("Makefile", "requirements.txt", "src/requirements.txt", "tests/support/old_sdk.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def test_a_test_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
     assert "Failed: Timeout" in ended.stdout
 
 
-def test_what_shares_a_stack_runs_in_one_process() -> None:
+def test_tests_that_share_a_stack_run_in_one_process() -> None:
     shared = ["tests/reliability/test_burst.py::test_a[1]", "tests/reliability/test_faults.py::test_b"]
     assert len({group(name) for name in shared}) == 1
     assert group("tests/integration/test_watch.py::test_a") != group("tests/integration/test_replay.py::test_a")

@@ -1,4 +1,4 @@
-"""What the scripts for deploying say of AWS's answers, in shapes that AWS documents and the local cloud never gives."""
+"""The deployment scripts' descriptions of AWS responses that the local cloud never returns."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def detail(name: str, evaluation: str, recreation: str = "Never", **more) -> dic
     return {"Target": target, "Evaluation": evaluation, **more}
 
 
-def test_a_change_by_a_parameter_which_aws_tells_twice_is_said_once(monkeypatch, capsys):
+def test_a_change_that_aws_lists_twice_is_shown_once(monkeypatch, capsys):
     details = [
         detail("Tier", "Static", ChangeSource="ParameterReference", CausingEntity="Tier"),
         detail("Tier", "Dynamic", ChangeSource="DirectModification"),
@@ -42,10 +42,10 @@ def test_a_change_by_a_parameter_which_aws_tells_twice_is_said_once(monkeypatch,
         ({"Replacement": "True"}, ["REPLACED", "the old one is deleted"], True),
         (
             {"Replacement": "Conditional", "Details": [detail("Name", "Dynamic", "Always", CausingEntity="Other.Arn")]},
-            ["MAY BE REPLACED", "Name, which requires replacement (follows Other.Arn)"],
+            ["MAY BE REPLACED", "Name, which requires replacement (depends on Other.Arn)"],
             True,
         ),
-        ({"Action": "Remove", "PolicyAction": "Retain"}, ["TAKEN OUT", "it is kept"], True),
+        ({"Action": "Remove", "PolicyAction": "Retain"}, ["REMOVED", "the resource is kept"], True),
         ({"Action": "Remove", "PolicyAction": "Delete"}, ["DELETED"], True),
         ({"Action": "Remove"}, ["DELETED"], True),
         ({"Action": "Dynamic"}, ["MAY BE REPLACED", "cannot predict"], True),
@@ -53,25 +53,25 @@ def test_a_change_by_a_parameter_which_aws_tells_twice_is_said_once(monkeypatch,
         ({"Action": "Add"}, ["added"], False),
         (
             {"Details": [detail("Tags", "Dynamic", CausingEntity="A.Arn")]},
-            ["may change", "Tags (follows A.Arn)"],
+            ["may change", "Tags (depends on A.Arn)"],
             False,
         ),
         ({"Details": [{"Target": {"Attribute": "DeletionPolicy"}, "Evaluation": "Static"}]}, ["DeletionPolicy"], False),
     ],
 )
-def test_what_is_lost_is_said_in_capitals_and_asked_for(monkeypatch, capsys, change, words, asks):
+def test_losses_are_in_capitals_and_need_confirmation(monkeypatch, capsys, change, words, asks):
     status, [line] = told(monkeypatch, capsys, modified(**change))
     assert (status == change_set.ASK) == asks
     assert [word for word in words if word not in line] == []
 
 
-def test_what_is_lost_comes_last_where_the_question_is(monkeypatch, capsys):
+def test_losses_are_listed_last_next_to_the_question(monkeypatch, capsys):
     removed, added = modified(Action="Remove"), modified(Action="Add", LogicalResourceId="Zone")
     status, lines = told(monkeypatch, capsys, removed, added)
     assert (status, [line.split()[0] for line in lines]) == (change_set.ASK, ["added", "DELETED"])
 
 
-def test_a_change_of_outputs_alone_is_said_too(monkeypatch, capsys):
+def test_a_change_of_only_outputs_is_shown_too(monkeypatch, capsys):
     assert told(monkeypatch, capsys) == (0, ["  no resources: only outputs, conditions or descriptions"])
 
 
@@ -82,7 +82,7 @@ def event(number: int, status: str, reason: str | None, resource: str = "Role") 
     }  # fmt: skip
 
 
-def test_only_causes_of_this_time_are_told_oldest_first():
+def test_only_new_causes_are_reported_oldest_first():
     events = [
         event(6, "UPDATE_ROLLBACK_COMPLETE", None, "stack"),
         event(5, "UPDATE_FAILED", "Resource update cancelled", "Queue"),
@@ -108,7 +108,7 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
         ("2026-06-01T12:00:00+00:00", "30 days ago"),
     ],
 )
-def test_drift_is_as_old_as_its_detection(when, ago):
+def test_drift_has_the_age_of_its_detection(when, ago):
     first, *_ = stack_report.drift([], when, NOON)
     assert f"({ago})" in first
 
@@ -128,7 +128,7 @@ def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "e
         ([[subscription("PendingConfirmation")], []], ["Confirm the e-mail that", "no longer subscribed to 1 of 2"]),
     ],
 )
-def test_what_is_missing_until_mails_arrive(topics, words):
+def test_missing_confirmations_are_reported(topics, words):
     said = "\n".join(stack_report.emails(topics, "ops@example.com"))
     assert [word for word in words if word not in said] == []
     assert ("is confirmed" in said) == (words == ["is confirmed"])
@@ -156,7 +156,7 @@ Outputs:
 @pytest.mark.parametrize(
     ("retained", "role"), [(set(), "  deleted  Role (IAM Role)"), ({"Role"}, "  kept     Role (IAM Role): role-1")]
 )
-def test_a_removal_names_what_goes_before_what_stays_and_nothing_that_is_gone(retained, role):
+def test_a_removal_lists_deleted_before_kept_resources_without_removed_ones(retained, role):
     kinds = {"Bucket": "S3::Bucket", "Queue": "SQS::Queue", "Role": "IAM::Role", "Gone": "SNS::Topic"}
     listed = [
         {

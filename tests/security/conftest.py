@@ -1,4 +1,4 @@
-"""One stack on a local cloud, deployed with nothing but its defaults."""
+"""One stack on a local cloud, deployed with its defaults."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def stack(local_cloud, request, warm_cli, tmp_path_factory) -> Iterator[Secured]
 
 @pytest.fixture(scope="module")
 def everything(stack: Secured) -> Iterator[Secured]:
-    """The stack with everything switched on; afterwards with its defaults again."""
+    """The stack with everything enabled; afterwards with its defaults again."""
     before = stack.parameters()
     assert stack.change(**stack.everything) == "UPDATE_COMPLETE"
     yield stack

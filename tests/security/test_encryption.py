@@ -1,4 +1,4 @@
-"""With a key of the user's: what is encrypted with it, and what its policy must say for alarms and logs to work."""
+"""With the user's key: what is encrypted with it, and the policy that alarms and logs require."""
 
 import json
 import re
@@ -16,12 +16,12 @@ ADDRESS = {"NotificationEmail": "you@example.com"}
 
 
 def letters(world: Secured, word: str) -> list[str]:
-    """The subjects of the mails so far in which `word` occurs."""
+    """The subjects of the mails so far that contain `word`."""
     return [str(one["Subject"]) for one in mails(world.cloud.mailbox) if word in str(one["Subject"])]
 
 
 def ring(world: Secured) -> str:
-    """Turns an alarm on, and returns its name."""
+    """Triggers an alarm and returns its name."""
     alarm = world.intake.alarms()[0]["AlarmName"]
     world.intake.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
     return str(alarm)
@@ -40,7 +40,7 @@ def addressed(stack: Secured):
     assert stack.change(**before) == "UPDATE_COMPLETE"
 
 
-def test_whatever_is_written_is_encrypted_with_the_key_and_heard_of(addressed: Secured) -> None:
+def test_everything_is_encrypted_with_the_key_and_delivered(addressed: Secured) -> None:
     assert addressed.change(KmsKeyArn=addressed.key) == "UPDATE_COMPLETE"
     good = addressed.upload("encrypted.mp4", video(seconds=0.2))
     result = addressed.intake.outcome(good)
@@ -58,16 +58,16 @@ def test_an_alarm_reaches_an_encrypted_topic_whose_key_is_as_documented(addresse
     assert letters(addressed, alarm)
 
 
-def test_without_that_statement_nobody_complains_and_nobody_hears_the_alarm(addressed: Secured) -> None:
-    deaf = addressed.make_key(without(addressed.key_policy, "LetAlarmsRing"))
-    assert addressed.change(KmsKeyArn=deaf) == "UPDATE_COMPLETE", "which is why the documentation speaks of it"
+def test_without_that_statement_no_alarm_is_delivered_and_no_error_reported(addressed: Secured) -> None:
+    deaf = addressed.make_key(without(addressed.key_policy, "AllowCloudWatchAlarms"))
+    assert addressed.change(KmsKeyArn=deaf) == "UPDATE_COMPLETE", "which is why it is in the documentation"
     before = letters(addressed, "ALARM")
     ring(addressed)
     assert letters(addressed, "ALARM") == before
 
 
 def undelivered(world: Secured, key: str) -> list[str]:
-    """The keys in the queue of failed events after an upload that EventBridge may not deliver; the queue is emptied."""
+    """The keys in the failed-events queue after an upload that EventBridge may not deliver; empties the queue."""
     existing = {"ExistingBucketName": world.theirs.bucket, "ExistingBucketPrefix": world.theirs.prefix}
     assert world.change(KmsKeyArn=key, **existing) == "UPDATE_COMPLETE"
     functions, name = world.intake.client("lambda"), {"FunctionName": world.intake.outputs["FunctionName"]}
@@ -87,22 +87,22 @@ def undelivered(world: Secured, key: str) -> list[str]:
 
 
 def permission(world: Secured) -> dict:
-    """EventBridge's, on the function."""
+    """EventBridge's permission on the function."""
     name = {"FunctionName": world.intake.outputs["FunctionName"]}
     statements = json.loads(world.intake.client("lambda").get_policy(**name)["Policy"])["Statement"]
     return next(one for one in statements if one["Principal"]["Service"] == "events.amazonaws.com")
 
 
-def test_what_eventbridge_cannot_deliver_is_kept_with_a_key_as_documented(addressed: Secured) -> None:
+def test_undeliverable_events_are_kept_with_a_key_as_documented(addressed: Secured) -> None:
     assert undelivered(addressed, addressed.key) == [f"{addressed.theirs.prefix}undelivered.mp4"]
 
 
-def test_without_that_statement_it_is_lost_and_nobody_complains(addressed: Secured) -> None:
-    closed = addressed.make_key(without(addressed.key_policy, "LetUndeliveredEventsBeKept"))
+def test_without_that_statement_undeliverable_events_are_lost(addressed: Secured) -> None:
+    closed = addressed.make_key(without(addressed.key_policy, "AllowEventBridge"))
     assert undelivered(addressed, closed) == []
 
 
-def test_the_documented_line_for_the_key_of_an_existing_bucket_is_the_one_that_is_asked_for() -> None:
+def test_the_documented_statement_for_an_existing_buckets_key_is_the_printed_one() -> None:
     line = json.loads(DOCUMENTED[2])
     role = line["Principal"]["AWS"]
     assert notifications.admits({"Statement": [line]}, role)
@@ -111,10 +111,10 @@ def test_the_documented_line_for_the_key_of_an_existing_bucket_is_the_one_that_i
     assert json.loads(asked) == line
 
 
-def test_a_key_that_logs_may_not_use_is_refused_and_all_is_as_it_was(addressed: Secured) -> None:
+def test_a_key_that_does_not_admit_logs_is_refused_and_rolled_back(addressed: Secured) -> None:
     bucket = {"Bucket": addressed.intake.bucket}
     before = addressed.intake.client("s3").get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]
-    closed = addressed.make_key(without(addressed.key_policy, "LetLogsBeKept"))
+    closed = addressed.make_key(without(addressed.key_policy, "AllowCloudWatchLogs"))
     assert addressed.change(KmsKeyArn=closed) == "UPDATE_ROLLBACK_COMPLETE"
     after = addressed.intake.client("s3").get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]
     assert after == before

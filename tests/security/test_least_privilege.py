@@ -1,4 +1,4 @@
-"""The function may do all that it does, and does all that it may: its calls held against the role, both ways."""
+"""The role allows every call of the function, and the function needs every permission of the role."""
 
 import json
 from collections import Counter
@@ -13,17 +13,17 @@ from tests.support.world import Version
 from tools.localcloud.policies import allowing, denying
 from tools.videos import video
 
-# What the role allows although no call of the function uses it, with the service that does.
+# Permissions that no call of the function uses, with the service that does.
 ON_ITS_BEHALF: Final = {
     "logs:CreateLogStream": "Lambda, for each execution environment",
     "logs:PutLogEvents": "Lambda, with what the function prints",
-    "s3:ListBucket": "nobody: S3 tells 404 from 403 by it (TellDeletedFromForbidden)",
+    "s3:ListBucket": "nobody: S3 tells 404 from 403 by it (DistinguishDeletedFromForbidden)",
     "s3:GetObject": "nobody: S3 might ask for it, where there are no versions, in a request that names version null",
     "s3:GetObjectTagging": "nobody, for the same reason",
     "s3:PutObjectTagging": "nobody, for the same reason",
     "sqs:SendMessage": "Lambda, when the retries are used up",
 }
-# What a service does with the key while it answers a call; the caller must be allowed to.
+# A service's use of the key during a call, which the caller must be allowed.
 # S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 # SNS: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 # DynamoDB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
@@ -45,7 +45,7 @@ KEY_SERVICES: Final = {
 
 @dataclass
 class Seen:
-    """The calls of the function on every path, and the role that it had."""
+    """The function's calls on every path, and its role."""
 
     calls: Counter[tuple[str, str]]  # action and ARN
     role: dict[str, Any]
@@ -57,7 +57,7 @@ class Seen:
 
 
 def batch(version: Version, bucket: str) -> dict[str, Any]:
-    """As S3 Batch Operations calls."""
+    """An invocation by S3 Batch Operations."""
     task = {"taskId": "1", "s3Bucket": bucket, "s3Key": version.key, "s3VersionId": version.version_id}
     job = {"id": "j", "userArguments": {"videoIntakeAttempt": "batch"}}
     return {"invocationSchemaVersion": "2.0", "invocationId": "i", "job": job, "tasks": [task]}
@@ -65,7 +65,8 @@ def batch(version: Version, bucket: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def seen(everything: Secured) -> Seen:
-    """Success, in one range and in many, rejection, emptiness, deletion, repetition, failure for good, replays."""
+    """Success, with one range and with many, rejection, an empty file, deletion, duplicates, permanent failure,
+    replays."""
     world, s3 = everything, everything.intake.client("s3")
     before, earlier = world.completed().total(), len(world.calls())
     film = video(seconds=0.4, size=(320, 180))
@@ -108,11 +109,11 @@ def test_every_action_of_the_role_was_used_or_is_used_on_the_functions_behalf(se
     allowed = {action for each in seen.role["Statement"] for action in listed(each["Action"])}
     used = {action for action, _ in seen.calls}
     assert allowed - used - ON_ITS_BEHALF.keys() == {"kms:Decrypt", "kms:GenerateDataKey"}, "see the next test"
-    assert not used & ON_ITS_BEHALF.keys(), "what the function was seen doing needs no reason"
+    assert not used & ON_ITS_BEHALF.keys(), "used permissions need no reason"
     assert ON_ITS_BEHALF.keys() <= allowed
 
 
-def test_the_key_allows_what_services_do_with_it_and_nothing_else(seen: Seen) -> None:
+def test_the_role_may_use_the_key_only_through_services(seen: Seen) -> None:
     done = {action for action, _ in seen.calls} | {"sqs:SendMessage"}
     assert done - KEY_USE.keys() == {"s3:GetObjectVersionTagging", "s3:PutObjectVersionTagging"}, "tags are not content"
     assert KEY_USE.keys() <= done
@@ -131,8 +132,8 @@ def test_the_key_allows_what_services_do_with_it_and_nothing_else(seen: Seen) ->
         assert not seen.allowing(use, another, kms_ViaService=f"s3.{seen.region}.amazonaws.com")
 
 
-def test_every_resource_that_a_statement_names_was_called_upon(seen: Seen) -> None:
-    """The other way around, for resources: the function itself uses every pattern, except some suffixes."""
+def test_every_resource_in_a_statement_was_used(seen: Seen) -> None:
+    """The function uses every resource pattern, except some suffixes."""
     for statement in seen.role["Statement"]:
         actions = set(listed(statement["Action"])) - ON_ITS_BEHALF.keys()
         if actions and statement["Sid"] != "UseKeyThroughServices":
@@ -153,13 +154,13 @@ def test_every_resource_that_a_statement_names_was_called_upon(seen: Seen) -> No
         ("s3:PutBucketPolicy", ""),
     ],
 )
-def test_what_the_function_never_does_it_may_not(seen: Seen, everything: Secured, action: str, resource: str) -> None:
+def test_the_function_may_do_only_what_it_does(seen: Seen, everything: Secured, action: str, resource: str) -> None:
     arn = everything.intake.outputs["BucketArn"]
     assert not seen.allowing(action, f"{arn}/{resource}" if resource else arn)
 
 
-def test_verdicts_come_from_the_function_alone(everything: Secured) -> None:
-    """The policy of the deployed bucket, whatever else a principal may do."""
+def test_only_the_function_may_write_verdicts(everything: Secured) -> None:
+    """The policy of the deployed bucket, regardless of a principal's other permissions."""
     intake, bucket = everything.intake, everything.intake.outputs["BucketArn"]
     policy = json.loads(intake.client("s3").get_bucket_policy(Bucket=intake.bucket)["Policy"])
     secure = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
@@ -194,7 +195,7 @@ def test_verdicts_come_from_the_function_alone(everything: Secured) -> None:
         ("s3:PutObjectVersionTagging", "a.mp4", False),
     ],
 )
-def test_the_documented_policy_of_uploaders_is_for_uploads(everything: Secured, action, key, is_allowed) -> None:
+def test_the_documented_policy_allows_only_uploads(everything: Secured, action, key, is_allowed) -> None:
     arn = f"{everything.intake.outputs['BucketArn']}/{key}"
     allowed = allowing(everything.uploaders, action, arn) and not denying(everything.uploaders, action, arn, {})
     assert bool(allowed) is is_allowed
@@ -214,14 +215,16 @@ def test_the_documented_policy_of_uploaders_is_for_uploads(everything: Secured, 
         ("s3:PutBucketNotification", ""),
     ],
 )
-def test_in_the_existing_bucket_it_may_not_either(seen: Seen, everything: Secured, action: str, key: str) -> None:
+def test_in_the_existing_bucket_it_may_do_only_what_it_does(
+    seen: Seen, everything: Secured, action: str, key: str
+) -> None:
     arn = f"arn:aws:s3:::{everything.theirs.bucket}"
     assert not seen.allowing(action, f"{arn}/{key}" if key else arn)
     assert not seen.allowing("s3:GetObject", f"{arn}-2/incoming/a.mp4")
     assert not seen.allowing("s3:PutObject", f"{everything.intake.outputs['BucketArn']}/results-of/another/a.json")
 
 
-def test_a_batch_job_may_do_what_it_must_and_no_more(everything: Secured) -> None:
+def test_a_batch_job_has_exactly_the_permissions_that_it_needs(everything: Secured) -> None:
     outputs = everything.intake.outputs
     role, bucket = {"Statement": everything.statements(outputs["BatchRoleArn"])}, outputs["BucketArn"]
     through_s3 = {"kms:ViaService": f"s3.{everything.region}.amazonaws.com"}

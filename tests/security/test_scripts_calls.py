@@ -1,4 +1,4 @@
-"""Every call that deploy.sh, verify.sh and destroy.sh make, recorded, and held against the role of deploy-role.yaml."""
+"""Compares the recorded calls of deploy.sh, verify.sh and destroy.sh with the role in deploy-role.yaml."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ ENVIRONMENT: Final = "role"
 STACK: Final = f"video-intake-{ENVIRONMENT}"
 REPOSITORY: Final = {"Repository": "octo-org/video-intake", "OwnerId": "65", "RepositoryId": "4711"}
 THEIRS: Final = "videos-from-before"
-# What the scripts try and do without: an empty stack that a plan has made may stay; the policy of a key is the key's.
+# Calls that may fail: deleting an empty stack after a plan, and reading the policy of a key.
 MAY_FAIL: Final = {"cloudformation:DeleteStack", "kms:GetKeyPolicy"}
-# What the role has for what is not seen here.
+# Permissions for calls that are not recorded here.
 UNSEEN: Final = {
     "cloudformation:TagResource": "CloudFormation, for a change set with tags",
     "cloudformation:UntagResource": "CloudFormation, for one without a tag that the stack has",
@@ -31,7 +31,7 @@ UNSEEN: Final = {
 
 @dataclass
 class Recorded:
-    """What each script asked of AWS."""
+    """Each script's requests to AWS."""
 
     region: str
     deploy: set[Request] = field(default_factory=set)
@@ -39,7 +39,7 @@ class Recorded:
     destroy: set[Request] = field(default_factory=set)
 
     def statements(self, **options: str) -> list[dict[str, Any]]:
-        """Of the role, with these parameters."""
+        """The statements of the role with these parameters."""
         pseudo = {"AWS::Region": self.region, "AWS::AccountId": ACCOUNT}
         role = Rendered(REPOSITORY | {"EnvironmentSuffix": ENVIRONMENT} | pseudo | options, DEPLOY_ROLE)
         policies = [*role["DeployRole"]["Policies"], *role.of_type("AWS::IAM::RolePolicy").values()]
@@ -71,7 +71,7 @@ def recorded(request, local_cloud, warm_cli: Path, tmp_path_factory: pytest.Temp
 
 
 def everything(run: Callable[..., None], found: Recorded, cloud: localcloud.LocalCloud) -> None:
-    """All that the scripts do on a stack from its first day to its last."""
+    """Everything that the scripts do on a stack from creation to removal."""
     s3 = Session(cloud).client("s3")
     deploy = (found.deploy, "deploy.sh", *FOR_THIS_MACHINE)
     run(*deploy, "--plan")
@@ -101,18 +101,18 @@ def denied(requests: set[Request], statements: list[dict[str, Any]]) -> list[tup
     )
 
 
-def test_whatever_deploy_sh_asks_is_allowed_on_what_it_names(recorded: Recorded) -> None:
+def test_every_call_of_deploy_sh_is_allowed(recorded: Recorded) -> None:
     assert len({request.operation for request in recorded.deploy}) > 20
     assert denied(recorded.deploy, recorded.statements(ExistingBucketName=THEIRS)) == []
     assert {arn for _, arn in denied(recorded.deploy, recorded.statements())} == {f"arn:aws:s3:::{THEIRS}"}
 
 
-def test_whatever_verify_sh_asks_is_allowed_where_verification_is(recorded: Recorded) -> None:
+def test_every_call_of_verify_sh_is_allowed_with_verification(recorded: Recorded) -> None:
     assert denied(recorded.verify, recorded.statements(Verification="enabled", ExistingBucketName=THEIRS)) == []
     assert denied(recorded.verify, recorded.statements()), "and not by the way"
 
 
-def test_whatever_destroy_sh_asks_is_allowed_where_removal_is(recorded: Recorded) -> None:
+def test_every_call_of_destroy_sh_is_allowed_with_removal(recorded: Recorded) -> None:
     with_removal = recorded.statements(Removal="enabled")
     assert denied(recorded.destroy, with_removal) == []
     stack = f"arn:aws:cloudformation:{recorded.region}:{ACCOUNT}:stack/{STACK}/id"
@@ -123,7 +123,7 @@ def test_whatever_destroy_sh_asks_is_allowed_where_removal_is(recorded: Recorded
         assert not [arn for arn in needed if allowing(recorded.statements(), deleting, arn)], deleting
 
 
-def test_nothing_is_allowed_by_hand_that_no_script_asks(recorded: Recorded) -> None:
+def test_no_direct_permission_is_unused_by_the_scripts(recorded: Recorded) -> None:
     statements = recorded.statements(Verification="enabled", Removal="enabled", ExistingBucketName=THEIRS)
     by_hand = [one for one in statements if "aws:CalledVia" not in str(one.get("Condition"))]
     asked = recorded.deploy | recorded.verify | recorded.destroy
@@ -138,7 +138,7 @@ def test_nothing_is_allowed_by_hand_that_no_script_asks(recorded: Recorded) -> N
 
 
 def test_a_change_set_is_named_with_its_stack(recorded: Recorded) -> None:
-    """IAM looks at the one ARN or the other: so the stack's is always in the request, and the role has both."""
+    """IAM checks one of two ARNs, so the request always has the stack's, and the role has both."""
     changes = [one for one in recorded.deploy if one.operation.endswith("ChangeSet")]
     named = {one.operation: {arn.split(":")[5].split("/")[0] for _, arn in one.needs} for one in changes}
     assert named == {
@@ -147,7 +147,7 @@ def test_a_change_set_is_named_with_its_stack(recorded: Recorded) -> None:
     }
 
 
-def test_by_hand_the_role_of_one_environment_reaches_nothing_of_another(recorded: Recorded) -> None:
+def test_the_role_of_one_environment_has_no_direct_access_to_another(recorded: Recorded) -> None:
     statements = recorded.statements(Verification="enabled", Removal="enabled")
     shared = {"sts:GetCallerIdentity", "cloudwatch:GetMetricStatistics", "sns:Unsubscribe"}
     for request in recorded.deploy | recorded.verify | recorded.destroy:

@@ -1,4 +1,4 @@
-"""Every parameter is changed on a live stack and back: what it governs changes and returns, and nothing else does."""
+"""Changes every parameter on a live stack and back: only the affected resources change."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from tools.localcloud.deployment import ROOT
 from tools.videos import video
 
 PARAMETERS: Final = load((ROOT / "template.yaml").read_text())[0]["Parameters"]
-# What a parameter governs, by the names in `state`. Whatever is not here is a threshold.
+# What a parameter affects, by the names in `state`. All others are thresholds.
 GOVERNS: Final = {
     "NotificationEmail": {"subscriptions"},
     "EmailedOutcomes": {"subscriptions"},
@@ -31,7 +31,7 @@ GOVERNS: Final = {
     "KmsKeyArn": {"encryption", "function", "log group", "role", "table", "topics", "queue"},
 }
 THRESHOLDS: Final = [name for name in PARAMETERS if name not in {*GOVERNS, "EnvironmentSuffix"}]
-# What the function processes a video by; that the rest does no harm is seen with everything at once
+# Parameters that affect how a video is processed; all others are tested together
 PROCESSING: Final = {"function", "role", "concurrency", "encryption"}
 # A parameter that has no effect alone is changed together with these.
 BESIDE: Final[dict[str, dict[str, str]]] = {
@@ -42,12 +42,12 @@ BESIDE: Final[dict[str, dict[str, str]]] = {
 
 
 def without(answer: dict[str, Any], *names: str) -> dict[str, Any]:
-    """A response of AWS without the values that change with time."""
+    """An AWS response without values that change over time."""
     return {name: value for name, value in answer.items() if name not in {"ResponseMetadata", *names}}
 
 
 def state(world: Secured) -> dict[str, Any]:
-    """All that parameters govern, as AWS's interfaces tell it."""
+    """Everything that parameters affect, from AWS's APIs."""
     client, outputs = world.intake.client, world.intake.outputs
     s3, sns, bucket = client("s3"), client("sns"), {"Bucket": world.intake.bucket}
     function, group = {"FunctionName": outputs["FunctionName"]}, outputs["LogGroupName"]
@@ -105,7 +105,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
 
 
 def another(world: Secured, name: str) -> str:
-    """A value other than the one that the parameter has."""
+    """Another value for the parameter."""
     now, declared = world.parameters()[name], PARAMETERS[name]
     if name in world.everything:
         return world.everything[name]
@@ -126,7 +126,7 @@ def processes(stack: Secured) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("name", GOVERNS)
-def test_a_parameter_changes_what_it_governs_and_back(stack: Secured, processes, name: str) -> None:
+def test_a_parameter_changes_only_its_resources_and_back(stack: Secured, processes, name: str) -> None:
     defaults = stack.parameters()
     if name in BESIDE:
         assert stack.change(**BESIDE[name]) == "UPDATE_COMPLETE"
@@ -142,7 +142,7 @@ def test_a_parameter_changes_what_it_governs_and_back(stack: Secured, processes,
 
 
 def test_thresholds_change_their_alarms_and_back(stack: Secured) -> None:
-    """All in one update, as none changes anything else (the next test)."""
+    """All in one update, because the next test checks that none changes anything else."""
     defaults, before = stack.parameters(), state(stack)
     assert stack.change(**{name: another(stack, name) for name in THRESHOLDS}) == "UPDATE_COMPLETE"
     assert differences(before, state(stack)) == {"alarms"}
@@ -151,7 +151,7 @@ def test_thresholds_change_their_alarms_and_back(stack: Secured) -> None:
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
-def test_a_threshold_is_that_of_an_alarm_and_of_nothing_else(name: str) -> None:
+def test_a_threshold_affects_only_its_alarm(name: str) -> None:
     usual, changed = Rendered({}).resources, Rendered({name: "4711"}).resources
     different = {usual[each]["Type"] for each in usual if usual[each] != changed[each]}
     assert "AWS::CloudWatch::Alarm" in different
@@ -165,7 +165,7 @@ def test_a_threshold_is_that_of_an_alarm_and_of_nothing_else(name: str) -> None:
         ("enabled", {"poster.jpg", "result.json", "storyboard.jpg", "storyboard.vtt"}),
     ],
 )
-def test_a_video_has_the_files_that_its_parameter_asks_for_and_no_others(stack: Secured, storyboard, files) -> None:
+def test_a_video_has_exactly_the_files_that_the_parameter_requests(stack: Secured, storyboard, files) -> None:
     before = stack.parameters()
     assert stack.change(Storyboard=storyboard) == "UPDATE_COMPLETE"
     uploaded = stack.upload(f"storyboard {storyboard}.mp4", video(seconds=0.4))
@@ -176,7 +176,7 @@ def test_a_video_has_the_files_that_its_parameter_asks_for_and_no_others(stack: 
     assert stack.change(**before) == "UPDATE_COMPLETE"
 
 
-def test_with_everything_at_once_uploads_work_and_so_they_do_afterwards(stack: Secured, processes) -> None:
+def test_uploads_work_with_all_parameters_set_and_afterwards(stack: Secured, processes) -> None:
     defaults, before = stack.parameters(), state(stack)
     assert stack.change(**stack.everything) == "UPDATE_COMPLETE"
     assert differences(before, state(stack)) >= set.union(*GOVERNS.values()) - {"concurrency"}
@@ -188,7 +188,7 @@ def test_with_everything_at_once_uploads_work_and_so_they_do_afterwards(stack: S
 
 @pytest.fixture
 def environment(stack: Secured) -> Iterator[str]:
-    """The stack's, which it has again afterwards: for that the bucket must go that is in the way."""
+    """The stack's environment, restored afterwards, for which the old bucket must be deleted."""
     name, old, s3 = stack.parameters()["EnvironmentSuffix"], stack.intake.bucket, stack.intake.client("s3")
     yield name
     if stack.intake.bucket != old:
@@ -199,7 +199,7 @@ def environment(stack: Secured) -> Iterator[str]:
         assert stack.change(EnvironmentSuffix=name) == "UPDATE_COMPLETE"
 
 
-def test_another_environment_is_another_bucket_and_there_is_no_way_back(stack, processes, environment: str) -> None:
+def test_another_environment_has_another_bucket_and_cannot_be_undone(stack, processes, environment: str) -> None:
     old = stack.intake.bucket
     kept = stack.upload("kept.mp4", b"no video")
     stack.intake.outcome(kept)

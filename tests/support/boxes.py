@@ -1,4 +1,4 @@
-"""MP4, MOV and AVI files put together box by box, to say in them what no encoder would."""
+"""Builds MP4, MOV and AVI files box by box, with content that no encoder would write."""
 
 import struct
 import zlib
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 
 def numbers(*values: int) -> bytes:
-    """32-bit numbers, as boxes hold them."""
+    """32-bit numbers, as in boxes."""
     return struct.pack(f">{len(values)}I", *values)
 
 
 MATRIX = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-REST = numbers(1 << 16) + b"\1\0" + bytes(10) + MATRIX + bytes(24) + numbers(2)  # of mvhd, behind the duration
+REST = numbers(1 << 16) + b"\1\0" + bytes(10) + MATRIX + bytes(24) + numbers(2)  # of mvhd, after the duration
 FTYP = b"isom\0\0\2\0isommp42"
 
 
@@ -44,12 +44,12 @@ def picture_entry(codec: bytes, width: int, height: int, *extensions: bytes) -> 
 
 
 def sound_entry(codec: bytes) -> bytes:
-    """A sample description of a sound track: 16-bit mono at 48 kHz."""
+    """A sample description of an audio track: 16-bit mono at 48 kHz."""
     return box(codec, bytes(6), b"\0\1", bytes(8), struct.pack(">HHIHH", 1, 16, 0, 48000, 0))
 
 
 def tables(entry: bytes, sizes: list[int], at: int) -> dict[bytes, bytes]:
-    """The sample tables of a track whose samples lie one after another at `at`, by their names."""
+    """The sample tables, by name, of a track with consecutive samples at `at`."""
     return {
         b"stsd": full(b"stsd", numbers(1), entry),
         b"stts": full(b"stts", numbers(1, len(sizes), 1000)),
@@ -69,7 +69,7 @@ def track(
     edits: bytes = b"",
     duration: int = 1000,
 ) -> bytes:
-    """A track with these sample tables; its media is in the file itself unless `dref` says otherwise."""
+    """A track with these sample tables, whose media is in the same file by default (`dref`)."""
     own = full(b"dref", numbers(1), full(b"url ", flags=1))
     return box(
         b"trak",
@@ -98,10 +98,10 @@ def movie(
     head: bytes = b"",
     shown: int = 0,
 ) -> bytes:
-    """A file of one track, whose samples last a second each.
+    """A file with one track, whose samples last a second each.
 
-    `changed` holds other sample tables, or more of them; `head` is another mvhd, and `shown` what the usual one states
-    (milliseconds) if an edit list shows less than all.
+    `changed` replaces or adds sample tables; `head` replaces mvhd, and `shown` its duration (milliseconds) if an edit
+    list shows only a part.
     """
     lasting = 1000 * len(samples)
 
@@ -117,7 +117,7 @@ def movie(
 
 
 def chunk(kind: bytes, *content: bytes) -> bytes:
-    """A chunk of RIFF."""
+    """A RIFF chunk."""
     body = b"".join(content)
     return struct.pack("<4sI", kind, len(body)) + body + bytes(len(body) % 2)
 
@@ -128,12 +128,12 @@ def rows(*sizes: bytes) -> bytes:
 
 
 def png(width: int, height: int) -> bytes:
-    """A picture of one color in 16 bits, made without its 2 GB where it is large."""
+    """A picture of one color in 16 bits, created without needing 2 GB of memory if it is large."""
 
     def part(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    # All rows are alike, so that one compressed from nothing serves for all: RFC 1950 and 1951
+    # All rows are the same, so one compressed row is repeated: RFC 1950 and 1951
     packer = zlib.compressobj(1, zlib.DEFLATED, -15)
     row = packer.compress(bytes(1 + 8 * width)) + packer.flush(zlib.Z_FULL_FLUSH)
     checksum = height * (1 + 8 * width) % 65521 << 16 | 1  # Adler-32 of zeros
@@ -153,7 +153,7 @@ def compressed(index: bytes, claimed: int | None = None) -> bytes:
 
 
 def padded(content: bytes, to: int = 3 << 20) -> bytes:
-    """With free space in front of the index: large enough to be read in parts, at once."""
+    """Inserts free space before the index, so that the file is large enough to be read in parts."""
     at = content.index(b"moov") - 4
     free = to - len(content)
     return content[:at] + free.to_bytes(4) + b"free" + bytes(free - 8) + content[at:]

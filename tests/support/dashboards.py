@@ -1,4 +1,4 @@
-"""What a dashboard's body shows, its shorthand written out."""
+"""Parses a dashboard's body and expands its shorthand."""
 
 import json
 import math
@@ -11,14 +11,14 @@ SCHEMA = json.loads((Path(__file__).parent / "dashboard.schema.json").read_text(
 
 
 def widgets(body: str) -> list[dict[str, Any]]:
-    """The widgets of a body that CloudWatch would take as it is meant."""
+    """The widgets of a valid body."""
     dashboard = json.loads(body)
     jsonschema.Draft202012Validator(SCHEMA).validate(dashboard)
     return dashboard["widgets"]
 
 
 def metrics(widget: dict[str, Any]) -> list[tuple[str, str, dict[str, str], dict[str, Any]]]:
-    """Namespace, name, dimensions and rendering of each metric in a widget; expressions are none."""
+    """Namespace, name, dimensions and rendering of each metric in a widget, without expressions."""
     found, above = [], []
     for row in widget["properties"].get("metrics", []):
         names = [each for each in row if isinstance(each, str)]
@@ -39,7 +39,7 @@ def expressions(widget: dict[str, Any]) -> list[str]:
 
 
 def values(widget: dict[str, Any], happened: dict[str, list[float]]) -> dict[str, float]:
-    """What a metric widget shows of one period, by label, when these values were sent to each metric."""
+    """What a metric widget shows for one period, by label, given these values for each metric."""
     usual = widget["properties"].get("stat", "Average")
     known: dict[str, float] = {}
     seen: dict[str, float] = {}
@@ -62,7 +62,7 @@ def _statistic(stat: str, values: list[float]) -> float:
 
 
 def queries(shown: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
-    """Of each log widget by title: the log group and the query over it."""
+    """The log group and query of each log widget, by title."""
     found = {}
     for widget in shown:
         if widget["type"] == "log":

@@ -1,4 +1,4 @@
-"""A stack of tests/localcloud/template.yaml, which has one of each thing that the local cloud must know how to do."""
+"""A stack of tests/localcloud/template.yaml, which uses every feature of the local cloud."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from tools import localcloud
 from tools.localcloud.deployment import Session, environ_of
 
 TEMPLATE = Path(__file__).parents[1] / "localcloud/template.yaml"
-DEADLINE = 120.0  # nothing is lost by waiting
+DEADLINE = 120.0  # only failures take this long
 
 
 def wait_for(what, deadline=DEADLINE):
@@ -53,7 +53,7 @@ class Deployed:
 
     @contextlib.contextmanager
     def busy(self, seconds):
-        """All the concurrency that the function has is taken, for so long."""
+        """Uses up the function's concurrency for this long."""
         functions, name = self.client("lambda"), self.outputs["Function"]
         functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
         payload = json.dumps({"busy": seconds})
@@ -67,7 +67,7 @@ class Deployed:
         return self.client("s3").put_object(Bucket=self.outputs["Bucket"], Key=key, Body=body)["VersionId"]
 
     def result(self, key):
-        """What the function wrote about an upload, once it has."""
+        """Waits for what the function wrote about an upload."""
         wait_for(lambda: self.has_result(key))
         body = self.client("s3").get_object(Bucket=self.outputs["Bucket"], Key=f"results/{key}.json")["Body"].read()
         return json.loads(body)
@@ -77,11 +77,11 @@ class Deployed:
         return bool(listed["KeyCount"])
 
     def settled(self):
-        """Whether every event has been completed."""
+        """Whether all events are completed."""
         return not self.cloud.control("GET", "events")["unfinished"]
 
     def dead_letter(self, key):
-        """The record that the on-failure destination holds about an upload."""
+        """The record about an upload in the on-failure destination."""
         sqs = self.client("sqs")
 
         def received():

@@ -1,4 +1,4 @@
-"""What may be set in the terminal of somebody who works with AWS."""
+"""Settings in the terminal of someone who works with AWS."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ ENDPOINTS: Final = [
 
 
 def developers(url: str) -> dict[str, str]:
-    """Settings by which the AWS SDK and CLI would call `url`, or fail, or a shell do something else."""
+    """Settings that make the AWS SDK and CLI call `url` or fail, or change the behavior of a shell."""
     return dict.fromkeys(ENDPOINTS, url) | {
         "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",  # pragma: allowlist secret
         "AWS_SECRET_ACCESS_KEY": "a secret",  # pragma: allowlist secret

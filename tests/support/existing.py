@@ -1,4 +1,4 @@
-"""A bucket that exists before the stack that processes its uploads."""
+"""Existing buckets whose uploads a stack processes."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from tools.localcloud.deployment import Session
 
 
 def create(cloud: LocalCloud, source: Source, versioning: Literal["Enabled", "Suspended"] | None = None) -> None:
-    """Makes the bucket; without `versioning` it has never had versions."""
+    """Creates the bucket; without `versioning`, it never had versioning."""
     s3 = Session(cloud).client("s3")
     s3.create_bucket(
         Bucket=source.bucket, CreateBucketConfiguration={"LocationConstraint": cloud.environ["AWS_REGION"]}

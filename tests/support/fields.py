@@ -1,6 +1,6 @@
-"""H.264 whose two fields are coded and stored one by one: what FFmpeg makes of AVCHD (PAFF), and no encoder here.
+"""H.264 with separately stored fields, like FFmpeg's output for AVCHD (PAFF), which no encoder here supports.
 
-Every macroblock holds its pixels as they are (I_PCM). ITU-T H.264: 7.3 (syntax), 9.1 (Exp-Golomb codes).
+Every macroblock has uncompressed pixels (I_PCM). ITU-T H.264: 7.3 (syntax), 9.1 (Exp-Golomb codes).
 """
 
 import struct
@@ -28,11 +28,11 @@ class Bits:
         self.bits += "".join(f"{value + 1:0{2 * (value + 1).bit_length() - 1}b}" for value in values)
 
     def raw(self, content: bytes) -> None:
-        """Whole bytes, at the next whole byte."""
+        """Whole bytes, byte-aligned."""
         self.bits += "0" * (-len(self.bits) % 8) + "".join(f"{byte:08b}" for byte in content)
 
     def unit(self, kind: int) -> bytes:
-        """A NAL unit of what is here. The pixels hold no zeros, so that nothing needs to be escaped."""
+        """A NAL unit of these bits. The pixels have no zeros, so nothing needs to be escaped."""
         bits = f"{self.bits}1"
         bits += "0" * (-len(bits) % 8)
         return bytes([kind]) + int(bits, 2).to_bytes(len(bits) // 8)
@@ -61,7 +61,7 @@ def _picture() -> bytes:
 
 
 def _field(frame: VideoFrame, bottom: int, number: int) -> bytes:
-    """The lines of one field; `number` is that of the picture, of which each sixteenth begins anew."""
+    """The lines of one field; `number` is the picture's, and every sixteenth starts a new sequence."""
     fresh = not bottom and not number % 16
     bits = Bits()
     bits.golomb(0, 7, 0)  # the first macroblock, I slices alone
@@ -85,7 +85,7 @@ def _field(frame: VideoFrame, bottom: int, number: int) -> bytes:
 
 
 def film(pictures: int, sync: bytes | None = None) -> bytes:
-    """An MP4 of numbered pictures, each in two samples of a second; `sync` is its `stss`."""
+    """An MP4 with numbered pictures, each in two samples of a second; `sync` is its `stss`."""
     sequence, picture = _sequence(), _picture()
     config = box(
         b"avcC", b"\1", sequence[1:4], b"\xff\xe1", struct.pack(">H", len(sequence)), sequence,

@@ -1,4 +1,4 @@
-"""Files to inspect, as far away as objects in S3."""
+"""Files to inspect, read by ranges like objects in S3."""
 
 import pytest
 
@@ -9,14 +9,14 @@ from video_intake.media.verdicts import Rejected
 
 
 class File:
-    """A file far away, which remembers the ranges it was asked for."""
+    """A remote file that records the requested ranges."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.ranges: list[tuple[int, int]] = []
 
     def fetch(self, start: int, end: int) -> bytes:
-        assert 0 <= start < end <= len(self.content), "S3 answers such a range with an error"
+        assert 0 <= start < end <= len(self.content), "S3 refuses such a range"
         self.ranges.append((start, end))
         return self.content[start:end]
 

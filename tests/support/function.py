@@ -1,4 +1,4 @@
-"""What the function finds around it: its environment and its context."""
+"""The function's environment and context."""
 
 from types import SimpleNamespace
 from typing import Final

@@ -1,4 +1,4 @@
-"""Files that keep a decoder busy for minutes, take all its memory, or say more than anybody wants to hear."""
+"""Files that keep a decoder busy for minutes, use up its memory, or contain huge texts."""
 
 import itertools
 import struct
@@ -16,23 +16,23 @@ SMALL = picture_entry(b"png ", 64, 48)
 
 
 def still(**changes: bytes) -> bytes:
-    """A film of one small picture."""
+    """A video with one small picture."""
     return movie(SMALL, [png(64, 48)], **changes)
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
-    """Numbers of the given sizes in bits, (number, bits), and zeros up to a whole byte."""
+    """Packs (number, bits) pairs, padded with zeros to a whole byte."""
     text = "".join(f"{number:0{width}b}" for number, width in fields)
     return int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8))
 
 
 def golomb(number: int) -> tuple[int, int]:
-    """A number as H.265 writes one of any size: ue(v)."""
+    """A number as H.265's ue(v)."""
     return number + 1, 2 * (number + 1).bit_length() - 1
 
 
 def segment(marker: int, content: bytes) -> bytes:
-    """A segment of a JPEG."""
+    """A JPEG segment."""
     return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
 
 
@@ -40,7 +40,7 @@ def scans(number: int) -> bytes:
     """A progressive JPEG in 8K with `scans` empty refinements: 50 bytes make the decoder visit every block."""
     frame = segment(0xC2, struct.pack(">BHHB", 8, HIGH, WIDE, 1) + b"\1\x11\0")
     quantizers = segment(0xDB, b"\0" + b"\1" * 64)
-    codes = b"\1" + bytes(15)  # one code, of one bit
+    codes = b"\1" + bytes(15)  # one code with one bit
     huffman = segment(0xC4, b"\0" + codes + b"\0") + segment(0xC4, b"\x10" + codes + b"\xe0")
     blocks = WIDE // 8 * HIGH // 8
     skipping = bits(*[(0, 1), (0b10101010101010, 14)] * (blocks // 27306 + 1))  # 27,306 blocks have nothing more
@@ -58,7 +58,7 @@ def text_chunks(number: int, inflated: int) -> bytes:
 
 
 def metadata(values: dict[bytes, bytes]) -> bytes:
-    """Names and texts, as Apple's metadata have them."""
+    """Names and texts in Apple's metadata format."""
     handler = full(b"hdlr", bytes(4), b"mdta", bytes(13))
     keys = full(b"keys", numbers(len(values)), *(box(b"mdta", name) for name in values))
     texts = (
@@ -68,14 +68,14 @@ def metadata(values: dict[bytes, bytes]) -> bytes:
 
 
 def metadata_value(kind: bytes, size: int) -> bytes:
-    """A text in the user's data, so long."""
+    """A text of this length in the user data."""
     values = box(b"ilst", box(kind, box(b"data", numbers(1, 0), b"v" * size)))
     meta = full(b"meta", full(b"hdlr", bytes(4), b"mdir", bytes(13)), values)
     return still(in_moov=box(b"udta", meta))
 
 
 def vp9(*sizes: tuple[int, int]) -> bytes:
-    """Key frames whose headers name these sizes, before noise."""
+    """Key frames whose headers state these sizes, followed by noise."""
     chance = Random(9)
     start = ((0b10, 2), (0, 2), (0, 1), (0, 1), (1, 1), (0, 1), (0x498342, 24), (2, 3), (0, 1))
     frames = [
@@ -86,7 +86,7 @@ def vp9(*sizes: tuple[int, int]) -> bytes:
 
 
 def av1(width: int, height: int) -> bytes:
-    """A still whose sequence header names this size, before noise."""
+    """A still picture whose sequence header states this size, followed by noise."""
     sizes = ((15, 4), (15, 4), (width - 1, 16), (height - 1, 16))
     header = bits((0, 3), (1, 1), (1, 1), (31, 5), *sizes, (0, 16), (1, 1), (0, 7))
     obu = b"\x0a" + bytes([len(header)]) + header
@@ -96,7 +96,7 @@ def av1(width: int, height: int) -> bytes:
 
 
 def hevc(width: int, height: int) -> bytes:
-    """Parameter sets that name this size, before noise."""
+    """Parameter sets that state this size, followed by noise."""
     profile = ((0, 2), (0, 1), (1, 5), (3 << 29, 32), (0x9, 4), (0, 44), (255, 8))
     sps = bits(
         (0x4201, 16), (0, 4), (0, 3), (1, 1), *profile, golomb(0), golomb(1), golomb(width), golomb(height), (0, 1),
@@ -111,7 +111,7 @@ def hevc(width: int, height: int) -> bytes:
 
 
 def prores(width: int, height: int) -> bytes:
-    """A small picture that calls itself a large one: its slices are everywhere, and nowhere."""
+    """A small picture with a header for a large one, so that its slices are out of place."""
     content = video("mov", "prores_ks", size=(640, 360), seconds=0.1, rate=10, audio=None, pixel_format="yuv422p10le")
     at = content.index(b"icpf") + 12
     sample = content[at - 16 :][: struct.unpack_from(">I", content, at - 16)[0]]
@@ -127,7 +127,7 @@ def gif(width: int, height: int) -> bytes:
 
 
 def animated_png(frames: int) -> bytes:
-    """A PNG whose frames are only announced."""
+    """An animated PNG with frame headers but no frames."""
     picture = png(64, 48)
 
     def part(kind: bytes, content: bytes) -> bytes:
@@ -140,17 +140,17 @@ def animated_png(frames: int) -> bytes:
 
 
 def joined_moofs(size: int) -> bytes:
-    """Fragments without anything in them, one after another."""
+    """Consecutive empty fragments."""
     return still(in_moov=MVEX) + box(b"moof", full(b"mfhd", numbers(1))) * (size // 24)
 
 
 def words_of_moof(size: int) -> bytes:
-    """What could be the beginning of a fragment, everywhere, and never is one."""
+    """Bytes that look like the beginning of a fragment everywhere."""
     return still(in_moov=MVEX) + b"\xff" * 8 + b"moof\0\0\0\x10mfhd" * (size // 16)
 
 
 def one_in_another(levels: int) -> bytes:
-    """A compressed index in a compressed index, and so on."""
+    """Nested compressed indexes."""
     index = index_of(still())
     for _ in range(levels):
         index = index_of(compressed(index))
@@ -158,12 +158,12 @@ def one_in_another(levels: int) -> bytes:
 
 
 def nested(kind: bytes, depth: int) -> bytes:
-    """Boxes in boxes."""
+    """Nested boxes."""
     return b"".join(struct.pack(">I4s", 8 * (depth - level), kind) for level in range(depth))
 
 
 def avi_of_signatures(size: int) -> bytes:
-    """An AVI in which everything could be a chunk."""
+    """An AVI in which any bytes look like a chunk."""
     content = video("avi", "mjpeg", size=(64, 48), seconds=0.4, rate=10, audio=None, codec_options={})
     return content[: content.index(b"movi") + 4] + (b"00dc" + bytes(4)) * (size // 8) + chunk(b"idx1")
 

@@ -1,4 +1,4 @@
-"""Whether a policy allows a request: IAM's grammar, as far as the policies of this repository use it."""
+"""Evaluates IAM policies, with the part of the grammar that this repository uses."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,8 @@ from tests.support.template import as_list
 def allowing(
     statements: Iterable[dict[str, Any]], action: str, resource: str = "*", context: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """The statements that allow an action on a resource; "*" where the action knows none. Raises on what is unknown."""
+    """The statements that allow an action on a resource ("*" if the action has none). Raises for unsupported
+    elements."""
     return [
         statement
         for statement in statements
@@ -27,9 +28,9 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _holds(test: str, keys: dict[str, Any], context: Mapping[str, str]) -> bool:
-    """Each key of the request has one value here, so that "for any value" means for that one."""
+    """Each key of the request has one value here, so "for any value" refers to that one."""
     if test.removeprefix("ForAnyValue:").removesuffix("IfExists") != "StringEquals":
-        raise ValueError(f"a condition that is not known here: {test}")
+        raise ValueError(f"an unsupported condition: {test}")
     return all(
         context[name] in as_list(wanted) if name in context else test.endswith("IfExists")
         for name, wanted in keys.items()

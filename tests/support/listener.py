@@ -1,10 +1,10 @@
-"""A port that nobody should call."""
+"""A port that must not be called."""
 
 import socket
 
 
 class Listener:
-    """A port of this machine, and whether anybody has called."""
+    """A port of this machine, and whether it was called."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))

@@ -1,6 +1,6 @@
-"""Films that carry their frame number in the picture, in blocks of black and white: ground truth, not a second opinion.
+"""Videos with their frame number in the picture, as black and white blocks: ground truth, not a second opinion.
 
-What a poster shows is then read, not compared; a picture that is not upright, or damaged, has no number.
+A poster's frame number is read, not compared; a picture that is damaged or not upright has none.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 BLOCK: Final = 16  # pixels, of each of the 8 by 6 blocks: a macroblock of most codecs
 COLUMNS, ROWS = 8, 6
 SIZE: Final = (COLUMNS * BLOCK, ROWS * BLOCK)
-TOP: Final = (1, 1, 1, 0, 0, 0, 0, 0)  # differs from itself turned or mirrored, and from its complement so
+TOP: Final = (1, 1, 1, 0, 0, 0, 0, 0)  # differs from itself rotated or mirrored, and so does its complement
 BLACK, WHITE = 16, 235
 MAX_NUMBER: Final = (1 << 16) - 1
 
@@ -26,7 +26,7 @@ def blocks(number: int) -> list[tuple[int, ...]]:
 
 @cache
 def drawn(number: int | None) -> VideoFrame:
-    """The picture of that number, in yuv420p; black where it is None."""
+    """The picture with that number, in yuv420p; black if it is None."""
     frame = VideoFrame(*SIZE, "yuv420p")
     luma, *chroma = frame.planes
     rows = blocks(number) if number is not None else [(0,) * COLUMNS] * ROWS
@@ -38,7 +38,7 @@ def drawn(number: int | None) -> VideoFrame:
 
 
 def read(frame: VideoFrame) -> int | None:
-    """The number in a picture of any size; None where there is none, or it is not upright."""
+    """The number in a picture of any size; None if there is none or it is not upright."""
     small = frame.reformat(COLUMNS * 4, ROWS * 4, "gray", interpolation="AREA")
     line, luma = small.planes[0].line_size, bytes(small.planes[0])
 

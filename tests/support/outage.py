@@ -1,4 +1,4 @@
-"""An outage of a deployed function."""
+"""Outages of a deployed function."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from scripts.stack import Stack
 
 @contextmanager
 def broken(intake: Stack) -> Iterator[None]:
-    """An outage: the function's table is not where it looks for it."""
+    """An outage: the function cannot find its table."""
     client, name = intake.client("lambda"), intake.outputs["FunctionName"]
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
 

@@ -1,4 +1,4 @@
-"""An upload, and what its inspection took."""
+"""An upload, and the cost of its inspection."""
 
 import inspect
 
@@ -12,7 +12,7 @@ COST: Cost = {"durationMs": 12, "requests": 3, "roundTrips": 2, "bytesRead": 524
 
 
 def _rejections() -> list[Rejected]:
-    """One of each sentence in `verdicts`, with evidence for everything that it requires."""
+    """One of each verdict in `verdicts`, with the required evidence."""
     made = []
     for function in vars(verdicts).values():
         if inspect.isfunction(function) and inspect.signature(function).return_annotation is Rejected:

@@ -1,4 +1,4 @@
-"""What is to be seen in a JPEG."""
+"""Reads the colors in a JPEG."""
 
 import av
 

@@ -1,4 +1,4 @@
-"""What CloudFormation calls for the resources of the template: the `handlers` of AWS's own provider schemas."""
+"""The actions that CloudFormation calls for the template's resources: the `handlers` of AWS's provider schemas."""
 
 from typing import Any, Final
 
@@ -10,8 +10,8 @@ from tests.support.template import RESOURCES, schema
 # The handler `list` is left out: CloudFormation calls it to find resources that are in no stack.
 HANDLERS: Final = ("create", "read", "update", "delete")
 
-# What the handlers list for properties that the template does not set, or for a reason said here: of creating and
-# updating only, since reading and deleting may ask for everything there is.
+# Actions in the handlers for properties that the template does not set, or with the reason given here; only for
+# creating and updating, because reading and deleting may require everything.
 FOR_OTHERS: Final[dict[str, dict[str, set[str]]]] = {
     "AWS::DynamoDB::Table": {
         "ContributorInsightsSpecification": {"dynamodb:UpdateContributorInsights"},
@@ -25,7 +25,7 @@ FOR_OTHERS: Final[dict[str, dict[str, set[str]]]] = {
             "dynamodb:UpdateKinesisStreamingDestination", "kinesis:DescribeStream", "kinesis:PutRecords",
         },
         "ResourcePolicy": {"dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy"},
-        "aliases of keys, which KmsKeyArn does not take": {"kms:ListAliases"},
+        "aliases of keys, which KmsKeyArn does not allow": {"kms:ListAliases"},
         "grants, which DynamoDB retires automatically": {"kms:RevokeGrant"},
         "replicas, which only AWS::DynamoDB::GlobalTable has": {
             "dynamodb:AssociateTableReplica", "dynamodb:BatchWriteItem", "dynamodb:CreateTableReplica",
@@ -93,7 +93,7 @@ FOR_OTHERS: Final[dict[str, dict[str, set[str]]]] = {
 NEVER_DELETED: Final = {"ec2:DescribeNetworkInterfaces"}
 
 _POLICIES: Final[dict[str, Any]] = load_resource(AdditionalSpecs, "Policies.json")
-# cfn-lint's copy of AWS's reference has the topic here, but a subscription is not a topic: `*` alone grants these.
+# cfn-lint's copy of AWS's reference has the topic here, but a subscription is not a topic: only `*` grants these.
 WITHOUT_RESOURCE: Final = {"sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}
 
 
@@ -104,7 +104,7 @@ def known_to_iam(action: str) -> bool:
 
 
 def takes_a_resource(action: str) -> bool:
-    """Whether a statement may name the resource of an action; `*` alone grants the others."""
+    """Whether an action can be limited to a resource; only `*` grants the others."""
     service, name = action.split(":")
     return action not in WITHOUT_RESOURCE and bool(_POLICIES[service]["Actions"][name.lower()].get("Resources"))
 

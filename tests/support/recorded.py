@@ -1,6 +1,6 @@
-"""What a script asks of AWS, as IAM sees it: a proxy before the local cloud that notes every request.
+"""Records a script's requests to AWS as IAM evaluates them, with a proxy in front of the local cloud.
 
-Each is told as the operation of the SDK, with the actions that IAM must allow and the ARNs that it must allow them on.
+Each has the SDK operation, and the actions and ARNs that IAM must allow.
 """
 
 import json
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import boto3
 
 ACCOUNT: Final = "123456789012"
-NOWHERE: Final = "*"  # the resource of a request whose action knows none
+NOWHERE: Final = "*"  # the resource of a request whose action has none
 
 # S3's operations whose permission has another name.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
@@ -48,13 +48,13 @@ class Request:
     """One call of AWS."""
 
     operation: str  # "s3:PutBucketTagging"
-    needs: frozenset[tuple[str, str]]  # action and ARN; all of them
-    context: frozenset[tuple[str, str]] = frozenset()  # keys of the request that conditions look at
+    needs: frozenset[tuple[str, str]]  # all actions with their ARNs
+    context: frozenset[tuple[str, str]] = frozenset()  # keys of the request for conditions
 
 
 @contextmanager
 def recorder(endpoint: str) -> Iterator[tuple[str, list[Request]]]:
-    """An endpoint that passes everything on to another one, and what came by."""
+    """An endpoint that forwards everything to another one, and records it."""
     seen: list[Request] = []
     target = urlsplit(endpoint).netloc
 
@@ -93,7 +93,7 @@ def recorder(endpoint: str) -> Iterator[tuple[str, list[Request]]]:
 
 
 def asked(method: str, path: str, headers: dict[str, str], body: bytes) -> Request:
-    """What a request is; KeyError or ValueError where it is nothing known here."""
+    """Identifies a request. Raises KeyError or ValueError if it is not supported."""
     credential = re.search(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", headers.get("Authorization", ""))
     if credential is None:
         raise ValueError(f"not signed: {method} {path}")
@@ -111,7 +111,7 @@ def asked(method: str, path: str, headers: dict[str, str], body: bytes) -> Reque
 def _other(path: str, headers: dict[str, str], body: bytes) -> tuple[str, dict[str, Any]]:
     if target := headers.get("X-Amz-Target"):
         return target.rpartition(".")[2], json.loads(body or b"{}")
-    if "/operation/" in path:  # RPC with CBOR; nothing here looks at what it carries
+    if "/operation/" in path:  # RPC with CBOR, whose body is not needed here
         return path.rpartition("/")[2], {}
     form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
     return form.pop("Action"), form
@@ -124,7 +124,7 @@ def _resources(service: str, region: str, operation: str, given: dict[str, Any])
             arns = [
                 stack if stack.startswith("arn:") else f"arn:aws:cloudformation:{region}:{ACCOUNT}:stack/{stack}/id"
             ]
-            if str(given.get("ChangeSetName")).startswith("arn:"):  # IAM may see this one: see docs/ci.md
+            if str(given.get("ChangeSetName")).startswith("arn:"):  # IAM may check this one: see docs/ci.md
                 arns.append(given["ChangeSetName"])
             return arns
         case "sns":
@@ -163,12 +163,12 @@ def _s3(method: str, path: str, headers: dict[str, str], body: bytes) -> Request
 
 @cache
 def _s3_operations() -> dict[tuple[str, bool], list[tuple[dict[str, str], str]]]:
-    """By method and whether there is a key: what the query must hold, and the operation; the most demanding first."""
+    """By method and presence of a key: required query parameters and the operation, most specific first."""
     model = boto3.client("s3", "us-east-1").meta.service_model
     found: dict[tuple[str, bool], list[tuple[dict[str, str], str]]] = {}
     for name in model.operation_names:
         operation = model.operation_model(name)
-        if operation.deprecated:  # one that is not has the same form
+        if operation.deprecated:  # others have the same form
             continue
         template, _, fixed = operation.http["requestUri"].partition("?")
         flags = {flag: value for flag, _, value in (each.partition("=") for each in fixed.split("&") if each)}

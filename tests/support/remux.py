@@ -1,4 +1,4 @@
-"""The same packets, laid out by another muxer: encoded once, written in many ways."""
+"""Remuxes packets that were encoded once into other layouts."""
 
 import io
 import tempfile
@@ -19,8 +19,8 @@ def copy(content: bytes, output: Any) -> None:
 
 
 def remuxed(content: bytes, container: str, flags: str = "") -> bytes:
-    """The file as this muxer writes it with these movflags."""
-    with tempfile.TemporaryDirectory() as folder:  # some muxers read their own file again
+    """The file remuxed with this muxer and these movflags."""
+    with tempfile.TemporaryDirectory() as folder:  # some muxers reread their own file
         path = Path(folder, "file")
         with av.open(str(path), "w", format=container, options={"movflags": flags} if flags else {}) as output:
             copy(content, output)

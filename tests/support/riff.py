@@ -1,4 +1,4 @@
-"""AVI files taken apart, and put together as OpenDML has them."""
+"""Parses AVI files, and rewrites them as OpenDML."""
 
 import struct
 from typing import Final
@@ -11,7 +11,7 @@ KEY: Final = 0x10
 
 
 def parts(content: bytes) -> tuple[int, int, int, list[Entry]]:
-    """Where the list `movi` and the chunk `idx1` begin and the latter ends, and what it says."""
+    """The offsets of the list `movi` and the chunk `idx1`, the end of the latter, and its entries."""
     movi = content.index(b"movi") - 8
     idx1 = content.index(b"idx1", movi + 8 + struct.unpack_from("<I", content, movi + 4)[0])
     (size,) = struct.unpack_from("<I", content, idx1 + 4)
@@ -19,12 +19,12 @@ def parts(content: bytes) -> tuple[int, int, int, list[Entry]]:
 
 
 def sized(content: bytes) -> bytes:
-    """With the right size of all."""
+    """Sets the correct size of the RIFF."""
     return content[:4] + struct.pack("<I", len(content) - 8) + content[8:]
 
 
 def opendml(content: bytes, count: int = 3) -> bytes:
-    """The same film as OpenDML has it: several RIFFs, an index in each, and an index of these (AVI 2.0)."""
+    """The same video as OpenDML (AVI 2.0): several RIFFs with an index each, and an index of indexes."""
     movi, _, _, entries = parts(content)
     streams = sorted({kind[:2] for kind, *_ in entries})
     groups = [entries[len(entries) * part // count : len(entries) * (part + 1) // count] for part in range(count)]

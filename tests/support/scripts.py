@@ -1,7 +1,7 @@
-"""The scripts for deploying, run by the tests as a user runs them: the real AWS CLI, in a folder with a space.
+"""Runs the deployment scripts as a user does: with the real AWS CLI, in a folder whose name has a space.
 
-The template is the real one. The package holds a stand-in for the function, which nobody calls here: the real one is
-deployed by the integration tests.
+The template is the real one. The package has a stand-in for the function, which is never invoked; integration tests
+deploy the real one.
 """
 
 import os
@@ -36,7 +36,7 @@ class Scripts:
         self.environ = environ_of(self.deployed.cloud, self.tools)
 
     def run(self, script, *arguments, answer=None, without=(), **environ):
-        """With an `answer` there is a terminal at stdin, and somebody who types it."""
+        """With an `answer`, stdin is a terminal on which it is typed."""
         environment = {key: value for key, value in (self.environ | environ).items() if key not in without}
         command = [str(self.project / "scripts" / script), *arguments]
         terminal, stdin = pty.openpty() if answer is not None else (None, subprocess.DEVNULL)
@@ -56,7 +56,7 @@ class Scripts:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def with_cli(self, folder, *cases):
-        """PATH for `run`: an AWS CLI that does what `cases` of a shell's `case` say, before the real one or instead."""
+        """PATH for `run`, with an AWS CLI that runs the shell `cases` before or instead of the real one."""
         command = folder / "aws"
         real = self.tools / "aws"
         command.write_text(
@@ -86,7 +86,7 @@ class Scripts:
         return self.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
 
     def left(self, name):
-        """Everything that a script which changes nothing must leave as it was."""
+        """The state that a script must not change."""
         sets = self.client("cloudformation").list_change_sets(StackName=name)["Summaries"]
         waiting = [each["ChangeSetId"] for each in sets if each["ExecutionStatus"] != "EXECUTE_COMPLETE"]
         return self.stack(name), [event["EventId"] for event in self.events(name)], waiting
@@ -96,7 +96,7 @@ class Scripts:
 
 
 def project(folder: Path) -> Path:
-    """What the scripts need of this project, in another folder."""
+    """A copy of the files that the scripts need."""
     folder.mkdir()
     shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "template.yaml", folder)

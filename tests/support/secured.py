@@ -1,4 +1,4 @@
-"""A stack whose parameters change while it lives."""
+"""A deployed stack whose parameters change."""
 
 import json
 import re
@@ -17,7 +17,7 @@ DOCUMENTED = re.findall(r"```json\n(.*?)```", (ROOT / "docs/security.md").read_t
 
 
 class Secured(World):
-    """A stack whose parameters change, and the key and the bucket that the documentation describes."""
+    """A deployed stack whose parameters change, with the key and the bucket from the documentation."""
 
     def __init__(self, cloud: localcloud.LocalCloud, intake: Any) -> None:
         super().__init__(cloud, intake)
@@ -48,7 +48,7 @@ class Secured(World):
         }
 
     def _of_this_stack(self, documented: str) -> dict[str, Any]:
-        """A policy of docs/security.md, with this account, Region and stack in it."""
+        """A policy from docs/security.md, for this account, Region and stack."""
         for example, actual in {
             "111122223333": self.account,
             "eu-central-1": self.region,
@@ -64,11 +64,11 @@ class Secured(World):
         return str(made["KeyMetadata"]["Arn"])
 
     def parameters(self) -> dict[str, str]:
-        """As they are now."""
+        """The current parameters."""
         return {each["ParameterKey"]: each["ParameterValue"] for each in self._described()["Parameters"]}
 
     def change(self, **wanted: str) -> str:
-        """Updates the stack, and returns the status that this ends in."""
+        """Updates the stack and returns its final status."""
         update = {"StackName": self.intake.name, "UsePreviousTemplate": True, "Capabilities": ["CAPABILITY_IAM"]}
         values = [
             {"ParameterKey": name, "ParameterValue": value} for name, value in (self.parameters() | wanted).items()
@@ -86,7 +86,7 @@ class Secured(World):
         return dict(stack)
 
     def statements(self, role_arn: str) -> list[Statement]:
-        """What a role allows, as it is deployed."""
+        """The statements of a deployed role."""
         name, iam = role_arn.rpartition("/")[2], self.intake.client("iam")
         assert not iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
         policies = iam.list_role_policies(RoleName=name)["PolicyNames"]

@@ -1,4 +1,4 @@
-"""Where generated videos are kept from one run to the next: encoding them takes a quarter of the unit tests' time."""
+"""A cache of generated videos between runs, because encoding them takes a quarter of the unit tests' time."""
 
 import hashlib
 import inspect
@@ -13,7 +13,7 @@ SHELVES = Path(__file__).parents[2] / "build/videos"
 
 
 def folder() -> Path:
-    """The one for what makes videos now; those of other code or encoders are removed."""
+    """The cache for the current code and encoders; others are removed."""
     made_by = inspect.getsource(videos) + repr(av.library_versions)
     current = SHELVES / hashlib.sha256(made_by.encode()).hexdigest()[:16]
     if not current.exists():

@@ -1,4 +1,4 @@
-"""template.yaml, rendered as CloudFormation would, and AWS's own schemas of what is in it."""
+"""Renders template.yaml like CloudFormation, and provides AWS's schemas of its resources."""
 
 import json
 import re
@@ -29,7 +29,7 @@ WITH_EXISTING = {"ExistingBucketName": "example-videos", "ExistingBucketPrefix":
 
 
 class Rendered:
-    """A template as CloudFormation resolves it; references to resources become <LogicalId> or <LogicalId.Arn>."""
+    """A resolved template, in which references to resources become <LogicalId> or <LogicalId.Arn>."""
 
     def __init__(self, parameters: dict[str, Any], template: dict[str, Any] = TEMPLATE) -> None:
         self._template = template
@@ -108,7 +108,7 @@ def statements(policy: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def references(value: Any) -> set[str]:
-    """Every resource that a value makes CloudFormation wait for."""
+    """Every resource that a value depends on."""
     if isinstance(value, list):
         return {name for each in value for name in references(each)}
     if not isinstance(value, dict):
@@ -122,7 +122,7 @@ def references(value: Any) -> set[str]:
 
 KEY = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 WITH_KEY = {"KmsKeyArn": KEY}
-# What makes each condition hold; with the defaults none does.
+# Parameters that make each condition true; with the defaults, none is.
 SIDES: dict[str, dict[str, Any]] = {
     "HasAccessLogBucket": {"AccessLogBucket": "example-access-logs"},
     "HasBatchOperations": WITH_BATCH,

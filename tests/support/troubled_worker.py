@@ -1,6 +1,6 @@
-"""A worker that works, except for files that begin with the name of a trouble.
+"""A worker that misbehaves for files that begin with the name of a problem, and otherwise works.
 
-It is what tests give a decoder for a command. The function knows no other worker than its own.
+Tests use it as a decoder's command. The function only uses its own worker.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
-"""Programs without the seconds that they take to import: a process that has done it forks for each call.
+"""Runs programs without their import time, by forking a process that has imported them.
 
 `command(NAME)` is the path of a command that runs a program of `PROGRAMS` with the caller's arguments, environment,
-working directory, input and output, and forwards the signal by which it is ended. All processes of a test run share
-the process that forks, which ends with the run.
+working directory, input and output, and forwards signals. All processes of a test run share the forking process, which
+ends with the run.
 
     python -m tests.support.warm NAME FOLDER PID
 """
@@ -93,7 +93,7 @@ PROGRAMS: dict[str, Callable[[], Callable[[], Any]]] = {"aws": _aws, "localcloud
 
 @functools.cache
 def _folder() -> tuple[Path, int]:
-    """Of this test run, with the process that the run ends with: pytest's, or xdist's that started this one."""
+    """The folder of this test run, named for its main process: pytest's, or the xdist controller's."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run is None:
         return Path(tempfile.mkdtemp(prefix="warm-", dir="/tmp")), os.getpid()  # a socket's path must be short
@@ -103,11 +103,11 @@ def _folder() -> tuple[Path, int]:
 
 
 def command(name: str) -> Path:
-    """The path of the command, which works from now on."""
+    """Creates the command and returns its path."""
     folder, run = _folder()
     program = folder / name
     with contextlib.suppress(FileExistsError):
-        (folder / f"{name}.started").mkdir()  # the process that creates it starts the other
+        (folder / f"{name}.started").mkdir()  # the process that creates it starts the forking process
         _start(name, folder, run)
     wait_for(f"the import of {name}", program.exists, SECONDS)
     return program
@@ -122,12 +122,12 @@ def _start(name: str, folder: Path, run: int) -> None:
 
 
 def serve(name: str, folder: Path, run: int) -> None:
-    """Answers calls until the test run has ended."""
+    """Serves calls until the test run ends."""
     share_loader()
     program, address = PROGRAMS[name](), folder / f"{name}.socket"
     assert threading.active_count() == 1, "a fork would lose the others"
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(address))
         listening.listen(32)
@@ -150,7 +150,7 @@ def serve(name: str, folder: Path, run: int) -> None:
 
 
 def share_loader() -> None:
-    """botocore reads its descriptions of every service anew for each session; what one has read serves all."""
+    """Caches botocore's service descriptions across sessions, which each session would otherwise read again."""
     from botocore import session
 
     session.create_loader = functools.cache(session.create_loader)

@@ -1,7 +1,7 @@
-"""The decoder, watched from outside: what would cost the function its worker fails the test that brought it about.
+"""Monitors the decoder from outside: a failure of its worker fails the test.
 
-It is the one that the function has: a process with its own limits. It reads files by ranges, so that their size does
-not count as its memory.
+It is the function's decoder, a process with its own limits. It reads files by ranges, so that their size does not count
+as its memory.
 """
 
 import json
@@ -22,23 +22,23 @@ from video_intake.uploads import Upload
 from video_intake.worker_process import COMMAND
 
 PROJECT = Path(__file__).parents[2]
-MAX_MB = 700  # of the 1024 that the Lambda has
-DEADLINE = 90  # seconds: three times what the handler gives one, for machines that do much else
+MAX_MB = 700  # of the function's 1,024
+DEADLINE = 90  # seconds: three times the handler's limit, for busy machines
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the inspector said of a file, and what that took."""
+    """The inspector's answer for a file, and its cost."""
 
     result: dict[str, Any]  # the result document
     seconds: float
     peak: float  # MB
     pictures: dict[str, int]  # sizes of poster and storyboard, by their keys
-    left: dict[str, int]  # what the process still has afterwards: see _left
+    left: dict[str, int]  # resources that the process still has afterwards: see _left
 
     @property
     def verdict(self) -> str:
-        """ "success", or the reason of the rejection."""
+        """ "success", or the reason for the rejection."""
         return str(self.result.get("failure", {}).get("reason", "success"))
 
 
@@ -47,7 +47,7 @@ class Fell(AssertionError):
 
 
 class Watched:
-    """A decoder that inspects files. After it fell, the next file gets a new one, as in the function."""
+    """A decoder that inspects files. After a failure, the next file gets a new one, as in the function."""
 
     def __init__(self) -> None:
         self._faults: list[str] = []
@@ -81,7 +81,7 @@ class Watched:
 
 @cache
 def _command() -> Sequence[str]:
-    """The worker with what the template tells the C library of the function."""
+    """The worker with the C library settings from the template."""
     function = json.loads(to_json((PROJECT / "template.yaml").read_text()))["Resources"]["ProcessorFunction"]
     variables = function["Properties"]["Environment"]["Variables"]
     allocator = (f"{name}={value}" for name, value in variables.items() if name.startswith("MALLOC_"))
@@ -89,7 +89,7 @@ def _command() -> Sequence[str]:
 
 
 def _memory(process: int, field: str) -> float:
-    """MB, of a process; 0 where there is no /proc (macOS)."""
+    """Memory of a process in MB; 0 without /proc (macOS)."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -103,7 +103,7 @@ def _forget_peak(process: int | None) -> None:
 
 
 def _left(process: int) -> dict[str, int]:
-    """What accumulates where something is not given back; nothing where there is no /proc."""
+    """Numbers that grow if something leaks; empty without /proc."""
     if not os.path.exists(f"/proc/{process}"):
         return {"threads": 0, "descriptors": 0, "MB": 0}
     return {

@@ -1,4 +1,4 @@
-"""A deployed stack on the local cloud, and the world around it: time that passes, calls that fail, late deliveries."""
+"""A deployed stack on the local cloud, with control over time, failing calls and late deliveries."""
 
 import contextlib
 import hashlib
@@ -22,15 +22,15 @@ MINUTE: Final = 60
 
 @dataclass(frozen=True)
 class Version(Uploaded):
-    """An uploaded version, with what S3's announcement says of it."""
+    """An uploaded version, with the data in S3's event."""
 
     content: bytes
 
     @property
     def event(self) -> dict[str, Any]:
-        """What announces it, as scripts and S3 send it."""
+        """Its event, as sent by scripts and S3."""
         described = {
-            "key": self.key,  # plain letters only, here: nothing to encode
+            "key": self.key,  # only ASCII letters here, so nothing needs encoding
             "versionId": self.version_id,
             "size": len(self.content),
             "eTag": hashlib.md5(self.content).hexdigest(),
@@ -39,7 +39,7 @@ class Version(Uploaded):
 
 
 class World:
-    """What a test does to the stack, and sees of it."""
+    """A test's interface to the stack."""
 
     def __init__(self, cloud: localcloud.LocalCloud, intake: Stack) -> None:
         self.cloud, self.intake = cloud, intake
@@ -49,20 +49,20 @@ class World:
     # Uploads and announcements
 
     def upload(self, key: str, content: bytes, tags: str = "", bucket: str = "") -> Version:
-        """Puts an object, whose announcement the local cloud delivers."""
+        """Uploads an object, whose event the local cloud delivers."""
         s3 = self.intake.client("s3")
         answer = s3.put_object(Bucket=bucket or self.intake.bucket, Key=key, Body=content, Tagging=tags)
         etag = answer["ETag"].strip('"')
         return Version(key, answer.get("VersionId", NO_VERSION), content, etag=etag, bucket=bucket)
 
     def announce(self, version: Version) -> None:
-        """Delivers an upload's announcement once more, as S3 and Lambda both may."""
+        """Delivers an upload's event again, as S3 and Lambda may."""
         record = version.event
         record["s3"]["bucket"] = {"name": self.intake.bucket}
         self.deliver({"Records": [record]})
 
     def deliver(self, event: dict[str, Any]) -> None:
-        """An event into the function's queue."""
+        """Puts an event into the function's queue."""
         self.intake.client("lambda").invoke(
             FunctionName=self.intake.outputs["FunctionName"], InvocationType="Event", Payload=json.dumps(event)
         )
@@ -76,19 +76,19 @@ class World:
         )
 
     def fault(self, kind: str, **rule: Any) -> None:
-        """From now on this befalls the function's calls that the rule names (localcloud.faults.Rule)."""
+        """Injects a failure into the function's calls that match the rule (localcloud.faults.Rule)."""
         self.cloud.control("POST", "faults", kind=kind, **rule)
 
     def well(self) -> None:
-        """No more faults."""
+        """Removes all injected failures."""
         self.cloud.control("DELETE", "faults")
 
     def calls(self) -> list[dict[str, Any]]:
-        """Every call that the function has made of AWS."""
+        """Every AWS call of the function."""
         return list(self.cloud.control("GET", "calls"))
 
     def settle(self, seconds: float = 120) -> None:
-        """Waits until every event is completed, and advances the clock whenever only waits are left."""
+        """Waits until every event is completed, and advances the clock whenever only waiting events are left."""
 
         def settled() -> bool:
             events = self.events()
@@ -99,12 +99,12 @@ class World:
         wait_for("every event's end", settled, seconds)
 
     def events(self) -> dict[str, int]:
-        """How many events are unfinished, and how many of these wait for their retry."""
+        """The number of unfinished events, and of those waiting for a retry."""
         return dict(self.cloud.control("GET", "events"))
 
     def minute_passes(self) -> None:
-        """On both clocks that matter: the lock of a dead process ages, and Lambda's retries, a minute and two minutes
-        later as on AWS, come nearer by as much. Nothing is at work meanwhile."""
+        """Advances both clocks: locks of dead processes age, and Lambda's retries, which wait a minute and then two as
+        on AWS, happen earlier. Nothing is running meanwhile."""
         table, database = self.intake.outputs["IdempotencyTableName"], self.intake.client("dynamodb")
         for record in self.records():
             if "in_progress_expiration" in record:
@@ -117,24 +117,24 @@ class World:
         self.time_passes(MINUTE)
 
     def time_passes(self, seconds: float) -> None:
-        """For events that wait for a retry, and for metrics, which become so much older."""
+        """Advances the clock for waiting events, and makes metrics older."""
         self.cloud.control("POST", "clock", seconds=seconds)
 
     # What there is to see
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The items of the idempotency table, as DynamoDB writes them."""
+        """The items of the idempotency table, in DynamoDB's format."""
         pages = self.intake.client("dynamodb").get_paginator("scan")
         for page in pages.paginate(TableName=self.intake.outputs["IdempotencyTableName"], ConsistentRead=True):
             yield from page["Items"]
 
     def completed(self) -> Counter[str]:
-        """The result keys that completed records remember."""
+        """The result keys in completed records."""
         done = [record["data"]["S"] for record in self.records() if record["status"]["S"] == "COMPLETED"]
         return Counter(json.loads(answer).get("resultKey", "") for answer in done)
 
     def messages(self) -> list[dict[str, Any]]:
-        """The result documents that a subscriber has received so far, in order of arrival."""
+        """The result documents that a subscriber received so far, in order."""
         sqs = self.intake.client("sqs")
         while found := sqs.receive_message(QueueUrl=self._inbox, MaxNumberOfMessages=10).get("Messages"):
             self._heard += [json.loads(json.loads(message["Body"])["Message"]) for message in found]
@@ -143,7 +143,7 @@ class World:
         return self._heard
 
     def heard_of(self) -> Counter[str]:
-        """The number of messages, by the key of the result that each reports."""
+        """The number of messages by result key."""
         return Counter(message["resultKey"] for message in self.messages())
 
     def results(self, prefix: str = "") -> Counter[str]:
@@ -154,7 +154,7 @@ class World:
         return Counter(key for key in keys if key.endswith("/result.json"))
 
     def replay(self, command: str, *options: str) -> tuple[int, list[list[str]]]:
-        """Runs scripts/replay.py on this stack: its exit status, and the columns of each line that it prints."""
+        """Runs scripts/replay.py on this stack; returns its exit status, and the columns of each line."""
         done = subprocess.run(
             [str(warm.command("replay")), command, "--stack", self.intake.name, *options],
             cwd=ROOT, env=environ_of(self.cloud), capture_output=True, text=True, check=False,
@@ -163,7 +163,7 @@ class World:
         return done.returncode, [line.split("\t") for line in done.stdout.splitlines()]
 
     def letters(self, take: str | None = None) -> list[dict[str, Any]]:
-        """The messages in the failed-events queue; those about a key that begins with `take` are removed."""
+        """The messages in the failed-events queue; those for keys that begin with `take` are removed."""
         sqs, url = self.intake.client("sqs"), self.intake.outputs["FailedEventsQueueUrl"]
         found = []
         while some := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600).get("Messages"):
@@ -177,9 +177,9 @@ class World:
         return letters
 
     def peaks(self) -> tuple[int, int]:
-        """The most memory, in MB, that the local cloud and any one of its functions' processes have held so far."""
+        """Peak memory in MB of the local cloud and of any of its functions' processes."""
         held = [0]
-        for process in Path("/proc").glob("[0-9]*"):  # elsewhere than on Linux there is none, and nothing is told
+        for process in Path("/proc").glob("[0-9]*"):  # only on Linux
             with contextlib.suppress(OSError):
                 told = re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())
                 if told and str(self.cloud.state) in (process / "cmdline").read_text():
@@ -200,7 +200,7 @@ class World:
 
 
 def key_of(letter: dict[str, Any]) -> str:
-    """The key of the object in a dead letter."""
+    """The key of the object in a failed event."""
     event = letter["requestPayload"]
     described = event["Records"][0]["s3"] if "Records" in event else event["detail"]
     return str(described["object"]["key"])

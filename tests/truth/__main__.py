@@ -1,4 +1,4 @@
-"""Runs cases and prints what is wrong; the exit status is 1 where anything is."""
+"""Runs cases and prints what is wrong; the exit status is 1 if anything is."""
 
 import argparse
 import sys
@@ -14,8 +14,8 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.truth", description=__doc__)
     parser.add_argument("part", nargs="*", help="only cases whose name contains one of these")
-    parser.add_argument("--seeds", type=int, default=2, help="how often each lie is told (default: %(default)s)")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the files that are answered wrong there")
+    parser.add_argument("--seeds", type=int, default=2, help="number of seeds for each lie (default: %(default)s)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write files with wrong answers to this folder")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     cases = [case for case in every(range(arguments.seeds)) if _wanted(case, arguments.part)]
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def answer(case: Case) -> tuple[Case, list[str] | None]:
-    """What is wrong with the answer to a case; None where there is no such file."""
+    """What is wrong with the answer to a case; None if the case does not apply."""
     told = case.told()
     return case, faults(case, told) if told else None
 

@@ -1,4 +1,4 @@
-"""What old cameras, capture programs and accidents do to an AVI file."""
+"""Defects in AVI files from old cameras, capture programs and accidents."""
 
 import struct
 from collections.abc import Iterable
@@ -30,20 +30,20 @@ def none_key(content: bytes, _: Random) -> Told:
 
 
 def without_index(content: bytes, _: Random) -> Told:
-    """No idx1: a program that crashed before it wrote it, but repaired the sizes."""
+    """No idx1, but correct sizes, as from a program that crashed before writing it."""
     _, start, end, _ = parts(content)
     return Told(sized(content[:start] + content[end:]))
 
 
 def interrupted(content: bytes, _: Random) -> Told:
-    """Nothing was completed: no idx1, and sizes of 0."""
+    """An unfinished file: no idx1, and sizes of 0."""
     movi, start, _, _ = parts(content)
     content = content[:4] + bytes(4) + content[8 : movi + 4] + bytes(4) + content[movi + 8 : start]
     return Told(content)
 
 
 def damaged_index(content: bytes, chance: Random) -> Told:
-    """An idx1 of which a part is noise."""
+    """An idx1 that is partly noise."""
     _, start, end, entries = parts(content)
     first = chance.randrange(len(entries))
     last = min(first + chance.choice((1, 5, len(entries))), len(entries))
@@ -71,7 +71,7 @@ def stream_length(content: bytes, chance: Random) -> Told:
 
 
 def stream_rate(content: bytes, chance: Random) -> Told | None:
-    """A strh whose frame rate is absurd, or was never filled in."""
+    """A strh with an absurd or missing frame rate."""
     (microseconds,) = struct.unpack_from("<I", content, content.index(b"avih") + 8)
     if microseconds < 1000:  # of a film whose frames are very different, and then nothing says more
         return None
@@ -86,7 +86,7 @@ def frames_of_all(content: bytes, chance: Random) -> Told:
 
 
 def list_too_long(content: bytes, chance: Random) -> Told:
-    """A movi that claims more than there is, before an index that is right."""
+    """A movi that claims too much, before a correct index."""
     movi, *_ = parts(content)
     (now,) = struct.unpack_from("<I", content, movi + 4)
     size = now + chance.choice((2, 16, 1000, 1 << 20, 1 << 30))
@@ -94,7 +94,7 @@ def list_too_long(content: bytes, chance: Random) -> Told:
 
 
 def list_of_no_size(content: bytes, chance: Random) -> Told:
-    """A movi whose size was never filled in, before an index that is right."""
+    """A movi without a size, before a correct index."""
     movi, *_ = parts(content)
     return Told(content[: movi + 4] + chance.choice((bytes(4), b"\xff" * 4)) + content[movi + 8 :])
 
@@ -106,7 +106,7 @@ def zeros_before(content: bytes, chance: Random) -> Told:
 
 
 def _spread(content: bytes, chance: Random, filling: bytes, odd: bool) -> bytes:
-    """With `filling` after some chunks of media data (those of odd size alone, in place of their padding)."""
+    """Inserts `filling` after some chunks of media data (only odd ones, instead of their padding)."""
     movi, start, end, entries = parts(content)
     pieces, made, shift, at = [], [], 0, 4
     for kind, flags, offset, size in entries:
@@ -130,12 +130,12 @@ def _spread(content: bytes, chance: Random, filling: bytes, odd: bool) -> bytes:
 
 
 def zeros_between(content: bytes, chance: Random) -> Told:
-    """Zeros between chunks, which the index knows."""
+    """Zeros between chunks, with a correct index."""
     return Told(_spread(content, chance, bytes(chance.choice((2, 4, 30))), odd=False))
 
 
 def without_padding(content: bytes, chance: Random) -> Told:
-    """Chunks of odd size without the byte that the format asks for."""
+    """Odd chunks without the required padding byte."""
     return Told(_spread(content, chance, b"", odd=True))
 
 

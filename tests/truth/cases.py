@@ -1,4 +1,4 @@
-"""Every film by every writer with every lie, and what must be true of the answer."""
+"""Every video from every writer with every lie, and what must be true for the answer."""
 
 import re
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Case:
         return f"{self.family}/{self.film.name}/{self.writer}/{self.lie}/{self.seed}{'/far' if self.far else ''}"
 
     def told(self) -> Told | None:
-        """The file; None where the muxer does not know the codec, or the lie does not apply."""
+        """The file; None if the muxer does not support the codec, or the lie does not apply."""
         written = _written(self.family, self.film.name, self.writer)
         lie = FAMILIES[self.family][1][self.lie]
         return written and lie(written, Random(f"{self}".removesuffix("/far")))
@@ -61,7 +61,7 @@ def _written(family: str, film: str, writer: str) -> bytes | None:
 
 
 def every(seeds: range) -> Iterator[Case]:
-    """All cases, for each of the seeds of chance."""
+    """All cases, for each random seed."""
     for film in FILMS:
         for family, (ways, lies) in FAMILIES.items():
             for writer in ways:
@@ -72,7 +72,7 @@ def every(seeds: range) -> Iterator[Case]:
 
 
 def chosen() -> Iterator[Case]:
-    """One case for each lie to each writer, near and far in turn, with one film after another: some hundreds."""
+    """One case for each lie and writer, alternating near and far and through the videos: some hundreds."""
     number = 0
     for family, (ways, lies) in FAMILIES.items():
         for writer in ways:
@@ -82,7 +82,7 @@ def chosen() -> Iterator[Case]:
 
 
 def faults(case: Case, told: Told) -> list[str]:
-    """What is wrong with the answer."""
+    """Describes what is wrong with the answer."""
     try:
         with far() if case.far else nullcontext():
             found = inspect(File(told.content).reader(), Limits(storyboard=case.lie in WITH_STORYBOARD))
@@ -92,7 +92,7 @@ def faults(case: Case, told: Told) -> list[str]:
         return [f"{rejected.reason}: {rejected.message} {rejected.evidence}"]
     if "success" not in told.verdicts:
         return ["playable"]
-    if len(told.verdicts) > 1:  # nobody can know how much is missing
+    if len(told.verdicts) > 1:  # it is impossible to know how much is missing
         return []
     film, wrong = case.film, []
     seconds, count = film.seconds * told.copies, film.count * told.copies
@@ -134,20 +134,20 @@ def _poster(film: Film, poster: Poster | None, about: float, copies: int) -> lis
 
 
 def _fits(film: Film, number: int, time: float, about: float) -> bool:
-    """Whether the picture of that number may be dated so."""
-    # Without an edit list the first picture is shown when as many were decoded as the encoder reorders
+    """Whether the picture with that number may have that time."""
+    # Without an edit list, the first picture is shown after as many as the encoder reorders
     late = 2.1 if "bframes=0" not in str(film.options) else 0.6
     return -0.6 - film.early - about <= (time - float(film.times[number])) * film.rate <= late + about
 
 
 def _storyboard(film: Film, sheet: Storyboard, seconds: float, about: float) -> list[str]:
-    """Its pictures are those of the times in its cues, in order and as far as the film goes."""
+    """Checks that its pictures match the times in its cues and cover the video in order."""
     size = sheet.tile_width, sheet.tile_height
     numbers = numbered.in_tiles(sheet.jpeg, size, sheet.columns, sheet.frames)
     times = [_seconds(start) for start in re.findall(r"([\d:.]+) -->", sheet.vtt)]
     ends = [_seconds(end) for end in re.findall(r"--> ([\d:.]+)", sheet.vtt)]
     wrong = []
-    if film.dark or film.refreshed:  # a number need not be there
+    if film.dark or film.refreshed:  # a picture may have no number
         return wrong
     if None in numbers or numbers != sorted(set(numbers)):
         wrong.append(f"storyboard of {numbers}")

@@ -1,7 +1,7 @@
-"""Small files treated as if they were large: ends of two kilobytes, and little read ahead.
+"""Treats small files as if they were large: ends of two kilobytes, and little read-ahead.
 
-So the ways that the inspector goes through files of gigabytes, of which it sees next to nothing, are gone by the
-thousands of small ones whose truth is known.
+So thousands of small files with known content test the code for files of gigabytes, of which the inspector reads very
+little.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ BOUNDS: Final = (
 
 @contextmanager
 def far() -> Iterator[None]:
-    """Within it, files are far away."""
+    """A context in which files are treated as large."""
     patches = [patch.object(module, name, value) for module, name, value in BOUNDS]
     for each in patches:
         each.start()

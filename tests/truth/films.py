@@ -1,4 +1,4 @@
-"""The films: what is in them, and the packets of each, encoded once and muxed by many writers."""
+"""The videos: their content and packets, encoded once and muxed by many writers."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from tests.support import numbered
 
-os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder reports its settings otherwise
+os.environ.setdefault("SVT_LOG", "1")  # or the AV1 encoder logs its settings
 
 X264: Final = {"preset": "ultrafast", "tune": "zerolatency"}
 TICK: Final = Fraction(1, 90_000)
@@ -19,7 +19,7 @@ TICK: Final = Fraction(1, 90_000)
 
 @dataclass(frozen=True)
 class Film:
-    """A film of `count` numbered pictures."""
+    """A video of `count` numbered pictures."""
 
     name: str
     codec: str
@@ -30,8 +30,8 @@ class Film:
     sound: str | None = None
     dark: int = 0  # the number of black pictures at the beginning
     uneven: bool = False  # frames of very different lengths
-    early: int = 0  # frames by which an open key frame may be dated too early: by FFmpeg's muxers, and in AVI
-    refreshed: bool = False  # pictures are correct only some frames after any place but the beginning
+    early: int = 0  # frames by which an open key frame's time may be too early: with FFmpeg's muxers, and in AVI
+    refreshed: bool = False  # after a seek, pictures are correct only after some frames
 
     @property
     def times(self) -> list[Fraction]:
@@ -43,7 +43,7 @@ class Film:
 
     @property
     def seconds(self) -> float:
-        """The duration; the last frame of an uneven film is as long as the one before it."""
+        """The duration; the last frame of an uneven video is as long as the one before it."""
         times = self.times
         return float(times[-1] + (times[-1] - times[-2]))
 
@@ -93,7 +93,7 @@ BY_NAME: Final = {each.name: each for each in FILMS}
 
 
 def encode(output: Any, wanted: Film) -> None:
-    """Encodes the film into an open container."""
+    """Encodes the video into an open container."""
     stream = output.add_stream(wanted.codec, rate=wanted.rate, options=dict(wanted.options))
     stream.width, stream.height = numbered.SIZE
     stream.pix_fmt = wanted.pixel_format
@@ -122,7 +122,7 @@ def _pictures(wanted: Film) -> Iterator[VideoFrame]:
     base = TICK if wanted.uneven else Fraction(1, wanted.rate)
     for number, time in enumerate(wanted.times):
         frame = numbered.drawn(number if number >= wanted.dark else None)
-        # A copy: an encoder may keep what it is given, and the drawn ones are shared
+        # A copy, because encoders may keep frames, and the drawn ones are shared
         frame = frame.reformat(format="yuv444p").reformat(format=wanted.pixel_format)
         frame.pts, frame.time_base, frame.pict_type = int(time / base), base, PictureType.NONE
         yield frame

@@ -1,6 +1,6 @@
-"""What writers, tools and accidents do to a file afterwards, each with what stays true of it.
+"""Lies: wrong metadata and damage from writers, tools and accidents, each with what stays true.
 
-A lie gets a file's boxes or bytes and a source of chance, and returns another file, or None where it does not apply.
+A lie takes a file's boxes or bytes and a random generator, and returns another file, or None if it does not apply.
 """
 
 import struct
@@ -14,13 +14,13 @@ from tests.fuzz.mutations import File, Node
 
 @dataclass(frozen=True)
 class Told:
-    """A file after a lie, and what may be said of it."""
+    """A file after a lie, and which answers are valid."""
 
     content: bytes
     verdicts: frozenset[str] = frozenset({"success"})
     warned: bool | None = None  # whether there must, or must not, be a warning
-    noticed_afar: bool = True  # whether it can be noticed without looking at all of the file
-    copies: int = 1  # how often the film is in it, one after another
+    noticed_afar: bool = True  # whether it can be noticed without reading the whole file
+    copies: int = 1  # how often the video is repeated in it
 
 
 type Lie = Callable[[bytes, Random], Told | None]
@@ -50,18 +50,18 @@ def _put(lead: bytes, at: int, *values: int) -> bytes:
 
 
 def plain(content: bytes, _: Random) -> Told:
-    """Nothing false at all."""
+    """No lie."""
     return Told(content, warned=False)
 
 
-# What an index says about single frames
+# What indexes state about single frames
 
 
 def without_sync_table(content: bytes, _: Random) -> Told | None:
     """No stss: every frame is a key frame."""
 
     def edit(file: File) -> bool:
-        # Its room stays, so that nothing moves
+        # Its space is kept, so that nothing moves
         tables = _boxes(file, b"stss")
         for table in tables:
             table.type = b"free"
@@ -72,7 +72,7 @@ def without_sync_table(content: bytes, _: Random) -> Told | None:
 
 
 def wrong_sync_table(content: bytes, chance: Random) -> Told | None:
-    """A stss that names other frames."""
+    """A stss that lists other frames."""
 
     def edit(file: File) -> bool:
         tables = _boxes(file, b"stss")
@@ -87,7 +87,7 @@ def wrong_sync_table(content: bytes, chance: Random) -> Told | None:
 
 
 def empty_sync_table(content: bytes, _: Random) -> Told | None:
-    """A stss without a frame."""
+    """An empty stss."""
 
     def edit(file: File) -> bool:
         tables = _boxes(file, b"stss")
@@ -137,7 +137,7 @@ def none_sync(content: bytes, _: Random) -> Told | None:
     return Told(made) if made else None
 
 
-# What headers say about the whole
+# What headers state about the whole file
 
 
 def _scaled(content: bytes, kind: bytes, chance: Random, short: int, long: int) -> bytes | None:
@@ -176,10 +176,10 @@ def track_duration(content: bytes, chance: Random) -> Told | None:
 
 
 def picture_size(content: bytes, chance: Random) -> Told | None:
-    """Another size in the description of the pictures than they have."""
+    """A sample description with a wrong picture size."""
 
     def edit(file: File) -> bool:
-        for entry in _boxes(file, b"avc1"):  # of other codecs decoders may believe it
+        for entry in _boxes(file, b"avc1"):  # with other codecs, decoders may use it
             size = struct.pack(">HH", *chance.choice(((640, 480), (64, 96), (128, 120))))
             entry.lead = entry.lead[:24] + size + entry.lead[28:]
         return bool(_boxes(file, b"avc1"))
@@ -232,7 +232,7 @@ EXTRAS: Final = (
 
 
 def boxes_between(content: bytes, chance: Random) -> Told | None:
-    """Boxes of other kinds between fragments; indexes that were there are now wrong."""
+    """Other boxes between fragments, which make existing indexes wrong."""
 
     def edit(file: File) -> bool:
         at, places = 0, []
@@ -291,7 +291,7 @@ def without_decode_times(content: bytes, _: Random) -> Told | None:
     def edit(file: File) -> bool:
         boxes = _boxes(file, b"tfdt")
         for box in boxes:
-            box.type = b"free"  # in a traf nobody looks at it, and nothing moves
+            box.type = b"free"  # it is ignored in a traf, and nothing moves
         return bool(boxes)
 
     made = _edited(content, edit)
@@ -316,7 +316,7 @@ def later_decode_times(content: bytes, chance: Random) -> Told | None:
                     tfdt.lead = tfdt.lead[:4] + struct.pack(">Q", now + seconds * scales[track])
                 else:
                     return False
-        # A film that begins in its index would have a gap of that length
+        # With samples in moov, there would be a gap of that length
         return bool(trafs) and not any(_u32(box.lead, 8) for box in _boxes(file, b"stsz"))
 
     made = _edited(content, edit)
@@ -338,7 +338,7 @@ def damaged_index(content: bytes, chance: Random) -> Told | None:
 
 
 def twice_described(content: bytes, _: Random) -> Told | None:
-    """A second ftyp and moov before the fragments in the middle, as joined self-initializing segments have them."""
+    """A second ftyp and moov before the fragments in the middle, as in joined self-initializing segments."""
     file = File.parse(content)
     places = [number for number, node in enumerate(file.children) if node.type == b"moof"]
     heads = [node for node in file.children if node.type in (b"ftyp", b"moov")]
@@ -352,7 +352,7 @@ def twice_described(content: bytes, _: Random) -> Told | None:
 
 
 def joined(content: bytes, chance: Random) -> Told | None:
-    """The same recording several times in one file, each with its index, as `cat` joins them."""
+    """The same recording several times in one file, each with its index, as joined with `cat`."""
     if any(_u32(box.lead, 8) for box in _boxes(File.parse(content), b"stsz")):
         return None
     copies = chance.choice((2, 3))
@@ -360,7 +360,7 @@ def joined(content: bytes, chance: Random) -> Told | None:
 
 
 def few_key_fragments(content: bytes, chance: Random) -> Told | None:
-    """A mfra that lists some of the fragments, as those of GStreamer list the ones with a key frame."""
+    """A mfra that lists only some fragments, like GStreamer's, which lists those with a key frame."""
     file = File.parse(content)
     tables, mfro = _boxes(file, b"tfra"), _boxes(file, b"mfro")
     for table in tables:
@@ -377,7 +377,7 @@ def few_key_fragments(content: bytes, chance: Random) -> Told | None:
 
 
 def index_of_indexes(content: bytes, chance: Random) -> Told | None:
-    """A sidx before all, which names a sidx before each few fragments (ISO/IEC 14496-12, 8.16.3)."""
+    """A sidx at the beginning that refers to a sidx before every few fragments (ISO/IEC 14496-12, 8.16.3)."""
     file = File.parse(content)
     if any(_u32(box.lead, 8) for box in _boxes(file, b"stsz")):
         return None
@@ -400,7 +400,7 @@ def index_of_indexes(content: bytes, chance: Random) -> Told | None:
 
 
 def _sidx(parts: list[tuple[int, int]]) -> Node:
-    """Of a kind and a size for each part; what it says of their durations is wrong."""
+    """A sidx with a kind and a size for each part, and wrong durations."""
     rows = b"".join(struct.pack(">III", kind | size, 1, 0x90000000) for kind, size in parts)
     return Node(b"sidx", struct.pack(">5I2H", 0, 1, 1000, 0, 0, 0, len(parts)) + rows)
 
@@ -409,7 +409,7 @@ def _sidx(parts: list[tuple[int, int]]) -> Node:
 
 
 def cut(content: bytes, chance: Random) -> Told | None:
-    """Cut off somewhere; between two fragments nobody can know."""
+    """A file that was cut off; between two fragments, that cannot be noticed."""
     at = len(content) * chance.randrange(10, 100) // 100
     if content[:4] == b"RIFF":
         return Told(content[:at], TRUNCATED)
@@ -427,12 +427,12 @@ def cut(content: bytes, chance: Random) -> Told | None:
 
 
 def padded(content: bytes, chance: Random) -> Told:
-    """Zeros behind the end, as cameras leave them that reserve space."""
+    """Zeros after the end, as from cameras that reserve space."""
     return Told(content + bytes(chance.choice((4, 7, 8, 100, 5000, 300_000))))
 
 
 def garbage(content: bytes, chance: Random) -> Told:
-    """Something else behind the end."""
+    """Other bytes after the end."""
     return Told(content + chance.choice((b"\r\n", b"TAG" + bytes(125), chance.randbytes(999), b"\xff" * 64)))
 
 

@@ -9,7 +9,7 @@ CASES = list(chosen())
 
 
 @pytest.mark.parametrize("film", [film.name for film in FILMS])
-def test_the_answer_is_the_truth(film):
+def test_the_inspection_matches_the_known_content(film):
     answered, wrong = 0, []
     for case in CASES:
         if case.film.name == film and (told := case.told()):
@@ -19,6 +19,6 @@ def test_the_answer_is_the_truth(film):
     assert not wrong, "\n".join(["Again by: PYTHONPATH=src python -m tests.truth NAME", *wrong])
 
 
-def test_a_name_is_a_file_always():
+def test_the_same_name_gives_the_same_file():
     for case in CASES[::97]:
         assert case.told() == case.told()

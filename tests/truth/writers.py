@@ -1,4 +1,4 @@
-"""The writers: every muxer and flag of FFmpeg that lays out an MP4, MOV or AVI in its own way."""
+"""The writers: every FFmpeg muxer and flag that produces a different layout of an MP4, MOV or AVI."""
 
 import tempfile
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from tests.truth.films import Film, encode
 
 type Writer = Callable[[Film], bytes]
 
-NO_TEMPLATE: Final = ("libsvtav1",)  # PyAV looks for an encoder of the decoder's name, and libdav1d is none
+NO_TEMPLATE: Final = ("libsvtav1",)  # PyAV needs an encoder with the decoder's name, and libdav1d has none
 
 
 @cache
 def packets(wanted: Film) -> bytes:
-    """The film in a plain file, to be muxed again."""
-    kind = "mov" if wanted.codec == "prores_ks" else "mp4"  # each knows codecs that the other does not
+    """The video in a plain file, for remuxing."""
+    kind = "mov" if wanted.codec == "prores_ks" else "mp4"  # each supports codecs that the other does not
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film")
         with av.open(str(path), "w", format=kind) as output:
@@ -28,7 +28,7 @@ def packets(wanted: Film) -> bytes:
 
 
 def remuxed(wanted: Film, container: str, name: str = "film", **options: str) -> dict[str, bytes]:
-    """The files that the muxer writes, by name."""
+    """The muxer's output files, by name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         options = {key: value.replace("@", f"{folder}/") for key, value in options.items()}
@@ -42,14 +42,14 @@ def remuxed(wanted: Film, container: str, name: str = "film", **options: str) ->
 
 @cache
 def muxed(wanted: Film, container: str, flags: str = "", **options: str) -> bytes:
-    """The film by the muxer with these movflags and options."""
+    """The video from the muxer with these movflags and options."""
     more = {"movflags": flags} if flags else {}
     return remuxed(wanted, container, **more, **options)["film"]
 
 
 @cache
 def hls(wanted: Film, flags: str = "") -> bytes:
-    """Segments of HLS, joined as `cat` does it; or the one file that the muxer writes."""
+    """HLS segments, joined as with `cat`, or the muxer's single file."""
     files = remuxed(
         wanted, "hls", "list.m3u8", hls_segment_type="fmp4", hls_time="2", hls_playlist_type="vod",
         hls_segment_filename="@one.mp4" if flags else "@part%03d.m4s", hls_flags=flags or "independent_segments",
@@ -61,7 +61,7 @@ def hls(wanted: Film, flags: str = "") -> bytes:
 
 @cache
 def dash(wanted: Film, single: bool = False) -> bytes:
-    """The video of a DASH manifest: its segments joined, or the one file that the muxer writes."""
+    """The video in a DASH manifest: its segments joined, or the muxer's single file."""
     names = {"single_file": "1", "single_file_name": "one-$RepresentationID$.mp4"}
     if not single:
         names = {"init_seg_name": "init-$RepresentationID$.mp4"}
@@ -74,7 +74,7 @@ def dash(wanted: Film, single: bool = False) -> bytes:
 
 @cache
 def avi(wanted: Film, **options: str) -> bytes:
-    """The film in AVI, whose packets are not those of MP4."""
+    """The video in AVI, whose packets differ from MP4's."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film")
         with av.open(str(path), "w", format="avi", options=options) as output:

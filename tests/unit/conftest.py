@@ -7,5 +7,5 @@ from video_intake.media.inspector import Inspection, Limits, inspect
 
 @pytest.fixture(scope="session")
 def inspection() -> Inspection:
-    """Of a small playable video."""
+    """The inspection of a small playable video."""
     return inspect(File(video(seconds=0.2)).reader(), Limits())

@@ -1,4 +1,4 @@
-"""What S3 Batch Operations asks, and what it is told."""
+"""Requests from and responses to S3 Batch Operations."""
 
 import pytest
 
@@ -60,25 +60,25 @@ def test_both_schemas_become_tasks(task, schema, job, expected):
         (ValueError("of ours, while processing"), "TemporaryFailure", "ValueError: of ours, while processing"),
     ],
 )
-def test_a_verdict_is_a_success_and_a_fault_is_tried_again(outcome, code, text):
+def test_a_verdict_is_a_success_and_a_failure_is_retried(outcome, code, text):
     assert told(asked(TWO), outcome) == (code, text)
 
 
 @pytest.mark.parametrize(
     ("task", "schema", "sentence"),
     [
-        (TWO | {"s3VersionId": None}, "2.0", "names no version"),
-        (TWO | {"s3VersionId": ""}, "2.0", "names no version"),
-        (TWO | {"s3Key": "a.Mp4"}, "2.0", "ends in none of .mp4 .MP4"),
+        (TWO | {"s3VersionId": None}, "2.0", "has no version"),
+        (TWO | {"s3VersionId": ""}, "2.0", "has no version"),
+        (TWO | {"s3Key": "a.Mp4"}, "2.0", "does not end in .mp4 .MP4"),
         (TWO | {"s3Key": ""}, "2.0", "no bucket or no key"),
         (TWO | {"s3Key": None}, "2.0", "no bucket or no key"),
         (TWO | {"s3Key": "%FF.mp4"}, "2.0", "is not UTF-8"),  # by another name it would look deleted
         ({}, "2.0", "no bucket or no key"),
         ({"s3BucketArn": None}, "1.0", "no bucket or no key"),
-        (TWO, "3.0", "schema 3.0 is not known"),
+        (TWO, "3.0", "schema 3.0 is not supported"),
     ],
 )
-def test_what_trying_again_cannot_help_is_told_and_not_tried(task, schema, sentence):
+def test_permanent_failures_are_reported_and_not_processed(task, schema, sentence):
     event = asked(task, schema=schema)
     code, text = told(event)
     assert (code, sentence in text) == ("PermanentFailure", True)
@@ -86,7 +86,7 @@ def test_what_trying_again_cannot_help_is_told_and_not_tried(task, schema, sente
 
 
 @pytest.mark.parametrize("schema", ["1.0", "2.0"])
-def test_every_task_is_answered_whatever_becomes_of_the_others(schema):
+def test_every_task_has_a_result_even_if_others_fail(schema):
     outcomes = iter([DONE, OSError("down")])
     answer = batch.answer(asked(TWO, {}, TWO, schema=schema), lambda task: next(outcomes))
     results = answer.pop("results")
@@ -104,5 +104,5 @@ def test_every_task_is_answered_whatever_becomes_of_the_others(schema):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_the_six_suffixes_are_taken(suffix):
+def test_the_six_suffixes_are_accepted(suffix):
     assert told(asked(TWO | {"s3Key": "a" + suffix}))[0] == "Succeeded"

@@ -1,6 +1,6 @@
-"""What an inspection of an ordinary large file costs, to the request: a check that costs a round trip is a wrong check.
+"""The exact requests for inspecting ordinary large files: verifying a correct file must not cost a round trip.
 
-Files that lie may cost more (tests/truth asks only whether the answer is right).
+Files with false metadata may cost more (tests/truth checks only the answers).
 """
 
 import io
@@ -39,7 +39,7 @@ def film(kind: str) -> bytes:
 
 
 def cost(kind: str, storyboard: bool = False) -> tuple[File, int, int]:
-    """The file with the ranges it was asked for, and the number of requests and round trips."""
+    """The file with the requested ranges, and the number of requests and round trips."""
     file = File(film(kind))
     reader = file.reader()
     assert inspect(reader, Limits(storyboard=storyboard)).poster
@@ -48,7 +48,7 @@ def cost(kind: str, storyboard: bool = False) -> tuple[File, int, int]:
 
 
 def key_frame(content: bytes, place: float) -> tuple[int, int]:
-    """Where the key frame nearest to that place begins and ends, and the header after it."""
+    """The range of the key frame nearest to that place, and the header after it."""
     with av.open(io.BytesIO(content)) as container:
         entries = list(container.streams.video[0].index_entries)
         target = entries[0].timestamp + (entries[-1].timestamp - entries[0].timestamp) * place
@@ -65,7 +65,7 @@ def test_a_small_file_is_one_request():
 
 
 @pytest.mark.parametrize("kind", ["mp4 faststart", "mov ", "avi "])
-def test_an_indexed_file_is_its_ends_and_one_key_frame(kind):
+def test_an_indexed_file_costs_its_ends_and_one_key_frame(kind):
     file, requests, round_trips = cost(kind)
     size = len(file.content)
     assert size > 8 << 20
@@ -89,7 +89,7 @@ def test_an_indexed_file_is_its_ends_and_one_key_frame(kind):
         ("mp4 few frag_keyframe+empty_moov+skip_trailer", 7, 6, 578),
     ],
 )
-def test_fragments_are_looked_at_here_and_there(kind, requests, round_trips, kilobytes):
+def test_only_some_fragments_are_read(kind, requests, round_trips, kilobytes):
     file, asked, waited = cost(kind)
     assert (asked, waited) == (requests, round_trips)
     assert sum(end - start for start, end in file.ranges) <= kilobytes * 1000

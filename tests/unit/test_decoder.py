@@ -1,4 +1,4 @@
-"""A decoder that misbehaves in every way that a hostile file could make it: there is always an outcome, and soon."""
+"""A decoder that misbehaves in every way that a hostile file could cause: there is always an outcome, and soon."""
 
 import json
 import os
@@ -32,7 +32,7 @@ LOST = ["segfault", "exit", "noise", "deep", "endless", "huge picture", "lie", "
 
 
 class File:
-    """Bytes to be fetched."""
+    """A file to be fetched by ranges."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -62,7 +62,7 @@ def named(trouble: str) -> bytes:
     return trouble.encode().ljust(4096, b"\0")
 
 
-def test_a_video_is_inspected_as_it_is_in_this_process(good):
+def test_a_video_is_inspected_as_in_this_process(good):
     decoder = Decoder()
     try:
         assert inspect(decoder, good) == inspect_here(
@@ -72,7 +72,7 @@ def test_a_video_is_inspected_as_it_is_in_this_process(good):
         decoder.close()
 
 
-def test_a_rejection_arrives_with_its_words_and_evidence():
+def test_a_rejection_arrives_with_its_message_and_evidence():
     decoder = Decoder()
     try:
         found = inspect(decoder, b"Dear all, please find the video attached.")
@@ -85,7 +85,7 @@ def test_a_rejection_arrives_with_its_words_and_evidence():
 
 
 @pytest.mark.parametrize("trouble", LOST)
-def test_whatever_becomes_of_the_decoder_the_file_gets_a_verdict_and_the_next_one_too(decoder, good, trouble):
+def test_if_the_decoder_fails_the_file_and_the_next_one_get_a_verdict(decoder, good, trouble):
     began = time.monotonic()
     found = inspect(decoder, named(trouble))
     assert isinstance(found, Rejected)
@@ -95,7 +95,7 @@ def test_whatever_becomes_of_the_decoder_the_file_gets_a_verdict_and_the_next_on
 
 
 @pytest.mark.parametrize("trouble", ["spin", "hang", "drip"])
-def test_a_decoder_that_does_not_answer_is_ended(decoder, good, trouble):
+def test_a_decoder_that_does_not_respond_is_ended(decoder, good, trouble):
     began = time.monotonic()
     found = inspect(decoder, named(trouble), SECONDS)
     assert isinstance(found, Rejected)
@@ -110,7 +110,7 @@ def test_a_decoder_that_does_not_answer_is_ended(decoder, good, trouble):
     [("memory", "MemoryError"), ("more memory", "MemoryError"), ("file", "Errno 24"), ("socket", "Errno 24"),
      ("fault", "a mistake of ours")],
 )  # fmt: skip
-def test_a_decoder_gets_no_more_than_it_may_have(decoder, good, trouble, fault):
+def test_a_decoder_cannot_read_more_than_its_limits(decoder, good, trouble, fault):
     heard: list[str] = []
     decoder.on_fault = heard.append
     found = inspect(decoder, named(trouble))
@@ -120,7 +120,7 @@ def test_a_decoder_gets_no_more_than_it_may_have(decoder, good, trouble, fault):
     assert isinstance(inspect(decoder, good), Inspection)
 
 
-def test_a_decoder_knows_nothing_of_aws(decoder, monkeypatch):
+def test_a_decoder_has_no_access_to_aws(decoder, monkeypatch):
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "IDEMPOTENCY_TABLE"):
         monkeypatch.setenv(name, "secret")
     fresh = Decoder(decoder.command)
@@ -133,7 +133,7 @@ def test_a_decoder_knows_nothing_of_aws(decoder, monkeypatch):
     assert "IDEMPOTENCY" not in heard[0]
 
 
-def test_one_that_died_while_nobody_looked_is_not_blamed_on_the_next_file(decoder, good):
+def test_a_decoder_that_died_while_idle_is_not_blamed_on_the_next_file(decoder, good):
     inspect(decoder, good)
     os.kill(decoder.process_id, signal.SIGKILL)  # it may be there still when the next file comes, or not
     assert isinstance(inspect(decoder, good), Inspection)
@@ -143,7 +143,7 @@ class Outage(Exception):
     """Of S3."""
 
 
-def test_what_reading_raises_comes_out_as_it_is_and_the_decoder_stays(decoder, good):
+def test_errors_while_reading_are_raised_and_the_decoder_is_kept(decoder, good):
     inspect(decoder, good)
     before = decoder.process_id
 
@@ -156,7 +156,7 @@ def test_what_reading_raises_comes_out_as_it_is_and_the_decoder_stays(decoder, g
     assert decoder.process_id == before
 
 
-def test_a_verdict_that_reading_comes_to_is_the_verdict(decoder, good):
+def test_a_verdict_while_reading_is_the_verdict(decoder, good):
     def fetch(start: int, end: int) -> bytes:
         raise verdicts.archived("GLACIER")
 
@@ -165,7 +165,7 @@ def test_a_verdict_that_reading_comes_to_is_the_verdict(decoder, good):
     assert found.reason == Reason.ARCHIVED
 
 
-def test_when_it_is_s3_that_takes_too_long_it_is_not_the_files_fault(decoder, good):
+def test_a_slow_s3_is_not_blamed_on_the_file(decoder, good):
     def fetch(start: int, end: int) -> bytes:
         assert over.wait(PATIENCE)
         raise Outage
@@ -176,19 +176,19 @@ def test_when_it_is_s3_that_takes_too_long_it_is_not_the_files_fault(decoder, go
     over.set()
 
 
-def test_a_decoder_that_cannot_start_is_a_fault_of_ours(good):
+def test_a_decoder_that_cannot_start_is_an_infrastructure_failure(good):
     decoder = Decoder((sys.executable, "-c", "raise SystemExit(7)"))
     with pytest.raises(Unavailable, match="exit status 7"):
         inspect(decoder, good)
     decoder.close()
 
 
-def test_the_function_has_no_other_worker_than_the_packages_own():
+def test_the_function_uses_the_packages_worker():
     assert Decoder().command[-1] == worker.__name__
 
 
-def test_every_sentence_can_come_from_the_decoder():
-    """What is not registered would arrive as nonsense, and the file as one that crashed the decoder."""
+def test_every_verdict_can_come_from_the_decoder():
+    """A verdict that is not registered would look like a crash of the decoder."""
     made = {
         name: function
         for name, function in vars(verdicts).items()
@@ -198,7 +198,7 @@ def test_every_sentence_can_come_from_the_decoder():
 
 
 @pytest.mark.parametrize("rejected", REJECTIONS, ids=lambda rejected: rejected.sentence)
-def test_every_rejection_arrives_as_it_was_made(rejected):
+def test_every_rejection_arrives_unchanged(rejected):
     arrived = answer.read(json.loads(json.dumps(answer.of_rejection(rejected))), [])
     assert isinstance(arrived, Rejected)
     assert (arrived.reason, arrived.message, arrived.advice) == (rejected.reason, rejected.message, rejected.advice)
@@ -211,8 +211,8 @@ def test_evidence_of_any_length_arrives():
     assert arrived.evidence == rejected.evidence
 
 
-def test_a_file_that_asks_for_much_is_not_taken_for_a_slow_s3():
-    """It is what the file asks for that takes the time: as much as any S3 needs for these bytes and round trips."""
+def test_a_file_with_many_reads_is_not_mistaken_for_a_slow_s3():
+    """The file's reads take the time: as long as a normal S3 needs for these bytes and round trips."""
     job = Job(lambda start, end: b"", 256 << 20, 256 << 20, 0.0)
     job.take([[at << 20, (at + 1) << 20] for at in range(64)])
     job.waited = 8.0  # at 8 MB a second
@@ -221,13 +221,13 @@ def test_a_file_that_asks_for_much_is_not_taken_for_a_slow_s3():
     assert job.starved
 
 
-def test_bytes_that_do_not_come_are_a_fault(decoder, good):
+def test_missing_bytes_are_an_infrastructure_failure(decoder, good):
     with pytest.raises(Unavailable, match="fewer bytes"):
         decoder.inspect(lambda start, end: good[start : end - 1], len(good), Limits(), PATIENCE)
     assert isinstance(inspect(decoder, good), Inspection)
 
 
-def test_a_system_without_room_for_a_process_is_a_fault_of_ours(good):
+def test_a_system_that_cannot_start_a_process_is_an_infrastructure_failure(good):
     decoder = Decoder(("/there/is/no/such/program",))
     decoder.start()
     with pytest.raises(Unavailable, match="could not be started"):
@@ -236,8 +236,8 @@ def test_a_system_without_room_for_a_process_is_a_fault_of_ours(good):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has these limits")
-def test_a_worker_works_where_no_limit_can_be_set(good):
-    """Lambda may forbid any of them; the others hold."""
+def test_a_worker_works_if_no_limit_can_be_set(good):
+    """Lambda may forbid any limit; the others still apply."""
     forbidding = (
         "import builtins, resource, sys; from video_intake.media import worker\n"
         "def refuse(*_): raise OSError('not permitted')\n"
@@ -256,7 +256,7 @@ def test_a_worker_works_where_no_limit_can_be_set(good):
     [lambda: scans(20_000), lambda: text_chunks(100, 60 << 20)],
     ids=["a progressive JPEG", "a PNG of texts"],
 )
-def test_what_ffmpeg_does_not_stop_is_stopped(decoder, good, make):
+def test_decoding_that_ffmpeg_does_not_limit_is_stopped(decoder, good, make):
     content = make()
     found = decoder.inspect(File(content).fetch, len(content), Limits(), SECONDS)[0]
     assert isinstance(found, Rejected)
@@ -264,8 +264,8 @@ def test_what_ffmpeg_does_not_stop_is_stopped(decoder, good, make):
     assert isinstance(inspect(decoder, good), Inspection)
 
 
-def test_a_worker_that_never_survives_a_file_is_the_files_fault_even_if_none_starts_afterwards(tmp_path, good):
-    """Two workers die of it; whether there is a third is a matter for the next file."""
+def test_a_file_that_crashes_every_worker_is_rejected_even_if_none_starts_afterwards(tmp_path, good):
+    """Two workers crash; whether there is a third one only matters for the next file."""
     counter = tmp_path / "starts"
     command = (
         "sh", "-c",
@@ -280,8 +280,8 @@ def test_a_worker_that_never_survives_a_file_is_the_files_fault_even_if_none_sta
     decoder.close()
 
 
-def test_a_verdict_that_reading_comes_to_stands_however_the_worker_ends(decoder):
-    """In an archive there are no bytes to be had, and the worker is not to blame if it then hangs."""
+def test_a_verdict_while_reading_counts_however_the_worker_ends(decoder):
+    """An archived object cannot be read, and the verdict remains even if the worker then hangs."""
     content = named("hang after failure")
 
     def fetch(start: int, end: int) -> bytes:

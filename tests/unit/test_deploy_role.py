@@ -1,6 +1,6 @@
-"""The role of .github/deploy-role.yaml: who gets it, and what CloudFormation needs of it.
+"""The role in .github/deploy-role.yaml: who can assume it, and what CloudFormation needs.
 
-What the scripts call with it is recorded by tests/security/test_scripts_calls.py.
+tests/security/test_scripts_calls.py records the scripts' calls.
 """
 
 import json
@@ -100,7 +100,7 @@ def test_the_trust_has_no_wildcard_and_no_other_way_in() -> None:
     assert statement["Condition"].keys() == {
         "StringEquals",
         "StringEqualsIfExists",
-    }  # StringLike is how roles are stolen
+    }  # StringLike would allow wildcards
     assert "*" not in json.dumps(statement["Condition"])
 
 
@@ -108,7 +108,7 @@ def test_the_trust_has_no_wildcard_and_no_other_way_in() -> None:
 
 
 def arns(kind: str) -> list[str]:
-    """Of the resources of a type, as CloudFormation names them; a policy is checked on what it is attached to."""
+    """The ARNs of a type's resources, with CloudFormation's names; for a policy, of what it is attached to."""
     services = {
         "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{}}",
         "AWS::CloudWatch::Dashboard": f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/video-intake-prod-{REGION}",
@@ -128,7 +128,7 @@ def arns(kind: str) -> list[str]:
 
 
 def elsewhere(arn: str) -> str:
-    """The same in a stack of another environment."""
+    """The same ARN in a stack of another environment."""
     return arn.replace("video-intake-prod", "video-intake-production")
 
 
@@ -138,7 +138,7 @@ OF_THE_PACKAGE: Final = "s3:GetObject"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_the_provider_schemas_list_is_allowed_on_the_stacks_resources_and_on_no_others(kind: str) -> None:
+def test_actions_in_the_provider_schemas_are_allowed_only_on_the_stacks_resources(kind: str) -> None:
     for action in called_for(kind):
         if action.startswith(OF_THE_KEY) or (kind, action) == ("AWS::Lambda::Function", OF_THE_PACKAGE):
             continue
@@ -150,7 +150,7 @@ def test_whatever_the_provider_schemas_list_is_allowed_on_the_stacks_resources_a
             assert not allowing(STATEMENTS.values(), action, elsewhere(arn), PASSED), f"{action} on {elsewhere(arn)}"
 
 
-def test_lambda_reads_the_package_of_this_stack_with_these_credentials() -> None:
+def test_lambda_can_read_the_package_of_this_stack_with_the_role() -> None:
     bucket = f"arn:aws:s3:::video-intake-artifacts-{ACCOUNT}-{REGION}"
     folder = f"{bucket}/video-intake/video-intake-prod"
     assert allowing(STATEMENTS.values(), OF_THE_PACKAGE, f"{folder}/0123")
@@ -168,8 +168,8 @@ def test_nothing_is_allowed_through_cloudformation_that_no_schema_lists() -> Non
     assert not any("*" in action for one in STATEMENTS.values() for action in as_list(one["Action"]))
 
 
-def test_what_is_spared_of_the_schemas_is_of_properties_that_the_template_does_not_set() -> None:
-    """A property that comes to be set brings its actions with it: then the tests above fail until the role has them."""
+def test_exceptions_from_the_schemas_are_for_properties_that_are_not_set() -> None:
+    """If such a property is set later, its actions are required, and the tests above fail until the role has them."""
     for kind, spared in FOR_OTHERS.items():
         described = schema(kind)
         listed = {action for name in ("create", "update") for action in described["handlers"][name]["permissions"]}
@@ -179,17 +179,17 @@ def test_what_is_spared_of_the_schemas_is_of_properties_that_the_template_does_n
             assert of not in set_properties(kind), of
 
 
-def test_what_changes_resources_goes_through_cloudformation_alone() -> None:
+def test_resources_can_be_changed_only_through_cloudformation() -> None:
     for kind in KINDS:
         for arn in arns(kind) if kind != "AWS::Logs::QueryDefinition" else ["*"]:
             for action in called_for(kind):
                 by_hand = allowing(STATEMENTS.values(), action, arn)
                 assert not by_hand or {one["Sid"] for one in by_hand} <= {
-                    "ReportSubscriptions", "SeeWhetherTheBucketIsThere",
+                    "ReportSubscriptions", "CheckWhetherTheBucketExists",
                 }, f"{action} on {arn}"  # fmt: skip
 
 
-def test_the_role_may_not_change_itself_and_passes_roles_to_lambda_alone() -> None:
+def test_the_role_cannot_change_itself_and_passes_roles_only_to_lambda() -> None:
     own = f"arn:aws:iam::{ACCOUNT}:role/{ROLE['DeployRole']['RoleName']}"
     for action in called_for("AWS::IAM::Role") | {"iam:PassRole"}:
         assert not allowing(STATEMENTS.values(), action, own, PASSED), action
@@ -198,7 +198,7 @@ def test_the_role_may_not_change_itself_and_passes_roles_to_lambda_alone() -> No
     assert not allowing(STATEMENTS.values(), "iam:PassRole", role, to_ec2)
 
 
-def test_the_policies_of_the_role_fit() -> None:
+def test_the_roles_policies_are_within_the_size_limit() -> None:
     """IAM counts 10,240 characters for all inline policies of a role together, without white space."""
     everything = Rendered(
         GIVEN
@@ -214,7 +214,7 @@ def test_the_policies_of_the_role_fit() -> None:
 # ---------------------------------------------------------------- A key of one's own
 
 
-def test_both_pages_name_the_same_permissions_on_a_key_and_all_that_the_schemas_list() -> None:
+def test_both_pages_list_all_key_permissions_of_the_schemas() -> None:
     pages = [(ROOT / "docs" / name).read_text() for name in ("ci.md", "security.md")]
     rows = [
         next(line for line in page.splitlines() if line.startswith("|") and "`kms:CreateGrant`" in line)

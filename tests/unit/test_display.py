@@ -1,4 +1,4 @@
-"""A poster shows what is meant to be seen: the part, the fields, the transparency and the colors."""
+"""Posters are displayed correctly: crop, interlacing, transparency and colors."""
 
 import io
 import struct
@@ -22,7 +22,7 @@ def inspected(content: bytes) -> Inspection:
 
 
 def still(left: tuple[int, int, int, int], right: tuple[int, int, int, int], *extensions: bytes) -> bytes:
-    """A film of one picture, whose halves have these colors (with alpha)."""
+    """A video with one picture, whose halves have these colors (with alpha)."""
     data = b"".join(bytes(left if x < 64 else right) for _ in range(96) for x in range(128))
     encoder = av.CodecContext.create("png", "w")
     encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 128, 96, "rgba", 1
@@ -31,7 +31,7 @@ def still(left: tuple[int, int, int, int], right: tuple[int, int, int, int], *ex
     return movie(picture_entry(b"png ", 128, 96, *extensions), [png])
 
 
-def test_what_is_transparent_is_black():
+def test_transparent_parts_are_black():
     width, height, pixel = pixels(inspected(still((255, 0, 0, 255), (0, 255, 0, 0))).poster.jpeg)
     assert near(pixel(10, height // 2), RED)
     assert near(pixel(width - 10, height // 2), BLACK)
@@ -44,11 +44,11 @@ def test_a_picture_that_is_transparent_everywhere_is_shown():
 
 
 def clap(width: int, height: int, right: int = 0, down: int = 0) -> bytes:
-    """A clean aperture, whose center is moved so far."""
+    """A clean aperture with a moved center."""
     return box(b"clap", numbers(width, 1, height, 1), struct.pack(">iIiI", right, 1, down, 1))
 
 
-def test_the_clean_aperture_is_what_is_shown():
+def test_only_the_clean_aperture_is_shown():
     found = inspected(still((255, 0, 0, 255), (0, 0, 255, 255), clap(64, 48, right=-16)))
     assert (found.video.width, found.video.height) == (128, 96)
     assert (found.video.display_width, found.video.display_height) == (64, 48)
@@ -59,7 +59,7 @@ def test_the_clean_aperture_is_what_is_shown():
 
 
 @pytest.mark.parametrize("aperture", [clap(0, 0), clap(4000, 4000), clap(64, 48, right=5000), box(b"clap", bytes(5))])
-def test_an_impossible_aperture_is_passed_over(aperture):
+def test_an_impossible_aperture_is_ignored(aperture):
     found = inspected(still((255, 0, 0, 255), (0, 0, 255, 255), aperture))
     assert (found.video.display_width, found.video.display_height) == (128, 96)
 
@@ -78,7 +78,7 @@ def comb(picture: av.VideoFrame) -> float:
 
 
 @pytest.mark.parametrize(("first", "order"), [("top", "tt"), ("bottom", "bb")])
-def test_two_fields_are_not_woven_into_a_comb(first, order):
+def test_interlaced_pictures_are_deinterlaced(first, order):
     moving = f"testsrc2,scroll=h=0.05,scale=320:120,weave=first_field={first},setfield={first[0]}ff"
     film = {"size": (320, 240), "seconds": 0.4, "audio": None, "codec_options": {"flags": "+ildct+ilme"}}
     content = video("mov", "mpeg2video", **film, picture=moving)
@@ -90,8 +90,8 @@ def test_two_fields_are_not_woven_into_a_comb(first, order):
 
 
 @pytest.mark.parametrize("sync", [None, full(b"stss", numbers(1, 1)), full(b"stss", numbers(0))])
-def test_a_picture_in_two_samples_is_put_together(sync):
-    """AVCHD, whose fields FFmpeg stores one by one."""
+def test_a_picture_in_two_samples_is_combined(sync):
+    """AVCHD, whose fields FFmpeg stores separately."""
     found = inspected(fields.film(12, sync))
     number = numbered.in_jpeg(found.poster.jpeg)
     assert number is not None
@@ -100,7 +100,7 @@ def test_a_picture_in_two_samples_is_put_together(sync):
 
 
 def coded(color: str, matrix: str, size: tuple[int, int], **options: str) -> bytes:
-    """A film of one color, converted by that matrix; marked only by options of the encoder."""
+    """A video of one color, converted with that matrix; only encoder options mark it."""
     picture = (
         f"color=c={color},format=gbrp,scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p,drawgrid=w=64:h=64"
     )
@@ -126,14 +126,14 @@ def coded(color: str, matrix: str, size: tuple[int, int], **options: str) -> byt
     ],
 )
 @pytest.mark.parametrize("color", ["0xC02020", "0x20A040"])
-def test_colors_are_those_of_the_matrix(size, matrix, marks, color):
+def test_colors_use_the_stated_matrix(size, matrix, marks, color):
     options = {"preset": "ultrafast", "x265-params": "log-level=none:qp=4" + marks}
     _, _, pixel = pixels(inspected(coded(color, matrix, size, **options)).poster.jpeg)
     expected = bytes.fromhex(color[2:])
     assert max(abs(a - b) for a, b in zip(pixel(32, 32), expected, strict=True)) < 12
 
 
-def test_colors_of_a_wide_gamut_are_brought_to_the_narrow_one():
+def test_wide_gamut_colors_are_converted():
     """BT.709's red is a duller signal in BT.2020: 0.627, 0.069 and 0.016 of the light (ITU-R BT.2087)."""
     marks = ":colorprim=bt2020:transfer=bt2020-10:colormatrix=bt2020nc"
     options = {"preset": "ultrafast", "x265-params": "log-level=none:qp=4" + marks}
@@ -148,7 +148,7 @@ def dolby(profile: int, compatible: int) -> bytes:
 
 
 @pytest.mark.parametrize(("profile", "compatible", "shown"), [(5, 0, False), (8, 4, True), (8, 1, True)])
-def test_colors_that_only_dolby_vision_decoders_know_are_not_guessed(profile, compatible, shown):
+def test_dolby_vision_only_colors_are_not_guessed(profile, compatible, shown):
     plain = video(codec="libx265", size=(160, 96), seconds=0.2, audio=None, codec_options=X265)
     at = plain.index(b"hvcC") - 4
     addition = dolby(profile, compatible)

@@ -1,4 +1,4 @@
-"""The result document three times over: as types, as a schema, and as what inspections say."""
+"""The result document is the same as types, as a schema, and in inspections."""
 
 import json
 import typing
@@ -39,7 +39,7 @@ def test_the_schema_has_what_the_types_have(schema):
 
 
 @pytest.mark.parametrize(("name", "declared"), TYPES.items())
-def test_what_may_be_null_is_the_same_in_both(schema, name, declared):
+def test_nullable_fields_are_the_same_in_both(schema, name, declared):
     for field, kind in typing.get_type_hints(declared).items():
         said = schema["properties"][name]["properties"][field]
         kinds = said.get("type", [])
@@ -55,7 +55,7 @@ def test_every_fact_that_is_found_is_in_the_document(declared, found):
     assert [words(name) for name in declared.__annotations__] == [field.name for field in fields(found)]
 
 
-def test_there_is_a_sentence_for_every_reason():
+def test_there_is_a_message_for_every_reason():
     assert {rejected.reason for rejected in REJECTIONS} == set(Reason)
     for rejected in REJECTIONS:
         for text in (rejected.message, rejected.advice):

@@ -1,4 +1,4 @@
-"""Facts that people know from ffprobe and MediaInfo, of files in which they are known."""
+"""Facts as in ffprobe and MediaInfo, for files in which they are known."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ def plain() -> bytes:
 
 
 def added(content: bytes, parents: tuple[bytes, ...], more: bytes) -> bytes:
-    """With another box at the end of the first of `parents`, each in the one before."""
+    """Adds a box at the end of the innermost of the nested `parents`."""
     file = Parts.parse(content)
     children = file.children
     for name in parents:
@@ -39,7 +39,7 @@ def added(content: bytes, parents: tuple[bytes, ...], more: bytes) -> bytes:
 
 
 def keys(**stated: str) -> bytes:
-    """QuickTime's metadata, as phones write them."""
+    """QuickTime metadata, as written by phones."""
     names = [name.replace("_", ".") for name in stated]
     items = [
         box(numbers(number), box(b"data", numbers(1, 0), text.encode()))
@@ -54,7 +54,7 @@ def keys(**stated: str) -> bytes:
 
 
 def user_data(**stated: str) -> bytes:
-    """QuickTime's older way: a box for each text."""
+    """QuickTime's older format: a box for each text."""
     texts = ((b"\xa9" + name.encode(), text.encode()) for name, text in stated.items())
     return box(b"udta", *(box(name, struct.pack(">HH", len(text), 0x15C7), text) for name, text in texts))
 
@@ -105,7 +105,7 @@ def test_the_recording_time_of_an_avi(written):
         box(b"udta", full(b"loci", b"\x15\xc7Gate\0\0", struct.pack(">iii", 13 << 16, 52 << 16, 0), b"earth\0\0")),
     ],
 )
-def test_where_it_was_recorded_is_not_published(plain, stated):
+def test_the_recording_location_is_not_published(plain, stated):
     content = added(plain, IN_MOOV, stated)
     with av.open(io.BytesIO(content)) as film:
         assert "+52." in str(film.metadata), "FFmpeg reads it"
@@ -146,7 +146,7 @@ def test_colors(marks, expected):
     assert found.color_range in ({expected[0]} if expected[0] else {None, "tv"})
 
 
-def test_a_matrix_that_cannot_be_converted_costs_the_poster_alone():
+def test_an_unsupported_matrix_only_prevents_the_poster():
     options = {"preset": "ultrafast", "x265-params": "log-level=none:colormatrix=ycgco"}
     found = inspected(video(codec="libx265", **SMALL, audio=None, codec_options=options))
     assert found.video.color_matrix == "ycgco"

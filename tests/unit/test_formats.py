@@ -1,4 +1,4 @@
-"""Codecs, pixel formats and layouts that cameras, editors and old computers left behind: all are answered."""
+"""Codecs, pixel formats and layouts from cameras, editors and old computers."""
 
 import io
 import struct
@@ -71,14 +71,14 @@ def found(content: bytes) -> Inspection:
 
 
 def colours(answer: Inspection) -> list[int]:
-    """Of the seven bars, as the poster shows them: red, green and blue of each."""
+    """The RGB colors of the seven bars in the poster."""
     width, height, pixel = pixels(answer.poster.jpeg)
     return [channel for bar in range(7) for channel in pixel((2 * bar + 1) * width // 14, height // 3)]
 
 
 @pytest.fixture(scope="module")
 def bars():
-    """The colors of the bars, by the most usual codec."""
+    """The colors of the bars with the most common codec."""
     return colours(found(video("mp4", "libx264", **SHORT, picture=BARS, pixel_format="yuv444p", codec_options=FAST)))
 
 
@@ -128,7 +128,7 @@ ENCODER = {"h264": FAST}
 
 
 def muxed(*, sound_first: bool = False, films: int = 1, gaps: bool = False, cover: bool = False) -> bytes:
-    """A film with tracks in an order and number of our own."""
+    """A video with tracks in a given order and number."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as output:
         output.metadata["creation_time"] = "2026-07-29T12:34:56Z"
@@ -168,14 +168,14 @@ def _silence():
     yield frame
 
 
-def test_sound_first():
+def test_the_audio_track_comes_first():
     answer = found(muxed(sound_first=True))
     assert (answer.video.codec, [track.codec for track in answer.audio]) == ("h264", ["aac"])
     assert answer.audio[0].language == "deu"
     assert answer.container.creation_time == "2026-07-29T12:34:56.000000Z"
 
 
-def test_several_films_in_one():
+def test_several_video_tracks():
     answer = found(muxed(films=3))
     assert answer.container.video_tracks == 3
     assert answer.video.width == 64, "the first of them is shown"
@@ -186,7 +186,7 @@ def test_a_cover_picture_is_not_a_video():
     assert (answer.container.video_tracks, answer.video.codec) == (1, "h264")
 
 
-def test_a_cover_alone_is_a_song():
+def test_a_cover_picture_without_video_is_audio_only():
     with pytest.raises(Rejected, match="audio-only"):
         inspect(File(muxed(films=0, cover=True)).reader(), Limits())
 
@@ -196,8 +196,8 @@ def test_a_cover_alone_is_a_song():
     [(0, numbers(0, 0, 1000, 3060)), (1, bytes(16) + numbers(1000, 0, 3060))],
     ids=["32 bit", "64 bit"],
 )
-def test_a_film_is_as_long_as_it_says(version, header):
-    """Its tracks are often a little longer or shorter; players go by the header of the film."""
+def test_the_duration_is_the_stated_one(version, header):
+    """Tracks are often a little longer or shorter, but players use the movie header."""
     content = movie(
         picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, head=full(b"mvhd", header, REST, version=version)
     )
@@ -223,8 +223,8 @@ def test_an_edit_list(edits, shown):
     assert found(content).container.duration == shown / 1000
 
 
-def test_a_film_trimmed_between_two_key_frames():
-    """As phones trim: the key frame before the cut is still there, but not to be shown."""
+def test_a_video_trimmed_between_two_key_frames():
+    """Trimmed like on phones: the key frame before the cut is still there, but must not be shown."""
     one_group = {"preset": "ultrafast", "x264-params": "keyint=300:bframes=2"}
     content = video(size=(96, 64), seconds=2, rate=25, audio=None, codec_options=one_group)
     at = content.index(b"elst") + 12
@@ -236,8 +236,8 @@ def test_a_film_trimmed_between_two_key_frames():
     assert answer.poster.time == pytest.approx(0, abs=0.04)
 
 
-def test_quicktime_of_the_last_century():
-    """There was no ftyp then, and names were upper case."""
+def test_old_quicktime_files():
+    """Without ftyp, and with uppercase names."""
     content = video("mov", **SHORT, codec_options=FAST)
     old = content.replace(b"ftypqt  ", b"wideqt  ")
     assert old != content
@@ -252,8 +252,8 @@ def test_other_video_boxes_in_front():
     assert found(content).container.fast_start
 
 
-def test_an_index_of_the_past_is_compressed():
-    """QuickTime's `cmov`: moov holds a movie in zlib's form."""
+def test_a_compressed_index_is_read():
+    """QuickTime's `cmov`: moov with zlib data."""
     sample = png(64, 48)
     media = box(b"ftyp", FTYP) + box(b"mdat", sample)
     at = len(media) - len(sample)

@@ -1,4 +1,4 @@
-"""The function's own code in this process, on moto's services: what no single upload shows."""
+"""The function's code in this process, on moto's services."""
 
 import hashlib
 import importlib
@@ -27,7 +27,7 @@ BROKEN = b"no video, whatever its name says"
 
 @pytest.fixture
 def world(monkeypatch):
-    """A bucket, a table, a topic with a queue on it, and the handler after a cold start."""
+    """A bucket, a table, a topic with a queue, and the handler after a cold start."""
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
@@ -57,7 +57,7 @@ def world(monkeypatch):
 
 
 def uploaded(world, key: str, content: bytes = BROKEN) -> dict:
-    """The record that announces it."""
+    """The record of its event."""
     version = world.s3.put_object(Bucket=BUCKET, Key=key, Body=content).get("VersionId", "null")
     etag = hashlib.md5(content).hexdigest()
     return {
@@ -82,7 +82,7 @@ def test_each_record_of_an_event_has_its_outcome(world):
     assert sorted(world.heard()) == ["a.mp4", "b.mp4"]
 
 
-def test_the_fault_of_one_record_is_raised_and_stops_no_other(world):
+def test_the_failure_of_one_record_is_raised_and_does_not_stop_the_others(world):
     elsewhere = uploaded(world, "a.mp4")
     elsewhere["s3"]["bucket"]["name"] = "not-ours"
     with pytest.raises(ClientError, match="NoSuchBucket"):
@@ -90,7 +90,7 @@ def test_the_fault_of_one_record_is_raised_and_stops_no_other(world):
     assert world.heard() == ["b.mp4"]
 
 
-def test_the_faults_of_several_records_are_raised_together(world):
+def test_the_failures_of_several_records_are_raised_together(world):
     records = [uploaded(world, "a.mp4"), uploaded(world, "b.mp4"), uploaded(world, "c.mp4")]
     for record in records[:2]:
         record["s3"]["bucket"]["name"] = "not-ours"
@@ -99,7 +99,7 @@ def test_the_faults_of_several_records_are_raised_together(world):
     assert world.heard() == ["c.mp4"]
 
 
-def test_a_malformed_record_is_raised_with_a_sentence_and_stops_no_other(world):
+def test_a_malformed_record_is_raised_and_does_not_stop_the_others(world):
     malformed = uploaded(world, "a.mp4")
     del malformed["s3"]["object"]["eTag"]
     records = [uploaded(world, "b.mp4"), malformed, uploaded(world, "c.mp4")]
@@ -108,7 +108,7 @@ def test_a_malformed_record_is_raised_with_a_sentence_and_stops_no_other(world):
     assert sorted(world.heard()) == ["b.mp4", "c.mp4"]
 
 
-def test_a_task_of_batch_operations_is_answered_in_its_schema(world):
+def test_a_batch_operations_task_gets_a_response_in_its_schema(world):
     [there, gone] = [uploaded(world, key)["s3"]["object"] for key in ("a b.mp4", "gone.mp4")]
     world.s3.delete_object(Bucket=BUCKET, Key=gone["key"], VersionId=gone["versionId"])
     tasks = [
@@ -133,7 +133,7 @@ def test_a_version_is_done_when_it_has_its_outcome_and_not_before(world):
     world.handler(event)
     assert idempotency.is_done(TABLE, dynamodb, upload)
     assert world.handler(event)[0]["key"] == "a.mp4"
-    assert len(world.heard()) == 1, "a duplicate is answered, and tells nobody"
+    assert len(world.heard()) == 1, "a duplicate returns the outcome without a message"
 
 
 def test_a_locked_version_is_not_done(world):
@@ -161,8 +161,8 @@ def test_a_version_deleted_before_processing_has_no_outcome(world, content):
 
 
 @pytest.mark.parametrize("content", [BROKEN, b""])
-def test_nosuchkey_is_a_fault_and_the_next_try_has_the_outcome(world, monkeypatch, content):
-    """What S3 may answer for the first minutes after versioning was enabled, of an object that is there."""
+def test_nosuchkey_is_a_failure_and_the_retry_has_the_outcome(world, monkeypatch, content):
+    """S3 may return this for an existing object in the first minutes after versioning was enabled."""
     record = uploaded(world, "a.mp4", content)
     with monkeypatch.context() as young:
         young.setattr(world.module.s3, "get_object", not_yet)
@@ -202,7 +202,7 @@ def test_without_versions_the_same_event_is_a_duplicate(suspended):
     assert suspended.heard() == ["a.mp4"]
 
 
-def test_without_versions_what_was_replaced_is_gone_and_processed_when_it_comes_back(suspended):
+def test_without_versions_replaced_content_is_gone_and_processed_if_uploaded_again(suspended):
     first, second = uploaded(suspended, "a.mp4"), uploaded(suspended, "a.mp4", b"")
     assert suspended.handler({"Records": [first]}) == [{"key": "a.mp4", "status": "gone"}]
     assert suspended.handler({"Records": [second]})[0]["reason"] == "empty"
@@ -237,7 +237,7 @@ THEIRS = "videos-from-before"
 
 @pytest.fixture(params=[None, "Enabled", "Suspended"], ids=["no versions", "versions", "suspended"])
 def another(world, request):
-    """A bucket of the user's in each state of versioning."""
+    """The user's bucket in each state of versioning."""
     world.s3.create_bucket(Bucket=THEIRS, CreateBucketConfiguration={"LocationConstraint": REGION})
     if request.param:
         world.s3.put_bucket_versioning(Bucket=THEIRS, VersioningConfiguration={"Status": request.param})
@@ -245,7 +245,7 @@ def another(world, request):
 
 
 def bridged(world, key: str, content: bytes = BROKEN, tags: str = "") -> dict:
-    """The event that announces it: no version id where the bucket has no versions."""
+    """Its event, without a version ID if the bucket has no versioning."""
     told = world.s3.put_object(Bucket=THEIRS, Key=key, Body=content, Tagging=tags)
     version = {"version-id": told["VersionId"]} if "VersionId" in told else {}
     etag = hashlib.md5(content).hexdigest()
@@ -291,7 +291,7 @@ def test_a_second_content_there_is_an_upload_with_a_result(another):
 
 
 @pytest.mark.parametrize("content", [BROKEN, b""])
-def test_what_was_deleted_there_before_processing_has_no_outcome(another, content):
+def test_an_upload_deleted_there_before_processing_has_no_outcome(another, content):
     event = bridged(another, "a.mp4", content)
     for version in another.s3.list_object_versions(Bucket=THEIRS)["Versions"]:
         another.s3.delete_object(Bucket=THEIRS, Key="a.mp4", VersionId=version["VersionId"])
@@ -299,13 +299,13 @@ def test_what_was_deleted_there_before_processing_has_no_outcome(another, conten
     assert another.heard() == []
 
 
-def test_an_event_through_eventbridge_that_is_not_an_upload_is_raised_with_a_sentence(world):
+def test_an_eventbridge_event_that_is_not_an_upload_is_raised(world):
     with pytest.raises(ValueError, match=r"its detail-type is Object Deleted\.$"):
         world.handler({"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}})
 
 
-def test_the_record_of_a_version_keeps_its_id_and_that_of_a_content_names_it(world):
-    """Records are remembered for 15 days: a deployment must not forget them."""
+def test_idempotency_records_identify_version_or_content(world):
+    """Records are kept for 15 days, and must remain valid across deployments."""
     versioned = Upload("b", "a.mp4", "v1", 5, "e1", "0A", "then")
     ids = {}
     for name, upload in {
@@ -328,7 +328,7 @@ def test_the_record_of_a_version_keeps_its_id_and_that_of_a_content_names_it(wor
 
 @pytest.fixture
 def written(world, monkeypatch) -> tuple[list[str], dict[str, str]]:
-    """What the processing of a playable video wrote, in order, and the content type of each file."""
+    """The writes for a playable video, in order, and the content type of each file."""
     steps, types = [], {}
     call = BaseClient._make_api_call
 
@@ -351,7 +351,7 @@ def written(world, monkeypatch) -> tuple[list[str], dict[str, str]]:
 PICTURES = {"poster.jpg", "storyboard.jpg", "storyboard.vtt"}
 
 
-def test_readers_of_a_step_find_the_earlier_steps_in_place(written):
+def test_each_step_is_published_after_the_earlier_ones(written):
     steps, _ = written
     assert len(steps) == len(set(steps))
     at = {step: steps.index(step) for step in steps}
@@ -362,7 +362,7 @@ def test_readers_of_a_step_find_the_earlier_steps_in_place(written):
     assert at["UpdateItem"] == len(steps) - 1, "the record"
 
 
-def test_every_file_is_labeled_as_what_it_is(written):
+def test_every_file_has_its_content_type(written):
     jpeg, text = "image/jpeg", "text/vtt"
     assert written[1] == {
         "poster.jpg": jpeg,
@@ -376,7 +376,7 @@ def test_every_file_is_labeled_as_what_it_is(written):
 
 
 @pytest.mark.parametrize("theirs", [0, 8, 9, 10])
-def test_the_tags_of_users_stay_and_ours_take_the_room_that_is_left(theirs):
+def test_the_users_tags_are_kept_and_ours_are_added_if_they_fit(theirs):
     before = {f"tag{number}": str(number) for number in range(theirs)} | {"video-intake:status": "success"}
     after = publisher.merged(before, {"status": "failure", "failure": {"reason": "empty"}})
     assert {key: value for key, value in after.items() if key.startswith("tag")} == {
@@ -386,7 +386,7 @@ def test_the_tags_of_users_stay_and_ours_take_the_room_that_is_left(theirs):
     assert [pair for pair in after.items() if pair[0].startswith("video-intake:")] == ours[: 10 - theirs]
 
 
-def test_a_success_leaves_no_reason_behind():
+def test_a_success_removes_an_earlier_reason():
     before = {"video-intake:status": "failure", "video-intake:reason": "empty"}
     assert publisher.merged(before, {"status": "success"}) == {"video-intake:status": "success"}
 
@@ -400,7 +400,7 @@ def test_a_tag_that_may_not_be_set_is_an_infrastructure_failure():
         publisher.Publisher(client, None, "topic", "test")._tag(result)
 
 
-def test_a_version_that_went_while_it_was_processed_is_not_tagged():
+def test_a_version_deleted_during_processing_is_not_tagged():
     client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
     result = {"status": "success", "source": {"bucket": "b", "key": "a.mp4", "versionId": "v"}}
     stubber = Stubber(client)
@@ -410,7 +410,7 @@ def test_a_version_that_went_while_it_was_processed_is_not_tagged():
     stubber.assert_no_pending_responses()
 
 
-def test_tags_that_stand_already_are_not_written_again():
+def test_existing_tags_are_not_written_again():
     client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
     result = {"status": "success", "source": {"bucket": "b", "key": "a.mp4", "versionId": "v"}}
     stubber = Stubber(client)

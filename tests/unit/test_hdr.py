@@ -24,7 +24,7 @@ def entries(kind):
 
 
 @pytest.mark.parametrize("kind", ["PQ", "HLG"])
-def test_gray_stays_gray_and_brighter_stays_brighter(kind):
+def test_gray_stays_gray_and_brightness_keeps_its_order(kind):
     greys = [output for signal, output in entries(kind) if len(set(signal)) == 1]
     assert all(max(grey) - min(grey) < 0.01 for grey in greys)
     levels = [grey[0] for grey in greys]
@@ -34,13 +34,13 @@ def test_gray_stays_gray_and_brighter_stays_brighter(kind):
 
 
 @pytest.mark.parametrize("kind", ["PQ", "HLG"])
-def test_every_color_is_one_that_a_jpeg_can_show(kind):
+def test_every_color_is_within_the_range_of_a_jpeg(kind):
     assert all(0 <= channel <= 1 for _, output in entries(kind) for channel in output)
 
 
 @pytest.mark.parametrize("color", [RED, GREEN, BLUE, (1, 0.5, 0.25), (0.2, 0.2, 0.2)])
-def test_a_color_that_needs_no_hdr_comes_out_as_itself(color):
-    """60 cd/m2 is under the knee of the curve: only primaries and transfer change."""
+def test_a_color_within_sdr_is_unchanged(color):
+    """60 cd/m2 is below the knee of the curve, so only primaries and transfer change."""
     wide = [60 * sum(a * b for a, b in zip(row, color, strict=True)) for row in FROM_BT709]
     shown = hdr._display(hdr.LIGHT["PQ"](tuple(hdr._pq_signal(light) for light in wide)))
     expected = [hdr._encoded(60 / hdr.WHITE * channel) for channel in color]
@@ -50,7 +50,7 @@ def test_a_color_that_needs_no_hdr_comes_out_as_itself(color):
 @pytest.mark.parametrize("wanted", [RED, GREEN, BLUE])
 @pytest.mark.parametrize("kind", ["PQ", "HLG"])
 def test_red_stays_red(kind, wanted):
-    """A table whose axes are swapped is a table all the same: the picture knows."""
+    """A table with swapped axes is still valid, but the picture would show it."""
     frame = VideoFrame(64, 48, "rgb48le")
     frame.planes[0].update(struct.pack("<3H", *(round(0.7 * 65535 * channel) for channel in wanted)) * 64 * 48)
     frame.pts, frame.time_base = 0, Fraction(1, 25)
@@ -61,8 +61,8 @@ def test_red_stays_red(kind, wanted):
     assert all(channel < 60 for channel, share in zip(pixel, wanted, strict=True) if not share), pixel
 
 
-def test_clouds_do_not_burn_out():
-    """Between HDR's reference white and the peak there is room left for detail."""
+def test_highlights_are_not_clipped():
+    """There is detail between HDR's reference white and the peak."""
     levels = [hdr._display((light, light, light))[0] for light in (203, 300, 400, 700)]
     assert levels == sorted(levels)
     assert levels[0] < 0.93

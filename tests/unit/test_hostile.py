@@ -1,7 +1,7 @@
-"""Files made to kill: each is answered in seconds, within the memory of a Lambda, and by name.
+"""Hostile files: each gets the right verdict in seconds, within the memory of the function.
 
-They are put together in code, and inspected in a child process that is watched (`tests.support.watched`), which fails
-the test where it dies, takes 700 MB or 30 seconds.
+They are generated in code, and inspected in a monitored child process (`tests.support.watched`), which fails the test
+if it crashes, or takes 700 MB or 30 seconds.
 """
 
 import struct
@@ -37,12 +37,12 @@ SMALL = picture_entry(b"png ", 64, 48)
 
 
 def still(**changes) -> bytes:
-    """A film of one small picture, with whatever is said besides."""
+    """A video with one small picture, and other metadata."""
     return movie(SMALL, [png(64, 48)], **changes)
 
 
 def many(samples: int, **more: bytes) -> dict[bytes, bytes]:
-    """Sample tables that claim `samples` samples of one byte in a handful of bytes."""
+    """A few bytes of sample tables that claim `samples` samples of one byte."""
     return {
         b"stsz": full(b"stsz", numbers(1, samples)),
         b"stsc": full(b"stsc", numbers(1, 1, samples, 1)),
@@ -59,13 +59,13 @@ def nested(kind: bytes, depth: int) -> bytes:
 
 
 def overstated(table: bytes) -> bytes:
-    """A table that says it has more entries than FFmpeg could hold, before 9 MB in which it may look for them."""
+    """A table that claims more entries than FFmpeg could hold, followed by 9 MB in which it may search for them."""
     claim = numbers(0, MANY, 1, 1) if table == b"stsz" else numbers(MANY, 1, 1, 1)
     return still(changed={table: full(table, claim)}) + bytes(9 * MB)
 
 
 def repeated() -> bytes:
-    """5,000 frames, and an edit list that shows all of them 10,000 times: FFmpeg would index each each time."""
+    """5,000 frames, and an edit list that shows all of them 10,000 times, which FFmpeg would index each time."""
     frames, edits = 5000, numbers(5_000_000, 0, 1 << 16) * 10_000
     one_place = {
         b"stsz": full(b"stsz", numbers(len(png(64, 48)), frames)),
@@ -78,7 +78,7 @@ def repeated() -> bytes:
 
 
 def sound_in_chunks() -> bytes:
-    """Uncompressed sound, of which FFmpeg indexes not the samples, but pieces of the chunks."""
+    """Uncompressed audio, of which FFmpeg indexes parts of chunks instead of samples."""
     tables_of_sound = tables(sound_entry(b"sowt"), [2], 0) | {
         b"stts": full(b"stts", numbers(1, 2, 1)),
         b"stsc": full(b"stsc", numbers(1, 1, 0x7FFF, 1)),
@@ -88,7 +88,7 @@ def sound_in_chunks() -> bytes:
 
 
 def chapters(samples: int) -> bytes:
-    """A film whose chapters are a track of many samples, each to be read separately."""
+    """A video whose chapters are a track with many samples, each read separately."""
     names = tables(full(b"text", bytes(60)), [1], 100) | many(samples)
     described = picture_entry(b"png ", 64, 48)
     content = movie(described, [png(64, 48)], in_moov=track(names.values(), 2, b"text"))
@@ -102,7 +102,7 @@ def chapters(samples: int) -> bytes:
 
 
 def fragment(*truns: bytes, media: bytes = b"") -> bytes:
-    """A film with one fragment of such runs of samples."""
+    """A video with one fragment of such runs of samples."""
     header = full(b"tfhd", numbers(1), flags=0x020000)
     moof = box(b"moof", full(b"mfhd", numbers(1)), box(b"traf", header, *truns))
     return still(in_moov=box(b"mvex", full(b"trex", numbers(1, 1, 10, 10, 0)))) + moof + box(b"mdat", media)
@@ -119,7 +119,7 @@ def patched(content: bytes, mark: bytes, offset: int, patch: bytes) -> bytes:
 
 
 def with_super_index(entries: int) -> bytes:
-    """An AVI whose OpenDML index of indexes names itself, many times."""
+    """An AVI whose OpenDML index of indexes refers to itself many times."""
     content = avi()
     stream = content.index(b"strh") - 12
     size = struct.unpack_from("<I", content, stream + 4)[0]
@@ -283,7 +283,7 @@ def watched():
 
 
 @pytest.mark.parametrize(("make", "verdicts"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
-def test_a_hostile_file_is_answered(watched, make, verdicts):
+def test_a_hostile_file_gets_a_verdict(watched, make, verdicts):
     assert watched.inspect(make()).verdict in verdicts
 
 
@@ -292,28 +292,28 @@ def test_a_hostile_file_is_answered(watched, make, verdicts):
     [lambda: still(in_moov=box(b"free", bytes(50 * MB))), lambda: still(before=box(b"free", bytes(40 * MB)))],
     ids=["an index of 50 MB", "40 MB before the index"],
 )
-def test_a_clumsy_file_is_answered_in_few_requests(watched, make):
+def test_an_inefficient_file_needs_few_requests(watched, make):
     answer = watched.inspect(make())
     assert answer.result["poster"]
     assert answer.result["inspection"]["requests"] <= 12
 
 
-def test_edits_that_repeat_all_of_a_film_are_not_followed(watched):
+def test_edits_that_repeat_the_whole_video_are_ignored(watched):
     answer = watched.inspect(repeated())
     assert answer.verdict == "success"
     assert answer.peak < watched.inspect(still()).peak + 100
 
 
-def test_what_a_file_took_is_given_back(watched):
-    """The next video finds the Lambda warm, and the memory free."""
+def test_memory_is_released_after_each_file(watched):
+    """The next video in the same environment has all of the memory."""
     large = movie(picture_entry(b"raw ", 8192, 4320), [bytes(250 * MB)])
     before = watched.inspect(still()).peak
     assert watched.inspect(large).peak > before + 50
     assert watched.inspect(still()).peak < before + 50
 
 
-def test_a_decoder_gets_no_more_memory_than_there_is(watched):
-    """JPEG 2000 takes five times its picture: what no table of ours knows, the kernel counts."""
+def test_a_decoder_cannot_exceed_its_memory(watched):
+    """JPEG 2000 needs five times the size of its picture, which only the kernel's limit stops."""
     content = video(
         "mov", "jpeg2000", size=(8192, 4320), seconds=0.1, rate=10, audio=None, pixel_format="rgb24", picture="color"
     )
@@ -326,29 +326,29 @@ def test_a_decoder_gets_no_more_memory_than_there_is(watched):
 @pytest.mark.parametrize("code", [b"encv", b"drmi"])
 @pytest.mark.parametrize("first", [b"", SMALL])
 def test_an_encrypted_track_of_quicktime(code, first):
-    """QuickTime names a second handler, of the data; and the first seconds may be in the clear."""
+    """QuickTime has a second handler, for the data; and the first seconds may be unencrypted."""
     entry = picture_entry(code, 64, 48)
     second_handler = {b"hdlr": full(b"hdlr", b"dhlralis", bytes(13)), b"stsd": full(b"stsd", numbers(2), first + entry)}
     with pytest.raises(Rejected, match="encrypted"):
         inspect(File(movie(entry, [png(64, 48)], changed=second_handler)).reader(), Limits())
 
 
-def test_a_picture_that_the_index_calls_smaller():
-    """The picture itself says how large it is, and it is the decoder that must refuse it."""
+def test_a_picture_that_is_larger_than_stated():
+    """Pictures state their own size, so the decoder must refuse them."""
     limits = Limits(max_pixels=256 * 100)  # FFmpeg counts lines in their alignment, up to 64 pixels
     assert inspect(File(movie(SMALL, [png(256, 100)])).reader(), limits)
     with pytest.raises(Rejected):
         inspect(File(movie(SMALL, [png(256, 101)])).reader(), limits)
 
 
-def test_a_decoder_that_cannot_begin():
-    """Ut Video wants a header. Where it failed to open once, PyAV knows no codec any more."""
+def test_a_decoder_that_cannot_be_opened():
+    """Ut Video requires a header. After opening failed once, PyAV has no codec."""
     with pytest.raises(Rejected, match="undecodable"):
         inspect(File(movie(picture_entry(b"ULRG", 64, 48), [bytes(50)] * 30)).reader(), Limits())
 
 
 def test_many_small_fragments_in_a_small_file():
-    """The windows through which fragments are looked for were larger than the file."""
+    """The windows for finding fragments used to be larger than the file."""
     flags = {"movflags": "frag_every_frame+empty_moov+skip_trailer"}
     content = video(codec="mjpeg", size=(96, 64), seconds=0.6, audio=None, options=flags)
     assert len(content) < 256 << 10
@@ -358,8 +358,8 @@ def test_many_small_fragments_in_a_small_file():
     assert answer.container.duration == pytest.approx(0.6, abs=0.05), "the last fragment was found"
 
 
-def test_an_index_that_names_a_fragment_in_the_media_data():
-    """Where an index leads is looked at, and proven by boxes that lead from there to the end."""
+def test_an_index_that_points_into_the_media_data():
+    """The index's target is verified by the boxes from there to the end."""
     content = video(
         codec="mjpeg", size=(96, 64), seconds=0.6, audio=None, options={"movflags": "frag_keyframe+empty_moov"}
     )
@@ -372,7 +372,7 @@ def test_an_index_that_names_a_fragment_in_the_media_data():
 @pytest.mark.parametrize("length", [0, 9, 17, 24, 30, 40, 60])
 @pytest.mark.parametrize("version", [b"\0", b"\1"])
 def test_a_segment_index_cut_off(version, length):
-    """It says that it has a thousand segments, and ends before the first."""
+    """It claims a thousand segments, and ends before the first."""
     flags = {"movflags": "frag_every_frame+empty_moov+default_base_moof+skip_trailer"}
     content = video(codec="mjpeg", size=(96, 64), seconds=0.6, audio=None, options=flags)
     at = content.index(b"moof") - 4

@@ -1,4 +1,4 @@
-"""The walls of the house: which module may load what, directly or through another."""
+"""The dependencies between modules, direct and indirect."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ KNOW_AWS = {"idempotency", "publisher", "s3_object"}
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """What `module` imports directly: modules of ours by their full names, others by their package."""
+    """The direct imports of `module`: our modules by full name, others by package."""
     found = set()
     for node in ast.walk(ast.parse((SRC / f"{module.replace('.', '/')}.py").read_text())):
         if isinstance(node, ast.Import):
@@ -33,7 +33,7 @@ def imports(module: str) -> frozenset[str]:
 
 
 def loads(module: str) -> set[str]:
-    """What importing `module` imports, directly or through others of ours."""
+    """The imports of `module`, direct and through our other modules."""
     found: set[str] = set()
     waiting = {module}
     while waiting:
@@ -42,7 +42,7 @@ def loads(module: str) -> set[str]:
     return found - {module}
 
 
-def test_the_handler_is_all_that_is_at_the_root_of_the_package():
+def test_only_the_handler_is_at_the_root_of_the_package():
     assert [name for name in MODULES if not name.startswith("video_intake.")] == ["handler"]
     assert sorted(path.name for path in SRC.iterdir() if path.name != "__pycache__") == [
         "handler.py",
@@ -54,15 +54,15 @@ def test_the_handler_is_all_that_is_at_the_root_of_the_package():
 
 
 @pytest.mark.parametrize("module", MEDIA)
-def test_the_inspector_knows_neither_aws_nor_the_pipeline(module):
+def test_the_inspector_depends_on_neither_aws_nor_the_pipeline(module):
     assert not loads(module) & {*AWS, *PIPELINE, "handler"}
 
 
 @pytest.mark.parametrize("module", PIPELINE)
-def test_the_pipeline_knows_no_codec_and_few_of_it_know_aws(module):
+def test_the_pipeline_uses_no_codecs_and_few_modules_use_aws(module):
     name = module.rpartition(".")[2]
     assert bool(loads(module) & AWS) == (name in KNOW_AWS)
-    assert "av" not in loads(module), "files are decoded in a process apart from this one"
+    assert "av" not in loads(module), "files are decoded in a separate process"
 
 
 @pytest.mark.parametrize("module", ["video_intake.results", "scripts.replay", "scripts.stack"])
@@ -71,8 +71,8 @@ def test_a_module_that_needs_no_decoder_loads_none(module):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": f"{SRC}:{ROOT}"}).returncode == 0
 
 
-def test_imports_run_one_way():
-    """No module loads itself through others."""
+def test_imports_go_one_way():
+    """There are no circular imports."""
     for module in MODULES:
         assert not [name for name in loads(module) if name in MODULES and module in loads(name)], module
 
@@ -94,7 +94,7 @@ FILES = [path for folder in ("demo", "scripts", "src", "tests", "tools") for pat
 
 
 def test_no_test_module_and_no_conftest_is_imported():
-    """What tests share is in tests/support (or a module next to them that has no test)."""
+    """Shared code is in tests/support (or a module without tests in the same folder)."""
     tests = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (ROOT / "tests").rglob("*.py")
@@ -114,8 +114,8 @@ def test_the_guide_names_every_module():
     assert [name for name in MODULES if name.rpartition(".")[2] not in guide] == []
 
 
-def test_every_path_that_is_written_down_leads_somewhere():
-    """In prose, comments and settings; what a test creates in a temporary folder is not meant."""
+def test_every_path_in_the_docs_exists():
+    """In prose, comments and settings, except for files that tests create in temporary folders."""
     read = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tools/*/README.md"), ROOT / "pyproject.toml"]
     read += [ROOT / "template.yaml", ROOT / "Makefile", *(path for path in FILES if "tests" not in path.parts)]
     path = re.compile(r"(?<![\w/.{-])(?:src|scripts|tools|tests|docs|demo)/[\w./-]*\w")

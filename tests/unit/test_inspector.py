@@ -1,4 +1,4 @@
-"""The inspector on real bytes: each file is encoded here, and each verdict is the file's own fault."""
+"""The inspector on real files, which are encoded here."""
 
 import struct
 from fractions import Fraction
@@ -28,7 +28,7 @@ def plain():
 
 @pytest.fixture(scope="module")
 def large():
-    """Over 2 MB, so that head and tail are fetched, and not everything."""
+    """Over 2 MB, so that only head and tail are fetched."""
     groups = {"preset": "ultrafast", "x264-params": "keyint=5:min-keyint=5:bframes=0"}
     film = {"size": (1280, 720), "seconds": 11, "codec_options": groups}
     return {
@@ -51,7 +51,7 @@ def test_the_facts_of_a_video(plain):
     assert found.warnings == ()
 
 
-def test_a_phone_held_upright(plain):
+def test_a_portrait_phone_video(plain):
     found = inspect(File(video("mov", rotation=-90, picture="rgbtestsrc")).reader(), LIMITS)
     assert (found.container.format, found.video.rotation) == ("mov", -90)
     assert (found.video.width, found.video.height) == (640, 360)
@@ -101,12 +101,12 @@ def test_a_large_file_costs_its_ends_and_one_key_frame(large, layout):
     ends = {(0, HEAD), (len(file.content) - HEAD, len(file.content))}
     assert set(file.ranges) >= ends
     assert len(file.ranges) <= 4
-    assert reader.round_trips == len(file.ranges) - 1, "the ends are one wait"
+    assert reader.round_trips == len(file.ranges) - 1, "the ends are one round trip"
     assert reader.bytes_read == sum(end - start for start, end in file.ranges) < 1_000_000
 
 
 def test_the_poster_is_not_a_black_frame():
-    """Ten percent into this video all is black; a little later there is something to see."""
+    """At ten percent this video is black; a little later it is not."""
     bright_from_1 = "testsrc2,fade=type=in:start_time=1:duration=0.01"
     found = inspect(File(video(audio=None, seconds=6, picture=bright_from_1)).reader(), LIMITS)
     assert found.poster.time >= 1
@@ -149,7 +149,7 @@ def test_an_empty_file():
     assert verdict(b"").reason == "empty"
 
 
-def test_sound_alone():
+def test_audio_only():
     assert verdict(video(codec=None)).reason == "audio-only"
 
 
@@ -190,15 +190,15 @@ def test_a_video_track_without_frames():
     assert verdict(content[: content.index(b"moof") - 4]).reason == "no-frames"
 
 
-def test_ffmpeg_sees_only_what_was_scanned(plain):
-    """A second index behind the first one is free space, not another chance for an attacker."""
+def test_ffmpeg_reads_only_what_was_scanned(plain):
+    """A second index after the first one is treated as free space."""
     at = plain.index(b"moov") - 4
     size = struct.unpack_from(">I", plain, at)[0]
     found = inspect(File(plain + plain[at : at + size]).reader(), LIMITS)
     assert found.container.video_tracks == 1
 
 
-def test_a_fault_while_reading_is_not_a_verdict(large):
+def test_a_failure_while_reading_is_not_a_verdict(large):
     file = File(large["moov first"])
     reader = file.reader()
     fetch = reader._fetch
@@ -253,7 +253,7 @@ def test_a_few_large_fragments(flags):
 
 
 @pytest.mark.parametrize("flags", ["frag_keyframe+empty_moov", "frag_keyframe+empty_moov+skip_trailer"])
-def test_where_the_fragments_near_the_wanted_place_are_damaged_others_are_looked_at(flags):
+def test_if_the_wanted_fragments_are_damaged_others_are_read(flags):
     options = {"preset": "ultrafast", "x264-params": "keyint=6:min-keyint=6:bframes=0"}
     content = bytearray(video(seconds=20, audio=None, options={"movflags": flags}, codec_options=options))
     for mdat in [mdat for mdat in boxes(memoryview(bytes(content)), 0, len(content)) if mdat.type == b"mdat"]:
@@ -262,8 +262,8 @@ def test_where_the_fragments_near_the_wanted_place_are_damaged_others_are_looked
     assert inspect(File(bytes(content)).reader(), LIMITS).poster
 
 
-def test_where_the_first_of_a_few_fragments_is_black_another_is_looked_at():
-    """The poster is made of it while the others are looked for."""
+def test_if_the_first_fragment_is_black_another_is_read():
+    """The poster is made from it while the others are searched."""
     options = {"preset": "ultrafast", "x264-params": "keyint=60:min-keyint=60:bframes=0"}
     flags = {"movflags": "frag_keyframe+empty_moov+skip_trailer"}
     dark = "testsrc2,fade=t=in:st=1.5:d=0.1"
@@ -285,7 +285,7 @@ def test_chapters():
 
 
 def test_an_hdr_poster_is_not_washed_out():
-    """The same HLG pictures, once with the transfer that makes them HDR and once without."""
+    """The same HLG pictures with and without the HDR transfer."""
     posters = []
     for transfer in ("arib-std-b67", "bt709"):
         colours = f"log-level=none:transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc"

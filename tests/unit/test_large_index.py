@@ -1,4 +1,4 @@
-"""An index most of which is about sound, and is left out. What counts as large and slow is made small here."""
+"""A large index without its audio part. The limits for large and slow are small here."""
 
 import struct
 
@@ -14,7 +14,7 @@ from video_intake.media.verdicts import Rejected
 
 @pytest.fixture(scope="module")
 def film():
-    """40 s with an index of some 20 KB, more than half of which is about sound."""
+    """40 s with an index of about 20 KB, more than half of which is for audio."""
     return video(size=(64, 36), seconds=40, rate=25, options={"movflags": "faststart"})
 
 
@@ -29,14 +29,14 @@ def moov_of(content: bytes) -> Box:
 
 
 def only_what_is_asked_for(file: File, monkeypatch):
-    """A reader that knows the beginning of the file, and reads nothing ahead of it."""
+    """A reader that has the beginning of the file, and does not read ahead."""
     monkeypatch.setattr(range_reader, "READ_AHEAD", 0)
     reader = file.reader()
     reader.load([(0, 4096)])
     return reader
 
 
-def test_what_is_about_sound_is_not_fetched(film, monkeypatch):
+def test_the_audio_part_is_not_fetched(film, monkeypatch):
     file, moov = File(film), moov_of(film)
     reader = only_what_is_asked_for(file, monkeypatch)
     layout = isobmff.scan(reader)
@@ -51,7 +51,7 @@ def test_what_is_about_sound_is_not_fetched(film, monkeypatch):
     assert pictures.samples == 40 * 25
 
 
-def test_all_is_found_out_the_same(film, monkeypatch):
+def test_the_facts_are_the_same(film, monkeypatch):
     without = inspect(File(film).reader(), Limits())
     monkeypatch.setattr(large_index, "LARGE", len(film))
     whole = inspect(File(film).reader(), Limits())
@@ -59,29 +59,29 @@ def test_all_is_found_out_the_same(film, monkeypatch):
     assert without.container.duration == pytest.approx(whole.container.duration, abs=0.05)
 
 
-def test_where_the_file_is_cut_off_the_sound_is_asked_too(film):
+def test_if_the_file_is_cut_off_the_audio_part_is_read_too(film):
     assert isobmff.scan(File(cut(film, 0.98)).reader()).holes == ()
     with pytest.raises(Rejected, match="truncated"):
         inspect(File(cut(film, 0.98)).reader(), Limits())
 
 
-def test_media_data_that_do_not_say_how_long_they_are(film):
-    """A size of 0 means to the end of the file, wherever that is: whether it was cut off, only the tables know."""
+def test_media_data_without_a_size(film):
+    """A size of 0 means to the end of the file, so only the tables show whether it was cut off."""
     at = film.index(b"mdat") - 4
     assert isobmff.scan(File(film[:at] + bytes(4) + film[at + 4 :]).reader()).holes == ()
 
 
 @pytest.mark.parametrize("gap", [b"", struct.pack(">I4s", 8, b"free"), struct.pack(">I4s", 16, b"wide") * 2 + bytes(8)])
-def test_free_space_behind_the_index(film, gap):
-    """Only what directly follows it is understood; otherwise no hole is made."""
+def test_free_space_after_the_index(film, gap):
+    """Only free space directly after it is supported; otherwise there is no hole."""
     at = moov_of(film).end
     content = film[:at] + gap + film[at:]
     holes = isobmff.scan(File(content).reader()).holes
     assert len(holes) == (gap[4:8] in (b"", b"free"))
 
 
-def test_tables_before_their_description_are_left_alone(film):
-    """Unusual, so not touched: taken for free space, the description would go with them."""
+def test_tables_before_their_description_are_not_skipped(film):
+    """Unusual, so not skipped: the description would be lost with them."""
     description = film.index(b"stsd", film.index(b"soun")) - 4
     (size,) = struct.unpack(">I", film[description : description + 4])
     following = description + size
@@ -98,8 +98,8 @@ def test_the_index_last():
     assert inspect(File(content).reader(), Limits()).audio
 
 
-def test_few_boxes_are_looked_at_however_many_there_are():
-    """Four million empty ones took fourteen seconds before anybody counted them."""
+def test_the_number_of_examined_boxes_is_limited():
+    """Without a limit, four million empty boxes took fourteen seconds."""
 
     class Counting(range_reader.RangeReader):
         peeks = 0

@@ -32,7 +32,7 @@ def failure():
     return results.result(UPLOAD, TRUNCATED, COST)
 
 
-def test_one_message_has_two_voices(success):
+def test_a_message_has_text_for_email_and_json_for_programs(success):
     voices = json.loads(messages.message(success))
     assert json.loads(voices["default"]) == success
     assert "is a playable video" in voices["email"]
@@ -52,7 +52,7 @@ def test_a_success_describes_the_video(success):
         assert place in text, place
 
 
-def test_of_an_upload_to_another_bucket_each_place_is_in_its_own(inspection):
+def test_messages_about_another_bucket_have_the_right_locations(inspection):
     text = messages.email(results.result(replace(UPLOAD, bucket="theirs"), inspection, COST, "ours"))
     for place in (
         "Video    s3://theirs/Été",
@@ -70,7 +70,7 @@ def test_a_failure_states_why_and_what_to_do(failure):
 
 @pytest.mark.parametrize("rejected", REJECTIONS, ids=lambda rejected: rejected.reason)
 @pytest.mark.parametrize("key", ["a.mp4", "é" * 500 + ".mp4", "line\nbreak\t\x7f.mov", "видео.avi", "🎬.mp4"])
-def test_every_subject_is_one_that_sns_takes(rejected, key):
+def test_every_subject_is_accepted_by_sns(rejected, key):
     """ASCII, no line breaks or control characters, fewer than 100 characters (SNS API reference, Publish)."""
     subject = messages.subject(results.result(replace(UPLOAD, key=key), rejected, COST))
     assert subject.isascii()
@@ -89,12 +89,12 @@ def test_subscribers_can_filter(success, failure):
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.5, "0.5 s"), (59.94, "59.9 s"), (61, "0:01:01"), (7325.4, "2:02:05")])
-def test_lengths_read_well(success, seconds, text):
+def test_durations_are_readable(success, seconds, text):
     success["container"]["duration"] = seconds
     assert f"Length   {text}\n" in messages.email(success)
 
 
-# How long a message may be: the maximum length of strings and of lists in facts
+# The maximum lengths of strings and lists in facts
 
 WIDEST = "\U0001f3ac"  # four bytes, and twelve characters where JSON escapes it
 TEXTS = st.one_of(st.just(WIDEST * 64), st.text(max_size=64))
@@ -118,7 +118,7 @@ FOUND = st.builds(
 
 
 def sent(result) -> str:
-    """What a program receives; SNS has to accept the message."""
+    """A program's version of the message, which SNS must accept."""
     text = messages.message(result)
     assert len(text.encode()) + len(messages.subject(result)) < SNS
     voices = json.loads(text)
@@ -129,7 +129,7 @@ def sent(result) -> str:
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None, max_examples=60)
 @given(found=FOUND, key=KEYS)
-def test_whatever_a_file_says_the_message_is_accepted(found, key):
+def test_any_text_from_a_file_gives_a_valid_message(found, key):
     result = results.result(replace(UPLOAD, key=key), found, COST)
     received = json.loads(sent(result))
     assert received["resultKey"] == result["resultKey"]
@@ -137,7 +137,7 @@ def test_whatever_a_file_says_the_message_is_accepted(found, key):
 
 
 @given(key=KEYS, evidence=st.dictionaries(st.sampled_from("abcdefghijkl"), st.text() | st.just("\1" * 100_000)))
-def test_whatever_is_evidence_the_message_is_accepted(key, evidence):
+def test_any_evidence_gives_a_valid_message(key, evidence):
     assert sent(results.result(replace(UPLOAD, key=key), verdicts.no_frames(**evidence), COST))
 
 
@@ -147,7 +147,7 @@ def test_a_key_adds_no_line_to_an_email(key):
     assert len(messages.email(hostile).splitlines()) == len(messages.email(plain).splitlines())
 
 
-def test_what_is_left_out_is_said_and_all_else_is_there(inspection, valid):
+def test_omitted_parts_are_mentioned_and_the_rest_is_complete(inspection, valid):
     many = tuple(Chapter(0.0, 1.0, WIDEST * 100) for _ in range(100))
     warned = tuple(f"{number} {WIDEST * 290}" for number in range(20))
     found = replace(inspection, container=replace(inspection.container, chapters=many), warnings=warned)
@@ -176,7 +176,7 @@ def chapter(number: int) -> dict:
     ],
     ids=["a time of 300,000 digits", "brands", "988 tracks of sound", "chapters", "values that are not text"],
 )
-def test_real_files_that_say_much_get_a_valid_result_and_a_message(content, valid):
+def test_files_with_much_text_get_a_valid_result_and_message(content, valid):
     film = File(content())
     found = inspect(film.reader(), Limits())
     facts, pictures = answer.of_inspection(found)
@@ -186,7 +186,7 @@ def test_real_files_that_say_much_get_a_valid_result_and_a_message(content, vali
     sent(result)
 
 
-def test_every_text_and_list_of_a_result_that_a_file_fills_is_bounded(project):
+def test_every_text_and_list_from_a_file_has_a_limit(project):
     schema = json.loads((project / "docs/result.schema.json").read_text())["properties"]
 
     def unbounded(part, path):

@@ -1,6 +1,6 @@
-"""A file that is inspected may refer to others, here or in the network: none of them is ever opened.
+"""An inspected file may refer to other files or URLs, none of which is ever opened.
 
-The traps are a file that the kernel tells about when anybody opens it (inotify), and a listener on loopback.
+The traps are a file that is monitored with inotify, and a listener on loopback.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ IN_OPEN = 0x20  # inotify(7)
 
 
 class Canary:
-    """A playable film on disk, and whether it has been opened."""
+    """A playable video on disk, and whether it was opened."""
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(video("mov", size=(64, 48), seconds=0.2, audio=None))
@@ -54,7 +54,7 @@ def canary(tmp_path):
 
 
 def alias(path: str) -> bytes:
-    """QuickTime's reference to another file, with its path in one piece, as FFmpeg reads it."""
+    """A QuickTime reference to another file, with its whole path, as FFmpeg reads it."""
     name = path.rsplit("/", 1)[-1].encode()
     volume = struct.pack(">B27s", 4, b"disk") + bytes(12)
     record = bytes(10) + volume + struct.pack(">B63s", len(name), name) + bytes(16)
@@ -68,12 +68,12 @@ def url(where: str) -> bytes:
 
 
 def elsewhere(dref: bytes) -> bytes:
-    """A film whose media data is in another file."""
+    """A video whose media data is in another file."""
     return movie(picture_entry(b"avc1", 64, 48), [bytes(100)], dref=dref, ftyp=b"qt  \0\0\2\0qt  ")
 
 
 def reference_movie(kind: bytes, where: bytes) -> bytes:
-    """QuickTime's film of films: it names what a player is to play in its place."""
+    """A QuickTime reference movie, which names another movie to play instead."""
     reference = full(b"rdrf", kind, numbers(len(where) + 1), where + b"\0")
     return box(b"ftyp", b"qt  \0\0\2\0qt  ") + box(b"moov", box(b"rmra", box(b"rmda", reference)))
 
@@ -109,7 +109,7 @@ def referring(canary: Canary, listener: Listener) -> dict[str, bytes]:
     }
 
 
-def test_nothing_is_opened(canary, listener):
+def test_no_referenced_file_or_url_is_opened(canary, listener):
     for name, content in referring(canary, listener).items():
         with pytest.raises(Rejected):
             inspect(File(content).reader(), Limits())
@@ -117,18 +117,18 @@ def test_nothing_is_opened(canary, listener):
         assert not listener.called(), name
 
 
-def test_nothing_could_be_opened(canary, listener, monkeypatch):
-    """Even if FFmpeg were asked to follow references, there is no protocol left to do it with."""
+def test_the_decoder_cannot_open_files_or_connections(canary, listener, monkeypatch):
+    """Even if FFmpeg followed references, no protocol is allowed."""
     following = {"enable_drefs": "1", "use_absolute_path": "1"}
     monkeypatch.setattr(container, "OPTIONS", container.OPTIONS | following)
-    monkeypatch.setattr(Movie, "refers_elsewhere", lambda self: False)  # as a rule FFmpeg does not get to see it
+    monkeypatch.setattr(Movie, "refers_elsewhere", lambda self: False)  # FFmpeg usually does not see it
     with pytest.raises(Rejected):
         inspect(File(elsewhere(alias(str(canary.path)))).reader(), Limits())
     assert not canary.opened()
 
 
-def test_the_traps_tell(canary, listener, monkeypatch):
-    """What FFmpeg does where it may: it follows the alias, and calls an address."""
+def test_the_traps_work(canary, listener, monkeypatch):
+    """If allowed, FFmpeg follows the alias and opens the URL."""
     assert not canary.opened()
     loose = {"enable_drefs": "1", "use_absolute_path": "1", "protocol_whitelist": "file"}
     monkeypatch.setattr(container, "OPTIONS", container.OPTIONS | loose)

@@ -1,4 +1,4 @@
-"""Indexes that few encoders write and the standards allow, or nearly: in this process, so that coverage sees them."""
+"""Unusual indexes that the standards allow, or nearly: in this process, so that coverage counts them."""
 
 import struct
 
@@ -21,12 +21,12 @@ def plain():
 
 
 def behind_a_compressed_index(plain: bytes) -> bytes:
-    """The same film at the same offsets, its index packed as QuickTime does it."""
+    """The same video at the same offsets, with its index compressed like in QuickTime."""
     packed = compressed(index_of(plain))
     return plain[: plain.index(b"moov") - 4] + packed[packed.index(b"moov") - 4 :]
 
 
-def test_a_compressed_index_says_what_the_plain_one_says(plain):
+def test_a_compressed_index_gives_the_same_facts(plain):
     assert inspected(behind_a_compressed_index(plain)).video == inspected(plain).video
 
 
@@ -42,7 +42,7 @@ def test_a_compressed_index_without_its_data(plain):
     assert verdict(behind_a_compressed_index(plain).replace(b"cmvd", b"cmvX")).reason in ("undecodable", "no-frames")
 
 
-def test_media_data_whose_size_is_told_in_64_bits(plain):
+def test_media_data_with_a_64_bit_size(plain):
     at = plain.index(b"mdat") - 4
     assert plain[at - 8 : at - 4] == numbers(8), "the muxer leaves a place for the long form"
     size = struct.unpack_from(">I", plain, at)[0]
@@ -51,7 +51,7 @@ def test_media_data_whose_size_is_told_in_64_bits(plain):
     assert inspected(long).video == inspected(plain).video
 
 
-def test_media_data_that_lasts_to_the_end():
+def test_media_data_up_to_the_end_of_the_file():
     content = video(seconds=0.4, options={"movflags": "faststart"})
     at = content.index(b"mdat") - 4
     assert inspected(content[:at] + bytes(4) + content[at + 4 :]).video == inspected(content).video
@@ -76,21 +76,21 @@ def test_a_box_that_claims_to_be_smaller_than_its_header():
 
 @pytest.mark.parametrize("number", [0, 2, 3, 77])
 def test_a_reserved_transfer_curve_has_no_name(number):
-    """ITU-T H.273 keeps numbers for later: a file may hold them."""
+    """A file may have numbers that ITU-T H.273 reserves."""
     curve = box(b"colr", b"nclx", struct.pack(">HHHB", 1, number, 1, 0))
     assert inspected(movie(picture_entry(b"png ", 64, 48, curve), [png(64, 48)])).video.color_transfer is None
 
 
-def test_an_invalid_index_of_a_fragmented_film():
-    """Players find the table by its last 16 bytes; where these lead nowhere, the fragments are walked."""
+def test_an_invalid_index_of_a_fragmented_video():
+    """Players find the table by its last 16 bytes; if these are wrong, the fragments are walked."""
     content = video(seconds=1, options={"movflags": "frag_keyframe+empty_moov"})
     assert content[-16:-12] == numbers(16), "the muxer writes mfra last"
     for size in (0, 17, len(content), 0xFFFFFFFF):
         assert inspected(content[:-4] + numbers(size)).video == inspected(content).video
 
 
-def test_a_film_whose_fragments_hold_sound_alone():
-    """Its pictures are all in the index; the fuzzer found it."""
+def test_fragments_with_only_audio():
+    """All of its video is in the index; found by fuzzing."""
     content = video(seconds=2, options={"movflags": "frag_keyframe+skip_trailer"})
     file = Parts.parse(content)
     pictures = [traf for node in file.nodes() if node.type == b"moof" for traf in node if traf.type == b"traf"][::2]

@@ -1,4 +1,4 @@
-"""What others need of the stack is an output."""
+"""The stack's outputs."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.support.template import EVERYTHING, PSEUDO, RESOURCES, TEMPLATE, Rendered, references
 from video_intake import results
 
-# Nobody addresses these: they say something of a resource that has an output, or are found where it is.
+# These need no output: they belong to a resource that has one, or are found next to it.
 ADDRESSED_BY_NOBODY = {
     "AWS::S3::BucketPolicy": "of the bucket",
     "AWS::SNS::TopicPolicy": "of a topic",
@@ -21,7 +21,7 @@ ADDRESSED_BY_NOBODY = {
 }
 
 
-def test_every_resource_that_somebody_may_need_has_an_output() -> None:
+def test_every_useful_resource_has_an_output() -> None:
     referred = {name for output in TEMPLATE["Outputs"].values() for name in references(output["Value"])}
     needed = {name for name, body in RESOURCES.items() if body["Type"] not in ADDRESSED_BY_NOBODY}
     assert needed <= referred
@@ -44,7 +44,7 @@ def test_a_link_into_the_console_begins_with_the_partitions_console() -> None:
     assert all("region=eu-west-1" in link for link in links.values())
 
 
-def test_the_schemas_version_is_the_one_that_results_carry_and_the_schema_demands(project: Path) -> None:
+def test_the_schema_version_is_the_same_everywhere(project: Path) -> None:
     schema = json.loads((project / "docs/result.schema.json").read_text())
     told = Rendered({}).outputs["ResultSchemaVersion"]["Value"]
     assert told == results.SCHEMA_VERSION == schema["properties"]["schemaVersion"]["const"]

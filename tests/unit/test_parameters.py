@@ -1,4 +1,4 @@
-"""Every parameter, on both sides of every condition: what it takes, what it changes, and what it leaves alone."""
+"""Every parameter, with both values of every condition: valid values, and what it changes."""
 
 import json
 from typing import Any
@@ -23,11 +23,11 @@ from tests.support.template import (
 )
 from video_intake import publisher, uploads
 
-# The properties by which resources take a key, as AWS's schemas name them.
+# The resources' properties for keys, from AWS's schemas.
 KEY_PROPERTIES = {"BucketEncryption", "KmsKeyArn", "KmsKeyId", "KmsMasterKeyId", "SSESpecification"}
 
 
-def test_every_condition_has_two_sides_here() -> None:
+def test_every_condition_is_tested_both_ways() -> None:
     assert SIDES.keys() == TEMPLATE["Conditions"].keys()
     everything = Rendered(EVERYTHING)
     for name, declared in TEMPLATE["Conditions"].items():
@@ -37,7 +37,7 @@ def test_every_condition_has_two_sides_here() -> None:
 
 
 @pytest.mark.parametrize("condition", SIDES)
-def test_a_condition_changes_something_and_both_sides_are_whole(condition: str) -> None:
+def test_a_condition_changes_something_and_both_templates_are_complete(condition: str) -> None:
     before, after = Rendered({}), Rendered(WITH_EMAIL | SIDES[condition])
     if condition == "IsEveryOutcomeEmailed":
         before = Rendered(WITH_EMAIL)
@@ -93,7 +93,7 @@ def test_a_condition_changes_something_and_both_sides_are_whole(condition: str) 
         ("OriginalsTransitionInDays", 3651, False),
     ],
 )
-def test_what_a_parameter_takes(parameter: str, value: Any, accepted: bool) -> None:
+def test_valid_and_invalid_parameter_values(parameter: str, value: Any, accepted: bool) -> None:
     assert accepts(parameter, value) is accepted
 
 
@@ -112,7 +112,7 @@ def test_a_parameter_is_explained_in_sentences(parameter: str) -> None:
     assert declared["ConstraintDescription"].rstrip().endswith(".")
 
 
-def test_every_period_that_logs_can_be_kept_for_may_be_chosen() -> None:
+def test_every_log_retention_period_is_allowed() -> None:
     periods = schema("AWS::Logs::LogGroup")["properties"]["RetentionInDays"]["enum"]
     assert TEMPLATE["Parameters"]["LogRetentionInDays"]["AllowedValues"] == sorted(periods)
 
@@ -120,7 +120,7 @@ def test_every_period_that_logs_can_be_kept_for_may_be_chosen() -> None:
 # ---------------------------------------------------------------- KmsKeyArn
 
 
-def test_whatever_takes_a_key_is_given_the_users(stack_with_key: Rendered) -> None:
+def test_every_resource_that_supports_a_key_gets_the_users_key(stack_with_key: Rendered) -> None:
     taking = {name for name, body in RESOURCES.items() if KEY_PROPERTIES & schema(body["Type"])["properties"].keys()}
     assert {RESOURCES[name]["Type"] for name in taking} >= {
         "AWS::S3::Bucket",
@@ -135,7 +135,7 @@ def test_whatever_takes_a_key_is_given_the_users(stack_with_key: Rendered) -> No
         assert KEY in json.dumps(given), f"{name} is not encrypted with the user's key"
 
 
-def test_without_a_key_nothing_speaks_of_one() -> None:
+def test_without_a_key_no_resource_mentions_one() -> None:
     plain = Rendered({})
     text = json.dumps(plain.resources)
     assert "kms" not in text.lower()
@@ -143,16 +143,16 @@ def test_without_a_key_nothing_speaks_of_one() -> None:
     assert plain["IdempotencyTable"]["SSESpecification"] == {"SSEEnabled": False}
 
 
-def test_with_a_key_nothing_is_left_to_another(stack_with_key: Rendered) -> None:
+def test_with_a_key_no_other_key_is_used(stack_with_key: Rendered) -> None:
     assert stack_with_key["IdempotencyTable"]["SSESpecification"] == {
         "SSEEnabled": True,
         "SSEType": "KMS",
         "KMSMasterKeyId": KEY,
     }
-    assert "SqsManagedSseEnabled" not in stack_with_key["FailedEventsQueue"]  # SQS takes one of them
+    assert "SqsManagedSseEnabled" not in stack_with_key["FailedEventsQueue"]  # SQS allows one of them
 
 
-def test_the_bucket_asks_kms_once_for_many_objects(stack_with_key: Rendered) -> None:
+def test_the_bucket_uses_a_bucket_key(stack_with_key: Rendered) -> None:
     [rule] = stack_with_key["VideoBucket"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["BucketKeyEnabled"] is True
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
@@ -161,7 +161,7 @@ def test_the_bucket_asks_kms_once_for_many_objects(stack_with_key: Rendered) -> 
 @pytest.mark.parametrize(
     ("role", "sid"), [("ProcessorRole", "UseKeyThroughServices"), ("BatchRole", "UseKeyThroughS3")]
 )
-def test_a_role_uses_that_key_alone_and_only_through_services(stack_with_key: Rendered, role: str, sid: str) -> None:
+def test_a_role_uses_only_that_key_and_only_through_services(stack_with_key: Rendered, role: str, sid: str) -> None:
     [policy] = stack_with_key[role]["Policies"]
     allowed = statements(policy["PolicyDocument"])
     assert [name for name, each in allowed.items() if "kms:" in json.dumps(each["Action"])] == [sid]
@@ -178,7 +178,7 @@ def test_a_role_uses_that_key_alone_and_only_through_services(stack_with_key: Re
 # ---------------------------------------------------------------- The others
 
 
-def test_access_logs_go_to_the_users_bucket_under_the_videos_own_name() -> None:
+def test_access_logs_go_to_the_users_bucket_under_the_video_buckets_name() -> None:
     rendered = Rendered(SIDES["HasAccessLogBucket"])
     assert rendered["VideoBucket"]["LoggingConfiguration"] == {
         "DestinationBucketName": "example-access-logs",
@@ -187,7 +187,7 @@ def test_access_logs_go_to_the_users_bucket_under_the_videos_own_name() -> None:
     assert "LoggingConfiguration" not in Rendered({})["VideoBucket"]
 
 
-def test_only_what_the_function_has_tagged_playable_changes_its_storage_class() -> None:
+def test_only_videos_tagged_playable_change_their_storage_class() -> None:
     rules = Rendered(SIDES["HasOriginalsTransition"])["VideoBucket"]["LifecycleConfiguration"]["Rules"]
     [moving] = [rule for rule in rules if "Transitions" in rule]
     assert moving["TagFilters"] == [{"Key": publisher.TAG + "status", "Value": "success"}]
@@ -199,7 +199,7 @@ def test_only_what_the_function_has_tagged_playable_changes_its_storage_class() 
 # ---------------------------------------------------------------- The whole, with everything switched on
 
 
-def test_whatever_takes_tags_says_which_project_and_environment() -> None:
+def test_every_taggable_resource_has_project_and_environment_tags() -> None:
     for name, resource in Rendered(EVERYTHING).resources.items():
         if "Tags" in schema(resource["Type"])["properties"]:
             tags = {each["Key"]: each["Value"] for each in resource["Properties"]["Tags"]}

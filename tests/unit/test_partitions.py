@@ -1,4 +1,4 @@
-"""The template in every partition of AWS: nothing in it belongs to one of them."""
+"""The template works in every AWS partition."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ def rendered(partition: str, parameters: dict[str, Any]) -> Rendered:
 
 @pytest.mark.parametrize("parameters", [{}, EVERYTHING], ids=["defaults", "everything"])
 @pytest.mark.parametrize("partition", PARTITIONS)
-def test_nothing_speaks_of_another_partition_or_region(partition: str, parameters: dict[str, Any]) -> None:
+def test_no_resource_mentions_another_partition_or_region(partition: str, parameters: dict[str, Any]) -> None:
     stack = rendered(partition, parameters)
     found = " ".join(texts(stack.resources) | texts(stack.outputs))
     assert set(re.findall(r"arn:([\w-]+):", found)) == {partition}

@@ -46,7 +46,7 @@ def test_the_picture_is_upright_in_all_eight_orientations(signs, rotation, mirro
 
 
 @pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35])
-def test_without_a_matrix_it_stands_as_it_is(nothing):
+def test_without_a_matrix_the_picture_is_not_rotated(nothing):
     assert orientation.read(nothing) == orientation.Orientation()
 
 
@@ -84,13 +84,13 @@ def test_every_pixel_format_becomes_a_picture(pixel_format):
 
 
 def test_colors_of_high_definition_video_are_kept():
-    """BT.709 is what HD video is in; a JPEG is BT.601: without conversion green is visibly off."""
+    """HD video is BT.709 and JPEG is BT.601: without conversion, green is visibly wrong."""
     frame = quarters(pixel_format="rgb24").reformat(format="yuv444p", dst_colorspace="ITU709")
     frame.colorspace = 1
     _, _, pixel = pixels(poster.make(frame, Display(), 1280, None).jpeg)
     assert all(abs(a - b) < 12 for a, b in zip(pixel(60, 3), GREEN, strict=True)), pixel(60, 3)
 
 
-def test_blank_frames_are_told_from_pictures():
+def test_blank_frames_are_recognized():
     flat = av.VideoFrame.from_bytes(bytes([40]) * 64 * 32 * 4, 64, 32, "rgba")
     assert poster.spread(flat) < poster.BLANK_SPREAD < poster.spread(quarters())

@@ -14,7 +14,7 @@ MB = 1 << 20
 
 
 def zeros(asked):
-    """A far file of zeros, which notes how many bytes were asked for at a time."""
+    """A remote file of zeros that records the sizes of requests."""
 
     def fetch(ranges):
         asked.extend(end - start for start, end in ranges)
@@ -37,14 +37,14 @@ def test_a_small_file_is_one_request():
     assert (reader.requests, reader.round_trips, reader.bytes_read) == (1, 1, 2 * MB)
 
 
-def test_the_ends_of_a_large_file_are_two_requests_and_one_wait(file):
+def test_the_ends_of_a_large_file_are_two_requests_in_one_round_trip(file):
     reader = file.reader()
     reader.load_ends()
     assert sorted(file.ranges) == [(0, 6 * MB // 8), (6 * MB - 128 * 1024, 6 * MB)]
     assert (reader.requests, reader.round_trips) == (2, 1)
 
 
-def test_the_ends_grow_with_the_file_up_to_a_bound():
+def test_the_ends_grow_with_the_file_up_to_a_limit():
     asked = []
     reader = RangeReader(zeros(asked), 400 * MB, 1 << 40)
     reader.load_ends()
@@ -67,7 +67,7 @@ def test_reading_has_a_budget(file):
     assert file.ranges == []
 
 
-def test_requests_have_one_too():
+def test_requests_have_a_budget():
     asked = []
     reader = RangeReader(zeros(asked), 100 * MB, 1 << 40)
     with pytest.raises(Rejected, match="too-large-to-decode"):
@@ -75,13 +75,13 @@ def test_requests_have_one_too():
     assert asked == []
 
 
-def test_what_lies_outside_of_the_file_is_not_asked_for(file):
+def test_ranges_outside_the_file_are_not_requested(file):
     reader = file.reader()
     reader.load([(-MB, -10), (-10, 10), (6 * MB - 10, 7 * MB), (8 * MB, 9 * MB)])
     assert sorted(file.ranges) == [(0, 10), (6 * MB - 10, 6 * MB)]
 
 
-def test_it_lets_go_of_what_it_read(file):
+def test_forget_releases_the_cache(file):
     reader = file.reader()
     reader.load([(0, MB)])
     reader.forget()
@@ -101,7 +101,7 @@ def test_a_range_is_divided_evenly_and_among_few_connections():
 
 
 def test_several_threads_may_load_overlapping_ranges():
-    """Each fetches while the other does: what both bring is kept once, and nothing is lost."""
+    """Both fetch at the same time: overlapping bytes are kept once, and nothing is lost."""
     content = random.Random(3).randbytes(4 * MB)
     meeting = threading.Barrier(2)
 

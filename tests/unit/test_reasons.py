@@ -1,4 +1,4 @@
-"""A rejection names what a person can act on, and its sentence is true of every file that gets it."""
+"""Rejections with specific explanations, which must be true for every file that gets them."""
 
 import base64
 
@@ -67,7 +67,7 @@ def test_base64(plain, avi, encoded):
 
 
 @pytest.mark.parametrize("text", ["A" * 4000, "c29tZSB0ZXh0" * 100])
-def test_what_only_looks_like_base64_is_text(text):
+def test_text_that_resembles_base64_is_text(text):
     assert verdict(text.encode()).evidence["found"] == "text"
 
 
@@ -79,7 +79,7 @@ def test_what_only_looks_like_base64_is_text(text):
     ],
 )
 def test_bytes_that_were_converted_as_text(plain, avi, fragments, converted):
-    """What an API makes of a body that it takes for a string."""
+    """The result of an API that treats a body as a string."""
     for content in (plain, avi, fragments):
         rejected = verdict(converted(content))
         assert rejected.reason == "not-a-video"
@@ -87,7 +87,7 @@ def test_bytes_that_were_converted_as_text(plain, avi, fragments, converted):
 
 
 def test_lines_that_were_converted_as_text():
-    """What FTP makes of a file in its mode for text."""
+    """The result of FTP in text mode."""
     content = b"\n".join(bytes([number]) * 30 for number in range(200, 230))
     assert "converted" in verdict(box(b"ftyp", b"isom", bytes(4)) + content.replace(b"\n", b"\r\n")).message
 
@@ -111,7 +111,7 @@ def test_zeros(content, where):
     assert verdict(content).message.endswith(where)
 
 
-def test_a_segment_without_its_beginning_and_the_other_way_round(fragments):
+def test_segments_and_initialization_segments_alone(fragments):
     at = fragments.index(b"moof") - 4
     assert "initialization segment" in verdict(fragments[at:]).message
     assert "initialization segment" in verdict(box(b"styp", b"msdh", bytes(4)) + fragments[at:]).message
@@ -120,7 +120,7 @@ def test_a_segment_without_its_beginning_and_the_other_way_round(fragments):
     assert "beginning of a stream" in beginning.message
 
 
-def test_a_recording_that_lost_its_last_fragment_says_how_much_is_there(fragments):
+def test_a_truncated_recording_states_how_much_is_complete(fragments):
     last = fragments.rindex(b"moof")
     for cut in (last + 30, last + 150):
         rejected = verdict(fragments[:cut])
@@ -130,7 +130,7 @@ def test_a_recording_that_lost_its_last_fragment_says_how_much_is_there(fragment
 
 
 def test_a_file_without_an_index_is_not_called_cut_off(plain):
-    """Nothing shows that it was: the recording may have stopped before the index was written."""
+    """It may not have been: the recording may have stopped before the index was written."""
     end = plain.index(b"moov") - 4
     for rest in (box(b"mdat", bytes(3000)), b"\0\0\0\4abcd" + bytes(3000), b"\xff\xff\xff\xffabcd" + bytes(3000)):
         rejected = verdict(plain[:end] + rest)
@@ -138,7 +138,7 @@ def test_a_file_without_an_index_is_not_called_cut_off(plain):
         assert "no index (moov)" in rejected.message
 
 
-def test_media_that_are_in_another_file():
+def test_media_data_in_another_file():
     another = full(b"dref", numbers(1), full(b"url ", b"file:///movie.mov\0"))
     rejected = verdict(movie(picture_entry(b"png ", 64, 48), [png(64, 48)], dref=another))
     assert rejected.reason == "no-frames"
@@ -146,7 +146,7 @@ def test_media_that_are_in_another_file():
     assert "self-contained" in rejected.advice
 
 
-def test_a_film_of_which_the_sound_alone_is_in_another_file_is_playable():
+def test_a_video_with_only_its_audio_in_another_file_is_playable():
     another = full(b"dref", numbers(1), full(b"alis", b"\0" * 20 + b"Sound"))
     silent = movie(sound_entry(b"twos"), [bytes(200)], dref=another, handler=b"soun")
     at = silent.index(b"trak") - 4
@@ -158,7 +158,7 @@ def test_a_film_of_which_the_sound_alone_is_in_another_file_is_playable():
 
 
 @pytest.mark.parametrize("handler", [b"subt", b"text", b"meta"])
-def test_tracks_none_of_which_is_video(handler):
+def test_tracks_without_video(handler):
     entry = box(b"stpp", bytes(6), b"\0\1", b"http://www.w3.org/ns/ttml\0\0\0")
     rejected = verdict(movie(entry + bytes(60), [b"<tt/>"], handler=handler))
     assert rejected.reason == "no-frames"

@@ -1,4 +1,4 @@
-"""What two files must agree on, because neither can read the other: the template, the code, and what both refer to."""
+"""Values that must be the same in the template, the code, and other files."""
 
 import inspect
 import json
@@ -21,11 +21,11 @@ RETRY_SECONDS: Final = 60  # Lambda's wait before its first retry of an event
 # ---------------------------------------------------------------- The safety net and the code
 
 
-def test_a_processed_version_is_remembered_longer_than_a_dead_letter_is_kept() -> None:
+def test_records_are_kept_longer_than_failed_events() -> None:
     assert ALL["FailedEventsQueue"]["MessageRetentionPeriod"] < idempotency.REMEMBERED_SECONDS
 
 
-def test_a_lock_that_a_crash_left_is_gone_when_lambda_tries_again() -> None:
+def test_a_crashs_lock_has_expired_when_lambda_retries() -> None:
     assert 0 < idempotency.LOCK_SECONDS < RETRY_SECONDS < ALL["ProcessorFunction"]["Timeout"]
 
 
@@ -41,7 +41,7 @@ def test_the_table_has_the_attributes_that_powertools_writes() -> None:
 # ---------------------------------------------------------------- The function's environment
 
 
-def test_the_functions_limits_are_those_that_the_code_has_by_default() -> None:
+def test_the_functions_limits_are_the_defaults_in_the_code() -> None:
     given, limits = Rendered({})["ProcessorFunction"]["Environment"]["Variables"], Limits()
     assert int(given["MAX_FRAME_PIXELS"]) == limits.max_pixels
     assert int(given["MAX_BYTES_READ"]) == limits.max_bytes
@@ -58,8 +58,8 @@ def test_the_environment_names_the_stacks_own_resources() -> None:
     ] == "prod"  # fmt: skip
 
 
-def test_the_metrics_that_are_promised_are_those_that_the_function_emits() -> None:
-    """A renamed metric breaks alarms and dashboards of others, who know it by its name."""
+def test_the_documented_metrics_are_those_that_the_function_emits() -> None:
+    """Renaming a metric breaks other people's alarms and dashboards."""
     assert set(re.findall(r'add_metric\("(\w+)"', SOURCES)) == {
         "VideosProcessed", "SuccessfulProcessing", "ProcessingDuration", "DuplicateEvents",
     }  # fmt: skip
@@ -80,7 +80,7 @@ POLICIES: Final = [name for name, body in RESOURCES.items() if body["Type"] in A
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_policy_is_attached_to_what_its_statements_name(name: str) -> None:
+def test_a_policy_is_attached_to_the_resource_in_its_statements(name: str) -> None:
     body = RESOURCES[name]["Properties"]
     [attached_to] = references(body[ATTACHED[RESOURCES[name]["Type"]]])
     for declared in body["PolicyDocument"]["Statement"]:
@@ -101,15 +101,15 @@ def test_every_bucket_topic_and_queue_has_a_policy() -> None:
 # ---------------------------------------------------------------- What is kept when it leaves the stack, or is replaced
 
 KEPT: Final = {  # DeletionPolicy, UpdateReplacePolicy
-    "VideoBucket": ("RetainExceptOnCreate", "Retain"),  # a failed first deployment leaves nothing in the way
-    "VideoBucketPolicy": ("RetainExceptOnCreate", "Retain"),  # the bucket that stays answers no plain HTTP
+    "VideoBucket": ("RetainExceptOnCreate", "Retain"),  # a failed first deployment leaves nothing that blocks the next
+    "VideoBucketPolicy": ("RetainExceptOnCreate", "Retain"),  # the kept bucket refuses plain HTTP
     "ProcessorLogGroup": ("Delete", "Delete"),
     "IdempotencyTable": ("Delete", "Delete"),
-    "FailedEventsQueue": ("Delete", "Retain"),  # its events belong to videos without an outcome
+    "FailedEventsQueue": ("Delete", "Retain"),  # its events belong to videos without a result
 }
 
 
-def test_every_stateful_resource_says_what_becomes_of_it_and_nothing_else_is_kept() -> None:
+def test_every_stateful_resource_has_a_deletion_policy_and_no_other_is_kept() -> None:
     stateful = set(load_resource(AdditionalSpecs, "StatefulResources.json")["ResourceTypes"])
     declared = {
         name: (body.get("DeletionPolicy"), body.get("UpdateReplacePolicy"))
@@ -135,7 +135,7 @@ OTHERS: Final = {"ResultSchemaVersion", "FailedEventsConsoleUrl"}
 
 
 @pytest.mark.parametrize("name", [name for name in ALL.outputs if name not in OTHERS])
-def test_an_output_is_what_its_name_says_of_the_resource_that_it_names(name: str) -> None:
+def test_an_outputs_value_matches_its_name(name: str) -> None:
     subject, what = re.fullmatch(r"(\w+?)(Name|Arn|ConsoleUrl|Url|Uri)", name).groups()  # type: ignore[union-attr]
     logical_id, value = SUBJECTS[subject], ALL.outputs[name]["Value"]
     kind = RESOURCES[logical_id]["Type"]
@@ -154,7 +154,7 @@ def test_an_output_is_what_its_name_says_of_the_resource_that_it_names(name: str
 
 
 def test_the_outputs_are_those_that_others_rely_on() -> None:
-    """An output that goes breaks the stacks that import it."""
+    """Removing an output breaks the stacks that import it."""
     subjects = {name for name in ALL.outputs if name not in OTHERS}
     assert {re.sub(r"(Name|Arn|ConsoleUrl|Url|Uri)$", "", name) for name in subjects} == SUBJECTS.keys()
     assert ALL.outputs.keys() >= OTHERS
@@ -219,12 +219,12 @@ WHOLE: Final[list[tuple[str, str, Any]]] = [
 
 
 @pytest.mark.parametrize(("resource", "property_", "promised"), WHOLE, ids=[f"{one[0]}.{one[1]}" for one in WHOLE])
-def test_a_setting_is_what_is_promised_as_a_whole(resource: str, property_: str, promised: Any) -> None:
+def test_settings_are_exactly_as_documented(resource: str, property_: str, promised: Any) -> None:
     assert Rendered({})[resource][property_] == promised
 
 
-def test_nothing_in_a_whole_rule_is_left_to_a_default_elsewhere() -> None:
-    """Every notification wakes the function, for every way to create an object, and with a filter by suffix alone."""
+def test_complete_rules_do_not_depend_on_defaults() -> None:
+    """Every notification invokes the function, for every way to create an object, and filters only by suffix."""
     notifications = Rendered({})["VideoBucket"]["NotificationConfiguration"]
     assert notifications.keys() == {"LambdaConfigurations"}
     for rule in as_list(notifications["LambdaConfigurations"]):

@@ -31,7 +31,7 @@ def test_every_failure_is_valid(rejected, valid):
     valid(json.loads(json.dumps(result)))
 
 
-def test_the_schema_knows_every_reason_and_no_other(project):
+def test_the_schema_has_exactly_the_reasons(project):
     schema = json.loads((project / "docs/result.schema.json").read_text())
     assert set(schema["properties"]["failure"]["properties"]["reason"]["enum"]) == set(Reason)
     assert schema["properties"]["schemaVersion"]["const"] == results.SCHEMA_VERSION
@@ -46,19 +46,19 @@ def test_a_wrong_extension_is_a_warning(inspection, key, warned):
 
 
 @pytest.mark.parametrize("key", ["a.mp4", "x" * 1020 + ".mp4", "🎬" * 250 + ".mp4", "é" * 510 + ".mov"])
-def test_every_result_key_is_a_key_that_s3_takes(key):
+def test_every_result_key_is_valid_in_s3(key):
     upload = replace(UPLOAD, key=key)
     for name in ("result.json", "poster.jpg"):
         assert len((folder(upload) + name).encode()) <= 1024
 
 
-def test_keys_too_long_for_a_folder_keep_apart():
+def test_keys_that_are_too_long_stay_distinct():
     long = "x" * 1020
     assert folder(replace(UPLOAD, key=long + ".mp4")) != folder(replace(UPLOAD, key=long + ".avi"))
 
 
 def written(inspection, **changes) -> list[str]:
-    """The keys of all that is written for a video with everything that there can be."""
+    """The keys of all files for a video with every optional part."""
     upload = replace(UPLOAD, **changes)
     sheet = Storyboard(b"jpeg", "WEBVTT", 5, 5, 160, 90, 25)
     outcome = replace(inspection, storyboard=sheet)
@@ -68,8 +68,8 @@ def written(inspection, **changes) -> list[str]:
 
 @pytest.mark.parametrize("key", ["a.mp4", "results/a.MOV", "a.mp4/b.avi", "x" * 1020 + ".mp4"])
 @pytest.mark.parametrize("version", ["v1", "null"])
-def test_no_result_starts_the_pipeline_again(inspection, key, version):
-    """Nothing that is written ends in a suffix that a notification of the template has."""
+def test_no_result_triggers_the_pipeline(inspection, key, version):
+    """No file has a suffix that a notification in the template matches."""
     rules = Rendered({})["VideoBucket"]["NotificationConfiguration"]["LambdaConfigurations"]
     suffixes = tuple(test["Value"] for rule in rules for test in rule["Filter"]["S3Key"]["Rules"])
     keys = written(inspection, key=key, version_id=version)
@@ -95,5 +95,5 @@ OURS = {"video-intake:status": "failure", "video-intake:reason": "empty"}
         ({str(number): "" for number in range(10)}, {str(number): "" for number in range(10)}),
     ],
 )
-def test_the_users_tags_survive(before, after):
+def test_the_users_tags_are_not_lost(before, after):
     assert publisher.merged(before, results.result(UPLOAD, verdicts.empty(), COST)) == after

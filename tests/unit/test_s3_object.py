@@ -1,4 +1,4 @@
-"""What S3 answers, and what becomes of the upload."""
+"""S3's errors, and their meaning for the upload."""
 
 import contextlib
 import io
@@ -33,20 +33,20 @@ def body(content: bytes, length: int = 20) -> dict:
     return {"Body": StreamingBody(io.BytesIO(content), length)}
 
 
-def test_the_range_of_the_version_and_of_no_other_is_asked_for(stubbed):
+def test_a_range_is_requested_from_exactly_that_version(stubbed):
     stubber, fetch = stubbed
     stubber.add_response("get_object", body(b"x" * 20), ASKED)
     assert fetch(10, 30) == b"x" * 20
 
 
-def test_a_body_that_breaks_off_is_asked_for_again(stubbed):
+def test_an_incomplete_body_is_requested_again(stubbed):
     stubber, fetch = stubbed
     stubber.add_response("get_object", body(b"x" * 7), ASKED)
     stubber.add_response("get_object", body(b"x" * 20), ASKED)
     assert fetch(10, 30) == b"x" * 20
 
 
-def test_a_body_that_keeps_breaking_off_is_an_infrastructure_failure(stubbed):
+def test_a_body_that_stays_incomplete_is_an_infrastructure_failure(stubbed):
     stubber, fetch = stubbed
     for _ in range(s3_object.BODY_ATTEMPTS):
         stubber.add_response("get_object", body(b"x" * 7, length=7), ASKED)
@@ -55,7 +55,8 @@ def test_a_body_that_keeps_breaking_off_is_an_infrastructure_failure(stubbed):
     stubber.assert_no_pending_responses()
 
 
-# Of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html what a read may meet, and some that it may not.
+# Errors from https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, including some that reads do not
+# cause.
 FAULTS = {
     301: ["PermanentRedirect"],
     307: ["TemporaryRedirect"],
@@ -80,7 +81,7 @@ NULL = replace(UPLOAD, version_id="null")
 
 
 @pytest.mark.parametrize(("code", "status"), CODED + BARE)
-def test_what_proves_nothing_is_a_fault(stubbed, code, status):
+def test_errors_that_prove_nothing_are_infrastructure_failures(stubbed, code, status):
     stubber, fetch = stubbed
     stubber.add_client_error("get_object", code, http_status_code=status)
     with pytest.raises(ClientError):
@@ -104,7 +105,7 @@ def test_a_delete_marker_is_gone(stubbed, told):
         fetch(10, 30)
 
 
-def test_only_where_there_are_no_versions_another_content_means_that_it_was_replaced(stubbed):
+def test_only_without_versions_other_content_means_replaced(stubbed):
     stubber, _ = stubbed
     stubber.add_client_error("get_object", "PreconditionFailed", http_status_code=412)
     with pytest.raises(Gone):
@@ -153,7 +154,7 @@ WHOLE = {name: value for name, value in ASKED.items() if name != "Range"}
 @pytest.mark.parametrize(
     ("length", "error"), [(0, contextlib.nullcontext()), (5, pytest.raises(ValueError, match="has 5 bytes"))]
 )
-def test_an_empty_upload_is_asked_for_whole(stubbed, length, error):
+def test_an_empty_upload_is_checked_as_a_whole(stubbed, length, error):
     stubber, _ = stubbed
     answer = body(b"x" * length, length) | {"ContentLength": length}
     stubber.add_response("get_object", answer, WHOLE)
@@ -162,7 +163,7 @@ def test_an_empty_upload_is_asked_for_whole(stubbed, length, error):
     stubber.assert_no_pending_responses()
 
 
-def test_of_another_upload_the_first_byte_is_asked_for(stubbed):
+def test_other_uploads_are_checked_by_their_first_byte(stubbed):
     stubber, _ = stubbed
     stubber.add_response("get_object", body(b"x", 1) | {"ContentLength": 1}, WHOLE | {"Range": "bytes=0-0"})
     s3_object.confirm(stubber.client, UPLOAD)
@@ -170,7 +171,7 @@ def test_of_another_upload_the_first_byte_is_asked_for(stubbed):
 
 
 @pytest.mark.parametrize(("code", "consequence"), [("NoSuchVersion", Gone), ("NoSuchKey", ClientError)])
-def test_an_empty_upload_is_gone_only_where_s3_proves_it(stubbed, code, consequence):
+def test_an_empty_upload_is_gone_only_if_s3_proves_it(stubbed, code, consequence):
     stubber, _ = stubbed
     stubber.add_client_error("get_object", code, http_status_code=404)
     with pytest.raises(consequence):
@@ -183,7 +184,7 @@ TASK = Task("bucket", "a b.mp4", "v1", "again")
 NAMED = {"Bucket": "bucket", "Key": "a b.mp4", "VersionId": "v1"}
 
 
-def test_a_version_that_nobody_announced_is_described_as_if_it_had_been(stubbed):
+def test_a_version_without_an_event_is_described_like_one_with_an_event(stubbed):
     stubber, _ = stubbed
     head = {"ContentLength": 100, "ETag": '"e1"', "LastModified": datetime(2026, 7, 1, 10, tzinfo=UTC)}
     stubber.add_response("head_object", head, NAMED)
@@ -202,7 +203,7 @@ def test_a_version_that_nobody_announced_is_described_as_if_it_had_been(stubbed)
         ("InvalidRange", {}, ClientError),
     ],
 )
-def test_an_error_of_headobject_has_no_code_so_getobject_is_asked(stubbed, bare, status, code, told, consequence):
+def test_an_error_of_headobject_has_no_code_so_getobject_is_called(stubbed, bare, status, code, told, consequence):
     stubber, _ = stubbed
     stubber.add_client_error("head_object", bare, http_status_code=status)
     stubber.add_client_error(
@@ -212,7 +213,7 @@ def test_an_error_of_headobject_has_no_code_so_getobject_is_asked(stubbed, bare,
         s3_object.described(stubber.client, TASK, TASK.rerun)
 
 
-def test_where_getobject_finds_it_the_failure_was_of_the_moment(stubbed):
+def test_if_getobject_succeeds_headobjects_error_is_raised(stubbed):
     stubber, _ = stubbed
     stubber.add_client_error("head_object", "404", http_status_code=404)
     stubber.add_response("get_object", body(b"x", 1), NAMED | {"Range": "bytes=0-0"})

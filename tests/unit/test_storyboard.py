@@ -31,7 +31,7 @@ def film():
 
 
 @pytest.mark.parametrize("flags", ["faststart", "frag_keyframe+empty_moov"])
-def test_the_cues_cover_the_film_and_point_into_the_sheet(flags):
+def test_the_cues_cover_the_video_and_point_into_the_sheet(flags):
     found, _ = made(video(seconds=15, options={"movflags": flags}, codec_options=GROUPS))
     sheet = found.storyboard
     width, height, _ = pixels(sheet.jpeg)
@@ -59,7 +59,7 @@ def test_the_pictures_are_upright():
     assert found.storyboard.tile_width < found.storyboard.tile_height == storyboard.TILE_EDGE
 
 
-def test_all_key_frames_are_fetched_at_once(film):
+def test_all_key_frames_are_fetched_in_parallel(film):
     _, reader = made(film)
     assert reader.round_trips <= 3, "the ends, the poster, the storyboard"
 
@@ -71,7 +71,7 @@ def test_its_reading_has_a_budget(film, monkeypatch):
     assert reader.bytes_read < 2 * 128 * 1024 + 256 * 1024 + 400_000
 
 
-def test_when_time_is_over_the_video_is_still_playable(film):
+def test_if_time_runs_out_the_video_is_still_playable(film):
     now = [0.0]
     reader = File(film).reader(deadline=10, clock=lambda: now[0])
     make = report.poster.make
@@ -88,7 +88,7 @@ def test_when_time_is_over_the_video_is_still_playable(film):
     assert "No storyboard" in found.warnings[0]
 
 
-def test_the_result_names_sheet_and_cues(film, valid):
+def test_the_result_lists_sheet_and_cues(film, valid):
     found, _ = made(film)
     result = results.result(UPLOAD, found, COST)
     valid(result)
@@ -98,5 +98,5 @@ def test_the_result_names_sheet_and_cues(film, valid):
     assert files[result["storyboard"]["vttKey"]].startswith(b"WEBVTT")
 
 
-def test_without_being_asked_there_is_none(film):
+def test_by_default_there_is_no_storyboard(film):
     assert inspect(File(film).reader(), Limits()).storyboard is None

@@ -1,4 +1,4 @@
-"""Relations inside template.yaml that cfn-lint does not know of, and the numbers that are promised."""
+"""Relations in template.yaml that cfn-lint does not check, and documented numbers."""
 
 import json
 import re
@@ -88,11 +88,11 @@ def test_a_default_satisfies_its_own_constraints(parameter: str) -> None:
         ("ReservedConcurrency", -2, False),
     ],
 )
-def test_what_a_parameter_takes(parameter: str, value: Any, accepted: bool) -> None:
+def test_valid_and_invalid_parameter_values(parameter: str, value: Any, accepted: bool) -> None:
     assert accepts(parameter, value) is accepted
 
 
-def test_the_longest_names_still_make_a_bucket_name() -> None:
+def test_the_longest_names_give_a_valid_bucket_name() -> None:
     suffix = "a" * TEMPLATE["Parameters"]["EnvironmentSuffix"]["MaxLength"]
     longest = Rendered({"EnvironmentSuffix": suffix, "AWS::Region": "us-isof-south-1"})
     assert len(longest["VideoBucket"]["BucketName"]) <= 63
@@ -133,7 +133,7 @@ def test_concurrency_is_reserved_only_on_request(given: int, reserved: Any) -> N
 # ---------------------------------------------------------------- Intake
 
 
-def test_the_six_suffixes_wake_the_function_and_are_what_it_may_read(
+def test_the_six_suffixes_trigger_the_function_and_are_all_it_may_read(
     stack: Rendered, permissions: dict[str, dict[str, Any]]
 ) -> None:
     rules = stack["VideoBucket"]["NotificationConfiguration"]["LambdaConfigurations"]
@@ -146,7 +146,7 @@ def test_the_six_suffixes_wake_the_function_and_are_what_it_may_read(
     assert permissions["ReadAndTagUploadedVideos"]["Resource"] == [f"{BUCKET_ARN}/*{suffix}" for suffix in suffixes]
 
 
-def test_only_our_bucket_may_call_the_function_and_waits_until_it_may(stack: Rendered) -> None:
+def test_only_the_stacks_bucket_may_invoke_the_function_and_waits_for_the_permission(stack: Rendered) -> None:
     permission = stack["ProcessorPermission"]
     assert permission["SourceArn"] == f"arn:aws:s3:::{stack['VideoBucket']['BucketName']}" == BUCKET_ARN
     assert permission["SourceAccount"] == PSEUDO["AWS::AccountId"]
@@ -163,8 +163,8 @@ def with_existing() -> Rendered:
     return Rendered(WITH_EXISTING)
 
 
-def test_an_existing_bucket_adds_and_changes_nothing_that_is_there(stack: Rendered, with_existing: Rendered) -> None:
-    """Permissions are added to the role and to the queue's policy; every other resource is as it was."""
+def test_an_existing_bucket_only_adds_resources(stack: Rendered, with_existing: Rendered) -> None:
+    """Permissions are added to the role and to the queue's policy; every other resource is unchanged."""
     added = with_existing.resources.keys() - stack.resources.keys()
     assert added == {"ExistingBucketRule", "ExistingBucketPermission"}
     changed = {name for name, body in stack.resources.items() if with_existing.resources[name] != body}
@@ -176,7 +176,7 @@ def test_an_existing_bucket_adds_and_changes_nothing_that_is_there(stack: Render
     assert "example-videos" not in json.dumps(stack.resources)
 
 
-def test_the_rule_picks_videos_below_the_prefix_and_the_role_reads_no_others(with_existing: Rendered) -> None:
+def test_rule_and_role_are_limited_to_videos_below_the_prefix(with_existing: Rendered) -> None:
     rule, bucket = with_existing["ExistingBucketRule"], WITH_EXISTING["ExistingBucketName"]
     [policy] = with_existing["ProcessorRole"]["Policies"]
     role = [one for one in policy["PolicyDocument"]["Statement"] if bucket in json.dumps(one["Resource"])]
@@ -192,10 +192,10 @@ def test_the_rule_picks_videos_below_the_prefix_and_the_role_reads_no_others(wit
             assert not patterns.matches(rule["EventPattern"], event)
     tagged = {"source": "aws.s3", "detail-type": "Object Tags Added",
               "detail": {"bucket": {"name": bucket}, "object": {"key": "incoming/a.mp4"}}}  # fmt: skip
-    assert not patterns.matches(rule["EventPattern"], tagged), "or each outcome would be an upload"
+    assert not patterns.matches(rule["EventPattern"], tagged), "otherwise each outcome would be an upload"
 
 
-def test_what_the_function_writes_for_it_goes_to_one_folder_of_the_stacks_bucket(with_existing: Rendered) -> None:
+def test_results_for_it_go_to_one_folder_in_the_stacks_bucket(with_existing: Rendered) -> None:
     [policy] = with_existing["ProcessorRole"]["Policies"]
     writing = [one for one in policy["PolicyDocument"]["Statement"] if one["Action"] == "s3:PutObject"]
     theirs = uploads.Upload(WITH_EXISTING["ExistingBucketName"], "a.mp4", "null", 1, "e1", "", "")
@@ -207,8 +207,8 @@ def test_what_the_function_writes_for_it_goes_to_one_folder_of_the_stacks_bucket
     assert uploads.folder(theirs, home).startswith(uri.removeprefix("s3://<VideoBucket>/"))
 
 
-def test_nothing_can_be_announced_before_it_may_be_delivered(with_existing: Rendered) -> None:
-    """A permission that is missing is not tried again; it goes to the dead letters, which must be allowed as well."""
+def test_no_event_can_arrive_before_its_permissions_exist(with_existing: Rendered) -> None:
+    """EventBridge does not retry without permission; it sends the event to the queue, which must be allowed too."""
     rule = with_existing.resources["ExistingBucketRule"]
     assert {"ExistingBucketPermission", "FailedEventsQueuePolicy"} <= set(rule["DependsOn"])
     [target] = rule["Properties"]["Targets"]
@@ -230,7 +230,7 @@ def test_nothing_can_be_announced_before_it_may_be_delivered(with_existing: Rend
         ({"ExistingBucketPrefix": "in/"}, False),
     ],
 )
-def test_a_prefix_needs_its_bucket(parameters: dict[str, str], sound: bool) -> None:
+def test_a_prefix_requires_a_bucket(parameters: dict[str, str], sound: bool) -> None:
     rule, rendered = TEMPLATE["Rules"]["PrefixNeedsABucket"], Rendered(parameters)
     assert (not rendered.holds(rule["RuleCondition"]) or rendered.holds(rule["Assertions"][0]["Assert"])) is sound
 
@@ -241,7 +241,7 @@ def test_a_prefix_needs_its_bucket(parameters: dict[str, str], sound: bool) -> N
      ("x" * 201, False), ("a*", False), ("a?", False), ("${aws:username}/", False), ("a\\", False), ('a"', False),
      ("é/", False), ("a\n", False)],
 )  # fmt: skip
-def test_a_prefix_means_itself_in_patterns_and_policies(value: str, accepted: bool) -> None:
+def test_a_prefix_has_no_special_characters_in_patterns_and_policies(value: str, accepted: bool) -> None:
     assert accepts("ExistingBucketPrefix", value) is accepted
 
 
@@ -259,7 +259,7 @@ def test_the_longest_prefix_still_fits_the_pattern_and_the_policies_of_the_role(
     )
 
 
-def test_no_resource_waits_for_itself() -> None:
+def test_there_are_no_circular_dependencies() -> None:
     assert list(TopologicalSorter({name: references(body) for name, body in RESOURCES.items()}).static_order())
 
 
@@ -272,7 +272,7 @@ def test_no_resource_waits_for_itself() -> None:
         ("FailedEventsQueuePolicy", ["<FailedEventsQueue.Arn>"], "sqs:*"),
     ],
 )
-def test_nothing_answers_plain_http(stack: Rendered, resource: str, resources: list[str], action: str) -> None:
+def test_plain_http_is_refused_everywhere(stack: Rendered, resource: str, resources: list[str], action: str) -> None:
     assert statements(stack[resource]["PolicyDocument"])["DenyPlainHttp"] == {
         "Sid": "DenyPlainHttp",
         "Effect": "Deny",
@@ -292,7 +292,7 @@ def test_the_function_logs_to_its_group_and_may_write_to_no_other(
     assert stack["ProcessorFunction"]["LoggingConfig"]["LogGroup"] == "<ProcessorLogGroup>"
     logging = [each for each in permissions.values() if any("logs:" in action for action in as_list(each["Action"]))]
     assert [each["Resource"] for each in logging] == ["<ProcessorLogGroup.Arn>"]
-    assert "logs:CreateLogGroup" not in logging[0]["Action"]  # it would bring a deleted group back
+    assert "logs:CreateLogGroup" not in logging[0]["Action"]  # it would recreate a deleted group
 
 
 def test_the_role_names_each_action_and_each_resource(permissions: dict[str, dict[str, Any]]) -> None:
@@ -304,13 +304,13 @@ def test_the_role_names_each_action_and_each_resource(permissions: dict[str, dic
             assert resource != f"{BUCKET_ARN}/*"
 
 
-def test_results_are_all_that_the_function_may_write(stack: Rendered, permissions: dict[str, dict[str, Any]]) -> None:
+def test_the_function_may_write_only_results(stack: Rendered, permissions: dict[str, dict[str, Any]]) -> None:
     assert permissions["WriteResults"]["Resource"] == f"{BUCKET_ARN}/{uploads.RESULTS}*"
     assert stack.outputs["ResultsUri"]["Value"] == f"s3://<VideoBucket>/{uploads.RESULTS}"
     assert [sid for sid, each in permissions.items() if "s3:PutObject" in as_list(each["Action"])] == ["WriteResults"]
 
 
-def test_only_lambda_takes_the_role(stack: Rendered) -> None:
+def test_only_lambda_can_assume_the_role(stack: Rendered) -> None:
     [trust] = stack["ProcessorRole"]["AssumeRolePolicyDocument"]["Statement"]
     assert trust == trusted("TrustLambda", "lambda.amazonaws.com")
     assert stack["ProcessorFunction"]["Role"] == "<ProcessorRole.Arn>"
@@ -352,7 +352,7 @@ def test_the_package_is_built_where_the_template_looks_for_it(stack: Rendered) -
 # ---------------------------------------------------------------- Safety net
 
 
-def test_an_event_that_lambda_gives_up_is_kept_longer_than_lambda_tried(
+def test_failed_events_are_kept_longer_than_lambda_retries(
     stack: Rendered, permissions: dict[str, dict[str, Any]]
 ) -> None:
     retries = stack["ProcessorEventInvokeConfig"]
@@ -382,7 +382,7 @@ def test_a_batch_job_may_call_the_function_read_its_manifest_and_write_its_repor
     }
 
 
-def test_what_replay_asks_the_stack_for_is_there() -> None:
+def test_the_stack_has_the_outputs_that_replay_needs() -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "scripts/replaying").glob("*.py"))
     assert set(re.findall(r'output\("(\w+)"\)', code)) <= set(Rendered(WITH_BATCH).outputs)
 
@@ -391,7 +391,7 @@ def test_what_replay_asks_the_stack_for_is_there() -> None:
 
 
 def test_the_template_goes_through_s3_which_takes_a_megabyte() -> None:
-    """Inline, CloudFormation takes 51,200 bytes; the package must go to S3 anyway."""
+    """Inline templates are limited to 51,200 bytes; the package must go to S3 anyway."""
     assert len(TEXT.encode()) < 1_000_000
     [deployment] = re.findall(r"aws cloudformation deploy .*\\\n.*", (ROOT / "scripts/deploy.sh").read_text())
     assert "--s3-bucket" in deployment

@@ -1,4 +1,4 @@
-"""What is written down twice, because each tool reads its own file, stays the same."""
+"""Settings that several tools need in separate files are the same."""
 
 import re
 import tomllib
@@ -27,7 +27,7 @@ def pins(path: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+(?:\[\w+\])?)==([\w.]+)", (ROOT / path).read_text(), re.MULTILINE))
 
 
-def test_pre_commit_runs_the_versions_that_people_call_by_hand():
+def test_pre_commit_uses_the_versions_in_requirements():
     installed = pins("requirements.txt")
     hooked = dict(pin.split("==") for hook in HOOKS for pin in hook.get("additional_dependencies", []))
     assert {"cfn-lint", "ruff", "shfmt-py"} <= set(installed) & set(hooked)
@@ -48,14 +48,14 @@ def test_every_hook_is_pinned_and_comes_from_pypi_cfn_lint_first():
         assert all(re.fullmatch(r"[\w-]+==[\w.]+", pin) for pin in hook.get("additional_dependencies", [])), hook["id"]
 
 
-def test_the_workflow_does_all_that_ci_does():
+def test_the_workflow_runs_every_target_of_ci_run():
     ours = makes((ROOT / ".ci/run").read_text())
     assert ours
     assert ours <= makes("\n".join(runs(WORKFLOWS["ci.yml"])))
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_workflows_call_targets_that_there_are(name):
+def test_workflows_use_existing_targets(name):
     for line in runs(WORKFLOWS[name]):
         by_hand = line.startswith("scripts/deploy.sh ")  # where nothing may be installed: the job can ask for a token
         assert by_hand or makes(line), f"{line}: a make target fails the same way at home"
@@ -102,8 +102,8 @@ def test_dependabot_looks_wherever_versions_are_pinned():
     assert watched == {kind: folders for kind, folders in there.items() if folders} | {"github-actions": {"/"}}
 
 
-def test_every_mistake_of_the_table_can_still_be_made():
-    """One whose text has changed would prove nothing: it is written anew with the text."""
+def test_every_mistake_in_the_table_can_still_be_made():
+    """A row whose text no longer exists would prove nothing; update it with the code."""
     for row in tomllib.loads((ROOT / "tools/mutations/scripts.toml").read_text())["scripts"]:
         assert (ROOT / row["file"]).read_text().count(row["before"]) == 1, row
         assert row["before"] != row["after"]

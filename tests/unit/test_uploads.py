@@ -12,7 +12,7 @@ from video_intake.uploads import Shape, Upload
 
 
 def bridged(key: str, **changes) -> dict:
-    """As S3 announces it through EventBridge; what is None is absent."""
+    """S3's event through EventBridge, without values that are None."""
     entity = {"key": key, "size": 5, "etag": "e1", "version-id": "v1", "sequencer": "0A"} | changes
     return {
         "version": "0",
@@ -90,7 +90,7 @@ TASKS = {"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {"id": "j
         ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}, Shape.TEST),
     ],
 )
-def test_who_calls_is_told_by_the_shape_of_the_event(event, expected):
+def test_the_sender_is_recognized_by_the_format_of_the_event(event, expected):
     assert uploads.shape(event) is expected
 
 
@@ -102,12 +102,12 @@ def test_who_calls_is_told_by_the_shape_of_the_event(event, expected):
         {"source": "aws.ec2", "detail-type": "Object Created"},
     ],
 )  # fmt: skip
-def test_a_wrong_wiring_is_an_error(event):
-    with pytest.raises(ValueError, match="not an event of S3"):
+def test_an_unknown_event_is_an_error(event):
+    with pytest.raises(ValueError, match="not an S3 event"):
         uploads.parse(event)
 
 
-def test_a_job_of_s3_batch_operations_announces_nothing():
+def test_a_batch_operations_invocation_is_not_an_upload():
     with pytest.raises(ValueError, match="it is an invocation by S3 Batch Operations"):
         uploads.parse(TASKS)
 
@@ -125,7 +125,7 @@ def test_a_job_of_s3_batch_operations_announces_nothing():
         (record("%FF%FE.mp4"), "its key is not UTF-8"),
     ],
 )
-def test_one_malformed_record_is_told_in_a_sentence_and_spoils_no_other(malformed, sentence):
+def test_a_malformed_record_is_explained_and_does_not_affect_the_others(malformed, sentence):
     first, second, third = uploads.parse({"Records": [record("a.mp4"), malformed, record("b.mp4")]})
     assert (first.key, third.key) == ("a.mp4", "b.mp4")
     assert isinstance(second, ValueError)
@@ -134,13 +134,13 @@ def test_one_malformed_record_is_told_in_a_sentence_and_spoils_no_other(malforme
 
 
 @pytest.mark.parametrize("key", ["plain.mp4", "Été 2026 (1).mp4", "a+b.mov", "100%25.avi", "%2B%2B.MP4", "%FF.mp4"])
-def test_the_key_of_an_event_through_eventbridge_is_what_it_says(key):
+def test_the_key_of_an_eventbridge_event_is_not_encoded(key):
     [upload] = uploads.parse(bridged(key))
     assert upload == Upload("b", key, "v1", 5, "e1", "0A", "2026-07-01T10:00:00Z")
 
 
 @pytest.mark.parametrize("told", [None, "null", ""])
-def test_an_event_through_eventbridge_without_a_version_is_of_version_null(told):
+def test_an_eventbridge_event_without_a_version_has_version_null(told):
     assert uploads.parse(bridged("a.mp4", **{"version-id": told}))[0].version_id == "null"
 
 
@@ -155,7 +155,7 @@ def test_an_event_through_eventbridge_without_a_version_is_of_version_null(told)
         (bridged("a.mp4") | {"time": None}, "or etag is wrong"),
     ],
 )
-def test_an_event_through_eventbridge_that_is_not_an_upload_says_so(event, sentence):
+def test_an_eventbridge_event_that_is_not_an_upload_is_explained(event, sentence):
     [read] = uploads.parse(event)
     assert isinstance(read, ValueError)
     assert sentence in str(read)
@@ -171,7 +171,7 @@ PLACES = [("eventName",), ("eventTime",), ("s3",), ("s3", "bucket"), ("s3", "buc
 
 
 @given(st.sampled_from(PLACES), JSON)
-def test_whatever_a_record_holds_it_is_an_upload_or_a_sentence(place, value):
+def test_any_record_is_an_upload_or_an_error(place, value):
     broken = copy.deepcopy(record("a.mp4"))
     holder = broken
     for name in place[:-1]:
@@ -191,7 +191,7 @@ BRIDGED_PLACES = [("time",), ("detail-type",), ("detail",), ("detail", "bucket")
 
 
 @given(st.sampled_from(BRIDGED_PLACES), JSON)
-def test_whatever_an_event_through_eventbridge_holds_it_is_an_upload_or_a_sentence(place, value):
+def test_any_eventbridge_event_is_an_upload_or_an_error(place, value):
     broken = bridged("a.mp4")
     holder = broken
     for name in place[:-1]:
@@ -208,8 +208,8 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40
 
 
 @given(KEYS, st.sampled_from(["v1", "null", None]))
-def test_every_form_of_an_announcement_is_the_same_upload(key, version_id):
-    """S3's own, S3's through EventBridge, and the one that scripts/replay.py makes of what it found."""
+def test_every_event_format_gives_the_same_upload(key, version_id):
+    """S3's notification, S3's event through EventBridge, and the event from scripts/replay.py."""
     [upload] = uploads.parse(bridged(key, **{"version-id": version_id}))
     [notified] = uploads.parse({"Records": [record(quote_plus(key), versionId=version_id)]})
     assert replace(upload, event_time="") == replace(notified, event_time="")
@@ -261,7 +261,7 @@ SOURCES = st.builds(
 
 
 @given(SOURCES, SOURCES)
-def test_two_uploads_share_a_folder_only_if_they_are_one(one, other):
+def test_different_uploads_have_different_folders(one, other):
     def content(upload):
         etag = upload.etag if upload.version_id == "null" else ""
         return upload.bucket, upload.key, upload.version_id, etag

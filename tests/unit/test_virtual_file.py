@@ -15,7 +15,7 @@ def file():
     return File(random.Random(1).randbytes(6 * MB))
 
 
-def test_whatever_is_read_is_what_the_file_holds(file):
+def test_reads_return_the_files_content(file):
     reader, chance = file.reader(), random.Random(2)
     shown = VirtualFile(reader)
     reader.load_ends()
@@ -44,7 +44,7 @@ def test_a_small_read_fetches_ahead(file):
     assert file.ranges == [(0, READ_AHEAD)]
 
 
-def test_seek_has_the_three_ways_of_a_file(file):
+def test_seek_supports_all_whence_values(file):
     shown = VirtualFile(file.reader())
     assert [shown.seek(10), shown.seek(5, 1), shown.seek(-1, 2)] == [10, 15, 6 * MB - 1]
     assert shown.read(100) == file.content[-1:]
@@ -64,8 +64,8 @@ def test_something_else_may_precede_and_follow_the_file(file):
     assert (shown.read(9), shown.read(9)) == (b"k", b"")
 
 
-def test_going_on_reads_ahead_of_every_packet(file):
-    """One after another is decoded then: not each of them shall cost a request."""
+def test_sequential_decoding_reads_ahead(file):
+    """Packets are decoded sequentially, so not each of them must cost a request."""
     reader = file.reader()
     shown = VirtualFile(reader)
     shown.onward = True
@@ -75,7 +75,7 @@ def test_going_on_reads_ahead_of_every_packet(file):
     assert reader.round_trips <= 6
 
 
-def test_what_is_hidden_is_never_fetched(file):
+def test_hidden_parts_are_never_fetched(file):
     shown = VirtualFile(file.reader())
     shown.hide(MB, 5 * MB, b"12345678")
     shown.seek(MB - 1)
@@ -96,10 +96,10 @@ def test_reading_has_a_deadline_and_after_it_the_file_has_ended(file):
     with pytest.raises(Rejected, match="too-slow"):
         shown.read(8)
     assert shown.failure is not None
-    assert shown.read(8) == b"", "FFmpeg asks again: it must not wait for another failure"
+    assert shown.read(8) == b"", "FFmpeg retries, and must not wait for another failure"
 
 
-def test_time_runs_out_among_cached_bytes_too(file):
+def test_time_also_runs_out_in_cached_bytes(file):
     """An index can send FFmpeg in circles without a single request."""
     now = [0]
     reader = file.reader(deadline=10, clock=lambda: now[0])
@@ -131,7 +131,7 @@ def test_a_long_index_is_read_in_few_requests(file):
     assert reader.bytes_read == 6 * MB
 
 
-def test_reading_here_and_there_reads_little_ahead(file):
+def test_random_access_reads_little_ahead(file):
     reader = file.reader()
     shown = VirtualFile(reader)
     for place in (4 * MB, 2 * MB, 0):
@@ -140,7 +140,7 @@ def test_reading_here_and_there_reads_little_ahead(file):
     assert reader.bytes_read == 3 * READ_AHEAD
 
 
-def test_on_opening_packets_are_not_fetched_but_what_is_parsed_is(file):
+def test_opening_fetches_parsed_data_but_not_packets(file):
     shown = VirtualFile(file.reader())
     shown.opening = True
     shown.seek(3 * MB)

@@ -1,7 +1,6 @@
-"""One warm process after hundreds of videos: nothing is left of any of them.
+"""A warm process does not leak after hundreds of videos.
 
-The children of `tests.support.watched` have the function's own ceiling, so what stays would also show as posters
-that cannot be made.
+The child processes of `tests.support.watched` have the function's memory limit, so a leak would also make posters fail.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ HDR = {"codec": "libx265", "size": (320, 180), "seconds": 0.2, "audio": None}
 
 
 def mirrored(content: bytes) -> bytes:
-    """The display matrix of its track, but for a mirror instead."""
+    """Replaces the display matrix of its track with a mirror."""
     at = content.index(b"tkhd") + 44
     return content[:at] + (0xFFFF0000).to_bytes(4) + content[at + 4 :]
 
@@ -50,7 +49,7 @@ KINDS: dict[str, tuple[Callable[[], bytes], bool, str]] = {
 
 @pytest.fixture(scope="module")
 def answers() -> Iterator[list[tuple[str, Answer]]]:
-    """Of 200 videos, every kind in turn; the hostile one only now and then, for it takes half a second."""
+    """200 videos of every kind in turn; the hostile one is less frequent, because it takes half a second."""
     made = {name: (make(), storyboard) for name, (make, storyboard, _) in KINDS.items()}
 
     def turns() -> Iterator[str]:
@@ -63,7 +62,7 @@ def answers() -> Iterator[list[tuple[str, Answer]]]:
         yield [(name, child.inspect(made[name][0], storyboard=made[name][1])) for name in islice(turns(), 200)]
 
 
-def test_every_outcome_is_right_from_the_first_to_the_last(answers):
+def test_every_outcome_is_correct_from_first_to_last(answers):
     for number, (name, answer) in enumerate(answers):
         assert answer.verdict == KINDS[name][2], f"number {number}, {name}"
         if answer.verdict == "success":
@@ -77,6 +76,6 @@ def test_nothing_accumulates(answers, what):
 
 
 def test_memory_does_not_accumulate(answers):
-    """Compared after the same kind of video; the allocator's own habits are some megabytes."""
+    """Compared after the same kind of video, with some megabytes of tolerance for the allocator."""
     plain = [answer.left["MB"] for name, answer in answers if name == "plain"]
     assert plain[-1] < plain[2] + 12

@@ -1,4 +1,4 @@
-"""What the alarms, the dashboard and the saved queries of template.yaml promise, before anything is deployed."""
+"""The alarms, the dashboard and the saved queries in template.yaml, without deploying it."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ EMITTED_BY_LAMBDA = {
     "Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions",
     "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped", "DestinationDeliveryFailures",
 }  # fmt: skip
-WITHOUT_PARAMETER = {"LostEventsAlarm"}  # there is no number of lost uploads to be content with
+WITHOUT_PARAMETER = {"LostEventsAlarm"}  # no number of lost uploads is acceptable
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_an_alarm_description_has_the_cause_the_action_and_a_runbook_link(stack:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_tells_its_topic_when_it_begins_and_when_it_ends(stack: Rendered, name: str) -> None:
+def test_an_alarm_notifies_its_topic_when_it_begins_and_ends(stack: Rendered, name: str) -> None:
     alarm = stack[name]
     assert alarm["AlarmActions"] == alarm["OKActions"] == ["<AlarmTopic>"]
     assert "AlarmName" not in alarm  # a generated name begins with the stack's, which the topic's policy relies on
@@ -143,7 +143,7 @@ def test_an_alarm_compares_what_its_expression_computes(stack: Rendered, name: s
         assert eval(compared["Expression"], math, known) == expected
 
 
-def test_of_few_videos_the_share_of_failed_ones_alarms_nobody(stack: Rendered) -> None:
+def test_few_videos_do_not_trigger_the_failure_rate_alarm(stack: Rendered) -> None:
     expression = stack["FailedVideosAlarm"]["Metrics"][-1]["Expression"]
     math = {"__builtins__": {}, "IF": lambda condition, yes, no: yes if condition else no}
     assert eval(expression, math, {"processed": 9, "succeeded": 0}) == 0
@@ -151,8 +151,8 @@ def test_of_few_videos_the_share_of_failed_ones_alarms_nobody(stack: Rendered) -
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_on_lambdas_metrics_sees_what_arrives_after_the_longest_invocation(stack: Rendered, name: str) -> None:
-    """Lambda stamps a value with the start of the invocation, and sends it some minutes after its end."""
+def test_an_alarm_on_lambdas_metrics_evaluates_data_of_the_longest_invocation(stack: Rendered, name: str) -> None:
+    """Lambda timestamps a value with the start of the invocation, and sends it some minutes after its end."""
     if watched(stack[name])[0]["Namespace"] == "AWS/Lambda":
         _, _, period, periods, needed, _ = RULES[name]
         assert period * periods >= stack["ProcessorFunction"]["Timeout"] + 300
@@ -160,7 +160,7 @@ def test_an_alarm_on_lambdas_metrics_sees_what_arrives_after_the_longest_invocat
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_the_runbook_says_when_an_alarm_is_triggered(stack: Rendered, name: str) -> None:
+def test_the_runbook_documents_the_thresholds(stack: Rendered, name: str) -> None:
     [row] = [line for line in RUNBOOK.splitlines() if line.startswith(f"| [{name}]")]
     says = row.split("|")[2]
     assert re.findall(r"\d+", says)[0] == str(stack[name]["Threshold"]), says
@@ -177,12 +177,12 @@ def test_the_topic_admits_the_alarms_of_this_stack(stack: Rendered) -> None:
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_missing_data_does_not_trigger_an_alarm(stack: Rendered, name: str) -> None:
-    sleeps = watched(stack[name])[0]["Namespace"] == "AWS/SQS"  # a queue that nobody touches reports nothing
+    sleeps = watched(stack[name])[0]["Namespace"] == "AWS/SQS"  # an idle queue reports nothing
     assert stack[name]["TreatMissingData"] == ("ignore" if sleeps else "notBreaching")
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_a_threshold_is_a_parameter_that_the_description_names(name: str) -> None:
+def test_a_threshold_parameter_is_in_the_alarm_description(name: str) -> None:
     alarm = RESOURCES[name]["Properties"]
     if name in WITHOUT_PARAMETER:
         assert alarm["Threshold"] == 1
@@ -210,7 +210,7 @@ def test_each_threshold_parameter_is_used_bounded_and_on_the_form() -> None:
     assert thresholds <= set(group["Parameters"])
 
 
-def test_an_alarm_can_ring_before_lambda_ends_what_it_watches(stack: Rendered) -> None:
+def test_an_alarm_can_trigger_before_lambdas_own_limit(stack: Rendered) -> None:
     parameters = TEMPLATE["Parameters"]
     assert parameters["DurationAlarmInSeconds"]["MaxValue"] == stack["ProcessorFunction"]["Timeout"]
     longest = stack["ProcessorEventInvokeConfig"]["MaximumEventAgeInSeconds"]
@@ -222,7 +222,7 @@ def test_an_alarm_can_ring_before_lambda_ends_what_it_watches(stack: Rendered) -
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_watches_a_metric_of_this_stack(
+def test_an_alarm_monitors_a_metric_of_this_stack(
     stack: Rendered, ours: dict[str, dict[str, str]], exist: set[tuple[str, str]], name: str
 ) -> None:
     for metric in watched(stack[name]):
@@ -233,7 +233,7 @@ def test_an_alarm_watches_a_metric_of_this_stack(
 # ---------------------------------------------------------------- Dashboard
 
 
-def test_the_dashboard_shows_every_metric_there_is_and_no_other(
+def test_the_dashboard_shows_exactly_the_existing_metrics(
     ours: dict[str, dict[str, str]], exist: set[tuple[str, str]], shown: list[dict[str, Any]]
 ) -> None:
     found = [metric for widget in shown for metric in dashboards.metrics(widget)]
@@ -241,14 +241,14 @@ def test_the_dashboard_shows_every_metric_there_is_and_no_other(
     assert all(dimensions == ours[namespace] for namespace, _, dimensions, _ in found)
 
 
-def test_an_expression_computes_with_what_its_widget_holds(shown: list[dict[str, Any]]) -> None:
+def test_an_expression_uses_only_metrics_in_its_widget(shown: list[dict[str, Any]]) -> None:
     for widget in shown:
         ids = {rendering["id"] for _, _, _, rendering in dashboards.metrics(widget) if "id" in rendering}
         used = {name for each in dashboards.expressions(widget) for name in re.findall(r"[a-z]\w*", each)}
         assert used == ids, "what has an id and is in no expression needs none"
 
 
-# What happened in one period, and what each panel must make of it.
+# Values of one period, and what each panel must show.
 HAPPENED: dict[str, list[float]] = {
     "SuccessfulProcessing": [1] * 7 + [0] * 3, "VideosProcessed": [1] * 10, "ProcessingDuration": [*range(1, 101)],
     "DuplicateEvents": [1, 1],
@@ -261,20 +261,20 @@ SHOWN: dict[str, dict[str, float]] = {
     "Success rate": {"% of videos": 70},
     "Inspection time and longest invocation": {"p50": 50, "p90": 90, "p99": 99, "invocation": 250_000},
     "Function": {"invocations": 12, "errors": 2, "throttles": 9, "duplicates": 2},
-    "Events": {"received": 11, "given up": 3, "lost": 1, "failed, waiting": 3},
+    "Events": {"received": 11, "dropped": 3, "lost": 1, "in the failed-events queue": 3},
     "Oldest event": {"age": 30},
-    "Concurrency": {"at once": 6},
+    "Concurrency": {"concurrent executions": 6},
 }
 
 
-def test_every_panel_computes_what_its_labels_say(shown: list[dict[str, Any]]) -> None:
+def test_every_panel_shows_what_its_labels_promise(shown: list[dict[str, Any]]) -> None:
     panels = {
         each["properties"]["title"]: dashboards.values(each, HAPPENED) for each in shown if each["type"] == "metric"
     }
     assert panels == SHOWN
 
 
-def test_the_line_in_the_panel_of_ages_is_the_alarms_threshold(stack: Rendered, shown: list[dict[str, Any]]) -> None:
+def test_the_line_in_the_age_panel_is_the_alarms_threshold(stack: Rendered, shown: list[dict[str, Any]]) -> None:
     lines = [line for each in shown for line in each["properties"].get("annotations", {}).get("horizontal", [])]
     assert [line["value"] for line in lines] == [stack["EventAgeAlarm"]["Threshold"]]
 

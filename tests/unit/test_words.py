@@ -62,7 +62,7 @@ def test_a_phrase_is_found_wherever_people_read_it(text, tmp_path):
     assert len(complaints(tmp_path, "f.py", f'x = f"{{y}} {text}"\n')) == 1
 
 
-def test_test_names_are_read_as_sentences_and_other_names_are_not(tmp_path):
+def test_names_of_tests_are_checked_and_other_names_are_not(tmp_path):
     assert len(complaints(tmp_path, "a.py", "def test_a_cover_is_no_video():\n    grey = 1\n")) == 1
 
 

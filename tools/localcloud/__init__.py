@@ -1,7 +1,7 @@
 """An AWS account on this machine: moto's server plus what moto lacks.
 
-Everything runs in one process behind one HTTP endpoint, so boto3, the AWS CLI and scripts/deploy.sh speak to it
-as they do to AWS. Start it with `python -m tools.localcloud --state DIR`, or from Python with `running`.
+Everything runs in one process behind one HTTP endpoint, so boto3, the AWS CLI and scripts/deploy.sh use it like AWS.
+Start it with `python -m tools.localcloud --state DIR`, or from Python with `running`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STOP_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class LocalCloud:
-    """A local cloud that is running. `environ` goes into the environment of whatever shall speak to it."""
+    """A running local cloud. `environ` has the environment variables for its clients."""
 
     endpoint: str
     state: Path
@@ -42,7 +42,7 @@ class LocalCloud:
         return self.state / "mail"
 
     def control(self, method: str, what: str, **said: Any) -> Any:
-        """Asks, or does to, the local cloud itself: see `control`. Raises LocalCloudError if it refuses."""
+        """Calls the local cloud's own interface: see `control`. Raises LocalCloudError if it refuses."""
         headers = {"Authorization": f"Bearer {self.environ['AWS_ACCESS_KEY_ID']}"}
         body = json.dumps(said).encode() if said else None
         # urllib would read every certificate of this machine at each call, for an address that needs none
@@ -55,13 +55,13 @@ class LocalCloud:
         return json.loads(content)
 
     def check(self) -> None:
-        """Raises LocalCloudError if it has ended unexpectedly."""
+        """Raises LocalCloudError if it ended unexpectedly."""
         if self.process.poll() is not None:
-            raise LocalCloudError("\n".join(["The local cloud has ended unexpectedly.", *_last_lines(self.state)]))
+            raise LocalCloudError("\n".join(["The local cloud ended unexpectedly.", *_last_lines(self.state)]))
 
 
 class LocalCloudError(Exception):
-    """The local cloud did not start, or did not last; the message carries the end of its log."""
+    """The local cloud did not start or ended unexpectedly; the message has the end of its log."""
 
 
 class Occupied(LocalCloudError):
@@ -69,14 +69,14 @@ class Occupied(LocalCloudError):
 
 
 class FolderInUse(Occupied):
-    """The folder belongs to another local cloud, or to something else."""
+    """The folder is used by another local cloud or by something else."""
 
 
 @contextlib.contextmanager
 def running(
     state: Path, port: int = 0, retry_delay: float = DEFAULT_RETRY_DELAY, program: Sequence[str] = PROGRAM
 ) -> Iterator[LocalCloud]:
-    """Start a local cloud, wait until it answers, and end it on leaving."""
+    """Starts a local cloud, waits until it responds, and ends it on exit."""
     command = [*program, "--state", str(state), "--port", str(port),
                "--retry-delay", str(retry_delay), "--until-stdin-closes"]  # fmt: skip
     here = str(Path(__file__).resolve().parents[2])
@@ -87,7 +87,7 @@ def running(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": python_path},
-        start_new_session=True,  # Ctrl-C reaches us first, and we end it in order
+        start_new_session=True,  # Ctrl-C is handled here, which ends it in order
     )
     try:
         ready = _ready(process, state)
@@ -104,8 +104,10 @@ def running(
 
 
 def environ_for(endpoint: str, access_key: str) -> dict[str, str]:
-    """What the AWS CLI and boto3 need in order to speak to this endpoint, and to no other by mistake."""
-    from tools.localcloud.account import DEFAULT_REGION  # boto3 takes a moment; not everybody who imports this needs it
+    """The environment in which the AWS CLI and boto3 use this endpoint and no other."""
+    from tools.localcloud.account import (
+        DEFAULT_REGION,
+    )  # imported here because boto3 is slow to import and not always needed
 
     return {
         "AWS_ENDPOINT_URL": endpoint,
@@ -121,7 +123,7 @@ def environ_for(endpoint: str, access_key: str) -> dict[str, str]:
 
 
 def _ready(process: subprocess.Popen[bytes], state: Path) -> dict[str, str]:
-    """What the server prints once it answers."""
+    """The line that the server prints when it is ready."""
     assert process.stdout is not None
     deadline = time.monotonic() + START_SECONDS
     with selectors.DefaultSelector() as selector:

@@ -21,15 +21,15 @@ from tools.localcloud import DEFAULT_RETRY_DELAY, FOLDER_IN_USE, OCCUPIED
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.localcloud", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="objects, e-mails and the log go here")
-    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+    parser.add_argument("--port", type=int, default=0, help="default: any free port")
     parser.add_argument(
         "--retry-delay",
         type=float,
         default=DEFAULT_RETRY_DELAY,
         metavar="SECONDS",
-        help="before Lambda's first retry, twice that before the second (AWS: 60); default: %(default)s",
+        help="seconds before Lambda's first retry, twice that before the second (AWS: 60); default: %(default)s",
     )
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when the parent process does")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when the parent process ends")
     arguments = parser.parse_args()
 
     state = arguments.state.resolve()
@@ -46,9 +46,9 @@ def main() -> int:
     for noisy in ("botocore", "urllib3", "werkzeug"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]  # the user may have a real account; nothing here may call it
-    os.environ["MOTO_LAMBDA_CONCURRENCY_QUOTA"] = "1000"  # an account's quota, of which 100 cannot be reserved
-    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # no web page may read an answer
+        del os.environ[name]  # nothing here may call the user's real account
+    os.environ["MOTO_LAMBDA_CONCURRENCY_QUOTA"] = "1000"  # an account's quota; 100 of it cannot be reserved
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # web pages must not read responses
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
     _give_memory_back()
@@ -74,43 +74,43 @@ def main() -> int:
     return 0
 
 
-BULKY = ("functions", "objects", "runtime")  # what nobody looks at when the account is gone
+BULKY = ("functions", "objects", "runtime")  # files that are useless after the account is gone
 
 
 class InUse(Exception):
-    """The state folder belongs to somebody else."""
+    """The state folder belongs to someone else."""
 
 
 def _begin_empty(state: Path) -> None:
-    """Clear what an earlier run left: the account lived in its memory, and its files are nobody's now. Only a
-    folder that carries our log is cleared, and only while no other local cloud holds it."""
+    """Clears the files of an earlier run, which are useless without its memory. Only a folder with our log is cleared,
+    and only if no other local cloud is using it."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     if state.stat().st_uid != os.getuid():
         raise InUse(f"{state} belongs to another user; choose another folder.")
     mark, ours = state / "server.log", [state / name for name in (*BULKY, "mail")]
     if not mark.exists() and any(folder.exists() for folder in ours):
-        raise InUse(f"{state} holds files of something else; choose another folder.")
-    holding = os.open(mark, os.O_CREAT | os.O_RDWR)  # kept open, and so locked, until this process ends
+        raise InUse(f"{state} contains other files; choose another folder.")
+    holding = os.open(mark, os.O_CREAT | os.O_RDWR)  # kept open, and therefore locked, until this process ends
     try:
         fcntl.flock(holding, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InUse(f"{state} is in use by another local cloud; end that one, or choose another folder.") from None
-    state.chmod(0o700)  # what is uploaded, mailed and logged here is nobody else's
+    state.chmod(0o700)  # uploads, e-mails and logs are private
     for folder in ours:
         shutil.rmtree(folder, ignore_errors=True)
     os.truncate(mark, 0)
 
 
 def _redirect_output(log: Path) -> None:
-    """What libraries print goes to the log from here on: nobody reads our pipes, and a full one would stop us."""
+    """Redirects output to the log, because no one reads the pipes, and a full one would block."""
     with log.open("ab") as file:
         for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
             os.dup2(file.fileno(), descriptor)
 
 
 def _give_memory_back() -> None:
-    """Let glibc return large blocks as soon as they are free: it would keep those of every thread that has ever
-    received a part of an upload, half a gigabyte in the end. Elsewhere there is no such call, and no such habit."""
+    """Makes glibc return large blocks as soon as they are free. Otherwise it would keep those of every thread that
+    received a part of an upload, half a gigabyte in total. Other systems do not need this."""
     mmap_threshold, trim_threshold = -3, -1  # from malloc.h
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
@@ -126,4 +126,4 @@ def _wait_for_parent(ended: threading.Event) -> None:
 if __name__ == "__main__":
     status = main()
     logging.shutdown()
-    os._exit(status)  # threads that wait for a closed connection are nobody's business any more
+    os._exit(status)  # do not wait for threads with closed connections

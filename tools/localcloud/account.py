@@ -1,7 +1,7 @@
-"""Who may speak here: the account, the Region, the access keys of this run, and the clients of AWS's own services.
+"""The account, the Region, the access keys of this run, and the clients of AWS's own services.
 
-What AWS does behind the scenes (CloudFormation creating a bucket, an alarm publishing a message) happens here through
-the ordinary API, over HTTP, as any other caller's would. Only what no API offers is patched into moto.
+What AWS does internally (CloudFormation creating a bucket, an alarm publishing a message) uses the public API here,
+over HTTP, like any other caller. Only what no API offers is patched into moto.
 """
 
 import secrets
@@ -23,13 +23,13 @@ DEFAULT_REGION = "eu-central-2"
 
 
 def _new_key(kind: str) -> str:
-    """An access key id in AWS's form. It is the secret here: signatures are not checked, and nobody can guess it."""
+    """An access key ID in AWS's format. It is the secret, because signatures are not checked, and cannot be guessed."""
     return kind + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16))
 
 
 @dataclass
 class Account:
-    """The endpoint, the keys of this run, and boto3 clients that speak to it as AWS's own services do."""
+    """The endpoint, the keys of this run, and boto3 clients for AWS's own services."""
 
     endpoint: str
     user_key: str = field(default_factory=lambda: _new_key("AKIA"))
@@ -39,12 +39,12 @@ class Account:
     _lock: threading.Lock = field(default_factory=threading.Lock)  # boto3 sessions cannot be shared
 
     def role_key(self, role_arn: str) -> str:
-        """The temporary key that functions with this role use: always the same, so that their calls can be found."""
+        """The temporary key of functions with this role: always the same, so that their calls can be identified."""
         with self._lock:
             return self._role_keys.setdefault(role_arn, _new_key("ASIA"))
 
     def knows(self, key: str) -> bool:
-        """Whether this run has handed out the key, directly or as moto's IAM or STS."""
+        """Whether this run issued the key, directly or through moto's IAM or STS."""
         if key in (self.user_key, self.service_key, *list(self._role_keys.values())):
             return True
         partitions = [partition for account in list(iam_backends.values()) for partition in list(account.values())]

@@ -1,4 +1,4 @@
-"""What a request asks for: the operation of the SDK, and the action and the resource that IAM looks at."""
+"""Identifies a request: the SDK operation, and the IAM action and resource."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Environ = dict[str, Any]
 
 
 class Credential(NamedTuple):
-    """Who signed a request, and for what; everything is empty where nobody did."""
+    """The key, Region and service of a signed request; all empty if it is not signed."""
 
     key: str
     region: str
@@ -55,7 +55,7 @@ def operation(environ: Environ) -> str:
 
 
 def permission(environ: Environ) -> tuple[str, str]:
-    """The action that IAM must allow, and the ARN of what the request names; "" where it names nothing known here.
+    """The action that IAM must allow, and the ARN of the request's resource; "" if it has no known one.
 
     S3's actions: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
     """
@@ -91,7 +91,7 @@ def _form(environ: Environ) -> dict[str, list[str]]:
 
 
 def _body(environ: Environ) -> bytes:
-    """The body, which stays readable for the handler."""
+    """The body, which remains readable for the handler."""
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = BytesIO(body)
     return body

@@ -1,13 +1,13 @@
-"""What tests ask of the local cloud itself, and do to it. AWS has no such interface.
+"""The local cloud's own interface for tests.
 
-It is under /_localcloud/, where no AWS request can be:
+It is under /_localcloud/, which no AWS request uses:
 
     GET    /_localcloud/calls   every AWS call of every function, in order
-    GET    /_localcloud/events  how many asynchronous events are unfinished, and how many of them wait for a retry
-    POST   /_localcloud/faults  one more rule: a JSON object with the fields of `faults.Rule`
+    GET    /_localcloud/events  the number of unfinished asynchronous events, and of those waiting for a retry
+    POST   /_localcloud/faults  adds a rule: a JSON object with the fields of `faults.Rule`
     DELETE /_localcloud/faults  removes all rules
-    POST   /_localcloud/clock   {"seconds": 60}: makes this much time pass for events that wait and for metrics
-    POST   /_localcloud/stack   puts a stack into a state: see `cloudformation.states`
+    POST   /_localcloud/clock   {"seconds": 60}: advances the clock for waiting events and for metrics
+    POST   /_localcloud/stack   sets the state of a stack: see `cloudformation.states`
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""scripts/deploy.sh, as the demonstration and the tests run it against the local cloud."""
+"""Runs scripts/deploy.sh on the local cloud, for the demo and the tests."""
 
 import os
 import platform
@@ -17,16 +17,16 @@ from tools.localcloud import LocalCloud
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent  # this virtual environment's
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-# The package must run on this machine: Lambda's wheels are Linux's.
+# The package must run on this machine, and Lambda's wheels are for Linux.
 FOR_THIS_MACHINE = ["--architecture", ARCHITECTURE, *([] if platform.system() == "Linux" else ["--wheels", "host"])]
 
 
 class DeploymentFailed(Exception):
-    """The script ended with an error; the message is the end of what it printed."""
+    """The script failed; the message is the end of its output."""
 
 
 class Session(boto3.Session):  # type: ignore[misc]  # boto3 is untyped to mypy
-    """Of the local cloud's account: its clients speak to that cloud, whatever the environment of this process says."""
+    """A session whose clients use the local cloud, regardless of this process's environment."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._endpoint = cloud.endpoint
@@ -41,13 +41,13 @@ class Session(boto3.Session):  # type: ignore[misc]  # boto3 is untyped to mypy
 
 
 def environ_of(cloud: LocalCloud, tools: Path = TOOLS) -> dict[str, str]:
-    """In which scripts and the AWS CLI speak to this cloud. `tools` is the folder of the command `aws`."""
+    """The environment for scripts and the AWS CLI. `tools` is the folder of the `aws` command."""
     path = os.pathsep.join([str(tools), str(TOOLS), os.environ.get("PATH", os.defpath)])
     return clean(os.environ) | cloud.environ | {"PATH": path}
 
 
 def deploy(cloud: LocalCloud, suffix: str, *options: str, tools: Path = TOOLS, project: Path = ROOT) -> Stack:
-    """Deploys the environment `suffix` of a project, for the processor of this machine. Raises DeploymentFailed."""
+    """Deploys the environment `suffix` of a project, for this machine's architecture. Raises DeploymentFailed."""
     command = ["scripts/deploy.sh", "--env", suffix, *FOR_THIS_MACHINE, *options]
     log = cloud.state / "deploy.log"
     with log.open("w") as out:
@@ -58,7 +58,7 @@ def deploy(cloud: LocalCloud, suffix: str, *options: str, tools: Path = TOOLS, p
 
 
 def _run(command: list[str], folder: Path, environ: dict[str, str], out: TextIO) -> int:
-    """The exit status. Whatever ends us in between ends the script and all that it has started."""
+    """The exit status. If this process is interrupted, so are the script and its child processes."""
     with subprocess.Popen(
         command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
         start_new_session=True,

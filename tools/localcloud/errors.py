@@ -1,4 +1,4 @@
-"""Errors as AWS words them, each in its service's protocol."""
+"""AWS's error responses, in each service's protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.localcloud import calls
 def answer(
     environ: dict[str, Any], start_response: Callable[..., Any], status: HTTPStatus, code: str, message: str
 ) -> Iterable[bytes]:
-    """`status` is that of the REST and query protocols; JSON services answer 400."""
+    """`status` is for the REST and query protocols; JSON services return 400."""
     if environ.get("HTTP_X_AMZ_TARGET"):
         status, content_type = HTTPStatus.BAD_REQUEST, "application/x-amz-json-1.0"
         body = json.dumps({"__type": code, "message": message})

@@ -1,6 +1,6 @@
-"""Faults on purpose: what the world does to a function, done to chosen calls of it; and a record of all its calls.
+"""Injects failures into selected AWS calls of functions, and records all calls.
 
-A call is one call of the SDK, however often the SDK tries it; `nth` counts those of its operation within an invocation.
+A call is one SDK call, including retries; `nth` counts the calls of its operation within an invocation.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tools.localcloud.lambdas.running import Workers
 from tools.localcloud.lambdas.worker import Worker
 
 KINDS = {
-    "refuse": "throttled, which the SDK tries again; nothing is carried out",
-    "deny": "not allowed, which the SDK does not try again; nothing is carried out",
+    "refuse": "throttled, which the SDK retries; nothing is executed",
+    "deny": "not allowed, which the SDK does not retry; nothing is executed",
     "hide": "S3 answers that there is no such key, as it may for 15 minutes after versioning was first enabled",
-    "lose": "carried out, but the connection breaks before the answer",
-    "late": "carried out, but the answer takes `seconds`",
-    "kill-before": "the function's process is killed; the call is not carried out",
-    "kill-after": "the call is carried out, then the function's process is killed",
-    "freeze": "the function's process stops for good, as a decoder that hangs; the call is not carried out",
+    "lose": "executed, but the connection is closed before the response",
+    "late": "executed, but the response takes `seconds`",
+    "kill-before": "the function's process is killed; the call is not executed",
+    "kill-after": "the call is executed, then the function's process is killed",
+    "freeze": "the function's process hangs, like a decoder that hangs; the call is not executed",
 }
 
 CODES = {
@@ -49,14 +49,14 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Rule:
-    """Which calls a fault befalls. What is left out does not matter."""
+    """The calls that a failure is injected into. Omitted fields match everything."""
 
     kind: str
-    event: str = ""  # a text in the event that is worked on
+    event: str = ""  # a text in the invocation's event
     operation: str = "*"  # "s3:PutObject", "s3:*"
-    attempt: int = 0  # of the event: Lambda's first, second, third
-    nth: int = 0  # call of its operation in the invocation, from 1: calls of several threads have no other order
-    attempt_of_call: int = 0  # the SDK's first, second ...
+    attempt: int = 0  # Lambda's first, second or third attempt at the event
+    nth: int = 0  # number of the call among those of its operation in the invocation, from 1
+    attempt_of_call: int = 0  # the SDK's first, second ... attempt
     seconds: float = 0
 
     def __post_init__(self) -> None:
@@ -75,33 +75,33 @@ class Rule:
 
 @dataclass
 class Call:
-    """A request that a function made of AWS."""
+    """A function's request to AWS."""
 
-    event: str  # the id of the invocation, the same in all attempts
+    event: str  # of the invocation, the same in all attempts
     attempt: int
     worker: str
-    nth: int  # of its operation in the invocation
+    nth: int  # number among those of its operation in the invocation
     attempt_of_call: int
     operation: str
-    action: str  # that IAM must allow
-    resource: str  # ARN of what it names
+    action: str  # the IAM action
+    resource: str  # ARN of its resource
     path: str
     fault: str = ""
 
 
 class Faults:
-    """Stands between the functions and the services."""
+    """WSGI middleware between the functions and the services."""
 
     def __init__(self, workers: Workers):
         self.rules: list[Rule] = []
         self.calls: list[Call] = []
         self._workers = workers
-        # Invocation and operation → its calls, as the SDK names them, and how often it has tried each
+        # Invocation and operation → the SDK's IDs of its calls, and the number of attempts at each
         self._tries: dict[tuple[str, int, str], dict[str, int]] = {}
         self._lock = threading.Lock()
 
     def answer(self, application: Application, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """The application's answer, unless a fault befalls it."""
+        """The application's response, unless a failure is injected."""
         worker = self._workers.get(environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
         rule = self._fault(worker, environ) if worker else None
         if worker is None or rule is None:
@@ -119,7 +119,7 @@ class Faults:
         if rule.kind == "late":
             time.sleep(rule.seconds)
             return answer
-        with contextlib.suppress(OSError):  # the other side may be gone already
+        with contextlib.suppress(OSError):  # the connection may already be closed
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         return _nothing(start_response)
 
@@ -145,6 +145,6 @@ class Faults:
 
 
 def _nothing(start_response: StartResponse) -> Iterable[bytes]:
-    with contextlib.suppress(AssertionError):  # the application has said its status already; it reaches nobody
+    with contextlib.suppress(AssertionError):  # replaces the application's status, which is never sent
         start_response("500 Internal Server Error", [])
     return []

@@ -1,8 +1,8 @@
-"""What a service does with a KMS key, as far as the key's policy can stop it; and key associations that moto lacks.
+"""Simulates the effects of KMS key policies on services, and adds key associations that moto lacks.
 
-Nothing is encrypted here. But a key whose policy forgets CloudWatch silences every alarm on AWS, and one that forgets
-CloudWatch Logs fails the deployment: so they do here. What principals do through services is IAM's to allow, and
-tests/security holds the role against it.
+Nothing is encrypted here. But as on AWS, no alarm is delivered if the key's policy does not admit CloudWatch, and the
+deployment fails if it does not admit CloudWatch Logs. IAM decides what principals may do through services;
+tests/security checks the role.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TO_KEEP_LOGS = (
 
 
 def admits(key_arn: str, service: str, actions: tuple[str, ...], context: dict[str, str]) -> bool:
-    """Whether there is such a key, and its policy lets the service do all this with it."""
+    """Whether the key exists, and its policy allows the service all of these actions."""
     backend = kms_backends[ACCOUNT_ID][key_arn.split(":")[3]]
     key = backend.keys.get(key_arn.rpartition("/")[2])
     if key is None:
@@ -44,7 +44,7 @@ def admits(key_arn: str, service: str, actions: tuple[str, ...], context: dict[s
 
 
 def opens_topic(topic_arn: str, alarm_arn: str) -> bool:
-    """Whether an alarm can publish to a topic: to an encrypted one only where CloudWatch may use its key."""
+    """Whether an alarm can publish to a topic: to an encrypted one only if CloudWatch may use its key."""
     topic = sns_backends[ACCOUNT_ID][topic_arn.split(":")[3]].topics[topic_arn]
     context = {"aws:SourceAccount": ACCOUNT_ID, "aws:SourceArn": alarm_arn}
     key = topic.kms_master_key_id
@@ -84,5 +84,5 @@ def install() -> None:
 
     logs.LogGroup.__init__ = group
     logs_responses.LogsResponse.associate_kms_key = associate_kms_key
-    logs_responses.LogsResponse.disassociate_kms_key = associate_kms_key  # it names no key
+    logs_responses.LogsResponse.disassociate_kms_key = associate_kms_key  # it has no key
     dynamodb.DynamoHandler.update_table = update_table

@@ -1,7 +1,7 @@
-"""SNS e-mail: every mail that a subscriber would receive, as a file.
+"""Writes every e-mail that an SNS subscriber would receive to a file.
 
-moto accepts e-mail subscriptions and sends nothing. They count as confirmed here, except those of `unread@...`, who
-never opens the confirmation mail; on AWS nothing arrives until the person has followed the link in it.
+moto accepts e-mail subscriptions but sends nothing. Subscriptions are confirmed immediately here, except those of
+`unread@...`; on AWS, nothing arrives until someone follows the link in the confirmation e-mail.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Mailbox:
         with self._lock:
             self._number += 1
             finished = self.folder / f"{self._number:04d}.eml"
-            unfinished = finished.with_suffix(".part")  # a reader of *.eml never sees half an e-mail
+            unfinished = finished.with_suffix(".part")  # readers of *.eml never see an incomplete e-mail
             unfinished.write_bytes(message.as_bytes())
             unfinished.rename(finished)
 
@@ -79,7 +79,7 @@ def install(mailbox: Mailbox) -> None:
         if is_pending(self):
             return
         if self.attributes.get("RawMessageDelivery") == "false":
-            self.attributes["RawMessageDelivery"] = False  # moto takes any text for "true"
+            self.attributes["RawMessageDelivery"] = False  # moto treats any text as "true"
         if self.protocol not in ("email", "email-json"):
             plain(self, message, message_id, **options)
             return
@@ -101,7 +101,7 @@ def install(mailbox: Mailbox) -> None:
 
 
 def _not_confirmed(subscription: Any) -> dict[str, str]:
-    """As SNS lists it: without an ARN."""
+    """As in SNS's list: without an ARN."""
     return {
         "SubscriptionArn": "PendingConfirmation",
         "Owner": subscription.account_id,

@@ -1,6 +1,6 @@
-"""Whether a policy allows a request: IAM's grammar, as far as resources' policies need it here.
+"""Evaluates resource policies, with a subset of IAM's grammar.
 
-moto checks none. What is not understood is an error, never a guess.
+moto does not check them. Unsupported elements are an error, never a guess.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
 """
 
@@ -22,13 +22,13 @@ def allowing(
 ) -> list[Statement]:
     """The statements of a policy that allow `action` on `resource` in this context.
 
-    `service` is the principal who asks, of which only resources' policies speak; its own account's root admits none.
+    `service` is the principal; the account's root does not include services.
     """
     return _applying("Allow", document, action, resource, context or {}, service)
 
 
 def denying(document: dict[str, Any], action: str, resource: str, context: Mapping[str, str]) -> list[Statement]:
-    """The statements of a resource's policy that deny everyone `action` on `resource` in this context."""
+    """The statements of a resource policy that deny `action` on `resource` to everyone in this context."""
     return _applying("Deny", document, action, resource, context, None)
 
 
@@ -49,7 +49,7 @@ def _applying(
 def admits(
     document: dict[str, Any], service: str, action: str, resource: str, source_arn: str, source_account: str
 ) -> bool:
-    """Whether a resource's policy lets a service act for another resource of the account."""
+    """Whether a resource policy lets a service act on behalf of another resource in the account."""
     context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_account}
     return bool(allowing(document, action, resource, context, service))
 
@@ -63,7 +63,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _matches(pattern: str, text: str, flags: int = 0) -> bool:
-    """`*` and `?` are all that IAM knows."""
+    """IAM's wildcards are `*` and `?`."""
     translated = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(translated, text, flags | re.DOTALL) is not None
 
@@ -74,18 +74,18 @@ TESTS: dict[str, Callable[[str, str], bool]] = {
     "ArnEquals": _matches,
     "ArnLike": _matches,
     "Bool": lambda wanted, actual: wanted == actual,
-    "ForAnyValue:StringLike": _matches,  # each key has one value here, so "any" means that one
+    "ForAnyValue:StringLike": _matches,  # each key has one value here, which "any" refers to
     "NumericLessThan": lambda wanted, actual: float(actual) < float(wanted),
 }
-NEGATED = {"ArnNotEquals": "ArnEquals"}  # which a key that the request does not carry fulfills
+NEGATED = {"ArnNotEquals": "ArnEquals"}  # which are true if the request does not have the key
 
 
 def _holds(test: str, keys: dict[str, Any], context: Mapping[str, str]) -> bool:
-    """A key that the request does not carry fulfills nothing."""
+    """A condition is false if the request does not have the key."""
     if test in NEGATED:
         return not any(_holds(NEGATED[test], {name: values}, context) for name, values in keys.items())
     if test not in TESTS:
-        raise ValueError(f"a condition that the local cloud does not know: {test}")
+        raise ValueError(f"a condition that the local cloud does not support: {test}")
     known = {name.lower(): value for name, value in context.items()}
     return all(
         name.lower() in known and any(TESTS[test](wanted, known[name.lower()]) for wanted in _listed(values))

@@ -1,4 +1,4 @@
-"""The composition root: moto's server with everything that it lacks put in, on one port of this machine."""
+"""The composition root: moto's server with everything that it lacks, on one port of this machine."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from tools.localcloud.lambdas import api as lambdas
 from tools.localcloud.lambdas.functions import Lambdas
 from tools.localcloud.s3 import notification_settings, notifications, objects, suspended
 
-HOST = "127.0.0.1"  # no other machine can reach it; whom it answers on this one is for `guard` to say
-BACKLOG = 512  # a burst of uploads opens its connections all at once
+HOST = "127.0.0.1"  # other machines cannot reach it; on this one, `guard` decides
+BACKLOG = 512  # a burst of uploads opens many connections at once
 
 log = logging.getLogger(__name__)
 
-# moto's backends are plain dictionaries. A conditional write that two functions may pass at once would break the
-# very promise that it is made for, so these services answer one request at a time. Not among them: what calls
-# others while it answers, SQS (a long poll would hold up everybody), and S3 (which has other locks, in `objects`).
+# moto's backends are plain dictionaries, so these services handle one request at a time: otherwise two functions could
+# both pass a conditional write. Exceptions are services that call others, SQS (a long poll would block all requests),
+# and S3 (which has other locks, in `objects`).
 ONE_AT_A_TIME = ("dynamodb", "logs", "sns")
 
-# moto reads a body into memory, and copies it on the way. Clients send ten parts of an upload at once; the others
-# wait in their sockets meanwhile, which does not slow them down.
+# moto reads bodies into memory and copies them. Clients send ten parts of an upload in parallel; the others wait in
+# their sockets meanwhile, which does not slow them down.
 LARGE_BODY = 1 << 20
 LARGE_BODIES_AT_ONCE = 3
 
@@ -77,9 +77,9 @@ class Server:
         keys.install()
         lambdas.install(self.lambdas)
         alarms.install()
-        warnings.filterwarnings("ignore", module="moto")  # moto's remarks about objects that nobody closed
+        warnings.filterwarnings("ignore", module="moto")  # moto's warnings about objects that were not closed
         self._application = DomainDispatcherApplication(_application_of)
-        find = functools.cache(self._application.get_backend_for_host)  # by the patterns of 200 services
+        find = functools.cache(self._application.get_backend_for_host)  # with the patterns of 200 services
         self._application.get_backend_for_host = find
         self._large_bodies = threading.BoundedSemaphore(LARGE_BODIES_AT_ONCE)
         self._locks = {service: threading.RLock() for service in ONE_AT_A_TIME}
@@ -97,7 +97,7 @@ class Server:
             return self.control.answer(environ, start_response)
         caller = calls.credential(environ)
         if caller.service == "s3" and environ.get("CONTENT_TYPE", "").startswith(FORM):
-            environ["CONTENT_TYPE"] = "binary/octet-stream"  # moto would take the object for a form
+            environ["CONTENT_TYPE"] = "binary/octet-stream"  # moto would parse the object as a form
         began, operation = time.monotonic(), calls.operation(environ)
         answer = self.faults.answer(self._apply, environ, start_response)
         log.info(
@@ -113,7 +113,7 @@ class Server:
         return answer  # type: ignore[no-any-return]  # moto's application is untyped to mypy
 
     def _deliver(self, arn: str, bucket: Any, event: dict[str, Any]) -> None:
-        """From S3 directly."""
+        """Reads an object directly from S3's backend."""
         if arn.split(":")[2] == "lambda":
             notification_settings.require_permission(self.lambdas.policy, arn, bucket)
         self.lambdas.deliver(arn, event)
@@ -127,21 +127,21 @@ class Server:
         self._server.serve_forever(poll_interval=0.1)
 
     def stop(self) -> None:
-        """From another thread than the one that runs it."""
+        """Must be called from another thread than the one that runs it."""
         self._server.shutdown()
         self.lambdas.stop()
 
 
 def _application_of(service: Any) -> Any:
-    """moto's application without Flask's debugging, which makes a class for each request that keeps its body alive
-    until the garbage is collected: hundreds of megabytes during an upload."""
+    """moto's application without Flask's debugging, which creates a class for each request that keeps its body in
+    memory until garbage collection: hundreds of megabytes during an upload."""
     application = create_backend_app(service)
     application.debug = False
     return application
 
 
 class QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's class is untyped to mypy
-    """Requests are logged by the server, with the caller; werkzeug would write them to the terminal."""
+    """Disables werkzeug's log on the terminal; the server logs requests with their caller."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass

@@ -29,9 +29,9 @@ import pytest
 from tools.mutations import of_python, of_template
 from tools.mutations.mutation import ROOT, Mutation
 
-COPY: Final = ROOT / f"build/mutations/{os.getpid()}"  # two areas may be tried at once
+COPY: Final = ROOT / f"build/mutations/{os.getpid()}"  # two areas may run in parallel
 SECONDS: Final = 600  # of the tests for one mistake
-FAILED: Final = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # the second: a file cannot be imported
+FAILED: Final = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # INTERRUPTED: a file cannot be imported
 
 
 def of_scripts() -> Iterator[Mutation]:
@@ -49,12 +49,12 @@ AREAS: Final[dict[str, Callable[[], Iterator[Mutation]]]] = {
 
 
 def main() -> int:
-    """Makes the mistakes of one area and returns the exit status."""
+    """Makes the mistakes in one area and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("area", choices=AREAS)
-    parser.add_argument("--sample", type=int, help="the number of mistakes, chosen by --seed; default: all")
+    parser.add_argument("--sample", type=int, help="number of mistakes, selected by --seed; default: all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", metavar="PATH", help="those in files whose path contains this")
+    parser.add_argument("--only", default="", metavar="PATH", help="only files whose path contains this")
     given = parser.parse_args()
     mutations = [mutation for mutation in AREAS[given.area]() if given.only in mutation.file]
     if given.sample and given.sample < len(mutations):
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def copy() -> None:
-    """The project as it is in the working tree, with what was built of it."""
+    """Copies the working tree, with its build products."""
     shutil.rmtree(COPY, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -89,7 +89,7 @@ def copy() -> None:
 
 
 def noticed(mutation: Mutation) -> bool:
-    """Whether a test fails. One that hangs has noticed it too."""
+    """Whether a test fails or hangs."""
     before = mutation.apply(COPY)
     try:
         status = run([*shlex.split(mutation.tests), "-x"])
@@ -101,25 +101,25 @@ def noticed(mutation: Mutation) -> bool:
 
 
 def run(arguments: list[str]) -> int | None:
-    """pytest's exit status in the copy, None when it took too long. A fork has imported the libraries already."""
+    """pytest's exit status in the copy; None if it took too long. It runs in a fork that has imported the libraries."""
     child = multiprocessing.get_context("fork").Process(target=in_copy, args=[arguments])
     child.start()
     child.join(SECONDS)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid or 0, signal.SIGKILL)  # what a test has left running, too
+        os.killpg(child.pid or 0, signal.SIGKILL)  # including processes that a test left running
     child.join()
     return None if child.exitcode == -signal.SIGKILL else child.exitcode
 
 
 def in_copy(arguments: list[str]) -> None:
-    """Runs pytest as the only thing that this process does."""
+    """Runs pytest and exits."""
     os.setsid()
     forget({"__main__"})
     os.chdir(COPY)
     output = os.open(COPY / "output", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    sys.dont_write_bytecode = True  # or what was compiled before may be taken for the same
+    sys.dont_write_bytecode = True  # so that no outdated bytecode is used
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     os._exit(pytest.main(["-q", "-p", "no:cacheprovider", *arguments]))
 

@@ -15,11 +15,11 @@ class Mutation:
     before: str
     after: str
     tests: str
-    at: int = -1  # -1: the only place where it is
+    at: int = -1  # -1: the only occurrence
     reason: str = ""  # why no test needs to notice it
 
     def apply(self, project: Path) -> str:
-        """Changes the file in `project` and returns what it was. Raises ValueError where the text is not there once."""
+        """Changes the file in `project` and returns its old text. Raises ValueError unless `before` occurs once."""
         text = (project / self.file).read_text()
         if self.at < 0 and text.count(self.before) != 1:
             raise ValueError(f"{self.file} has {self.before!r} {text.count(self.before)} times")

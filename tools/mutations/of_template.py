@@ -12,7 +12,7 @@ TESTS: Final = (
     "tests/unit/test_outputs.py tests/unit/test_replacement.py tests/unit/test_watch.py tests/unit/test_partitions.py "
     "tests/unit/test_deploy_role.py"
 )
-# What no test has to notice: words for people, suppressions of scanners, and tags, which are all alike
+# Not changed: texts for people, scanner suppressions, and tags, which are all the same
 WORDS: Final = {
     "Description",
     "AlarmDescription",
@@ -38,7 +38,7 @@ OPPOSITES: Final = {
 
 
 def template() -> Iterator[Mutation]:
-    """Of every resource: each switch turned, each number one more, each entry left out."""
+    """In every resource: each switch flipped, each number increased by one, each entry left out."""
     text = (ROOT / "template.yaml").read_text()
     top = dict(pairs(yaml.compose(text, Loader=yaml.SafeLoader)))
     for _, resource in pairs(top["Resources"]):
@@ -46,7 +46,7 @@ def template() -> Iterator[Mutation]:
 
 
 def within(node: yaml.Node, text: str) -> Iterator[Mutation]:
-    """The mistakes that can be made below a node."""
+    """The mistakes below a node."""
     if isinstance(node, yaml.ScalarNode):
         if (changed := other(node)) is not None:
             yield at(node, text, changed)
@@ -64,7 +64,7 @@ def within(node: yaml.Node, text: str) -> Iterator[Mutation]:
 
 
 def other(node: yaml.ScalarNode) -> str | None:
-    """Another value of the same kind, None where there is none that somebody might write by mistake."""
+    """A plausible wrong value; None if there is none."""
     if node.value in OPPOSITES:
         return OPPOSITES[node.value]
     if node.value.isdecimal() and not node.value.startswith("2012"):
@@ -73,7 +73,7 @@ def other(node: yaml.ScalarNode) -> str | None:
 
 
 def at(node: yaml.ScalarNode, text: str, value: str) -> Mutation:
-    """The node's value becomes another, in the same quotes."""
+    """Replaces the node's value, in the same quotes."""
     before = text[node.start_mark.index : node.end_mark.index]
     after = before.replace(node.value, value)
     return Mutation("template.yaml", before, after, TESTS, node.start_mark.index)

@@ -1,4 +1,4 @@
-"""What the decoder answers, as JSON and back. On the way back each value is checked: it may be hostile."""
+"""Converts the decoder's answer to JSON and back. When it is read, each value is checked, because it may be hostile."""
 
 import math
 import types
@@ -10,7 +10,7 @@ from video_intake.media import verdicts
 from video_intake.media.facts import Inspection
 from video_intake.media.verdicts import Rejected
 
-# More than any fact has (docs/result.schema.json): what is longer was not made by this inspector
+# More than any fact has (docs/result.schema.json): anything longer was not created by this inspector
 MAX_TEXT: Final = 300  # characters of a text; cues of a storyboard have more
 MAX_CUES: Final = 8000
 MAX_LIST: Final = 100  # entries
@@ -20,11 +20,11 @@ type Pictures = list[bytes]
 
 
 class Malformed(Exception):
-    """The answer is not one."""
+    """The answer is invalid."""
 
 
 def of_inspection(inspection: Inspection) -> tuple[dict[str, Any], Pictures]:
-    """The facts as JSON values, and the pictures, which JSON has no room for, in the order in which they are named."""
+    """The facts as JSON values, and the pictures in the order in which the facts mention them."""
     pictures = [each.jpeg for each in (inspection.poster, inspection.storyboard) if each]
     poster = inspection.poster and replace(inspection.poster, jpeg=b"")
     sheet = inspection.storyboard and replace(inspection.storyboard, jpeg=b"")
@@ -36,12 +36,12 @@ def of_inspection(inspection: Inspection) -> tuple[dict[str, Any], Pictures]:
 
 
 def of_rejection(rejected: Rejected) -> dict[str, Any]:
-    """The name of the sentence, and what it is about: the words are made where they are published."""
+    """The name of the verdict's function and its arguments; the text is created by the function that publishes it."""
     return {"rejected": rejected.sentence, "evidence": rejected.arguments}
 
 
 def read(answer: dict[str, Any], pictures: Pictures) -> Inspection | Rejected:
-    """The outcome that `answer` states. Raises Malformed."""
+    """The outcome in `answer`. Raises Malformed."""
     if "rejected" in answer:
         return _rejection(answer)
     found = answer.get("inspection")
@@ -67,7 +67,7 @@ def _rejection(answer: dict[str, Any]) -> Rejected:
 
 
 def _plain(value: Any) -> bool:
-    """Whether it is a value of evidence."""
+    """Whether it is a valid value for evidence."""
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
     return value is None or (isinstance(value, bool | int | float) and _countable(value))
@@ -78,12 +78,12 @@ def _countable(number: float) -> bool:
 
 
 def _value(value: Any, kind: Any, most: int = MAX_TEXT) -> Any:
-    """`value` as what the type `kind` says."""
+    """Converts `value` to the type `kind`."""
     if is_dataclass(kind) and isinstance(kind, type):
         return _object(value, kind)
     if get_origin(kind) is tuple:
         if not isinstance(value, list) or len(value) > MAX_LIST:
-            raise Malformed("not a list, or too long a one")
+            raise Malformed("not a list, or too long")
         return tuple(_value(each, get_args(kind)[0]) for each in value)
     if isinstance(kind, types.UnionType):
         return None if value is None else _value(value, next(_kinds(kind)))
@@ -92,9 +92,9 @@ def _value(value: Any, kind: Any, most: int = MAX_TEXT) -> Any:
     if type(value) is not kind:
         raise Malformed(f"a {type(value).__name__} for a {kind.__name__}")
     if isinstance(value, str) and len(value) > most:
-        raise Malformed("too long a text")
+        raise Malformed("a text that is too long")
     if isinstance(value, int | float) and not _countable(value):
-        raise Malformed("too large a number")
+        raise Malformed("a number that is too large")
     return value
 
 

@@ -1,4 +1,4 @@
-"""An AVI file: which index FFmpeg gets, and how much film there is by the chunks that it lists."""
+"""AVI files: selects the index for FFmpeg, and derives duration and frames from its chunks."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,11 +19,11 @@ from video_intake.media.riff import Avi
 from video_intake.media.virtual_file import VirtualFile
 
 MICROSECONDS: Final = 1_000_000
-PLAUSIBLE: Final = (1_000, 10 * MICROSECONDS)  # for a frame: other values were never meant to be read
+PLAUSIBLE: Final = (1_000, 10 * MICROSECONDS)  # for a frame: other values are meaningless
 
 
 def scan(reader: RangeReader, max_pixels: int) -> Avi:
-    """What the headers say. Raises Rejected: truncated, too-large-to-decode."""
+    """Reads the headers. Raises Rejected: truncated, too-large-to-decode."""
     avi = riff.scan(reader)
     for stream in avi.streams:
         if stream.width * stream.height > max_pixels:
@@ -34,9 +34,9 @@ def scan(reader: RangeReader, max_pixels: int) -> Avi:
 
 @contextmanager
 def video(reader: RangeReader, avi: Avi, max_pixels: int) -> Iterator[tuple[Opened, bool]]:
-    """The file, opened with its own index, or with one of the chunks that are there; and whether it has one at all.
+    """Opens the file with its own index or one built from its chunks; also returns whether it has an index at all.
 
-    Raises as `opened`, and Rejected("truncated") where its media data were cut off.
+    Raises as `opened`, and Rejected("truncated") if its media data were cut off.
     """
     media = avi_index.scan(reader, avi)
     if media and media.cut and not avi.index:
@@ -62,16 +62,16 @@ def _opened(
 
 
 def _is_right(plain: Opened, avi: Avi, media: Media | None) -> bool:
-    """Whether FFmpeg found an index, and it is one of the chunks that are there.
+    """Whether FFmpeg found an index, and it matches the chunks.
 
-    Where it finds none, it notes the chunks that it reads: then it has a few.
+    Without an index, FFmpeg creates entries for the few chunks that it reads.
     """
     entries, number = plain.stream.index_entries, plain.stream.index
     if media is None:
         length = avi.streams[number].length if number < len(avi.streams) else 0
         steps = entries[-1].timestamp + 1 if len(entries) > 1 else 0
         return len(entries) > 1 and (not length or abs(steps - length) <= APART * length)
-    chunks = [chunk for chunk in media.of(number) if chunk.size]  # one without a picture repeats the last
+    chunks = [chunk for chunk in media.of(number) if chunk.size]  # an empty one repeats the previous picture
     if len(entries) != len(chunks) or not chunks:
         return False
     return all(entries[at].pos == chunks[at].start for at in (0, len(chunks) // 2, -1))
@@ -84,16 +84,16 @@ def _mended(reader: RangeReader, avi: Avi, media: Media | None) -> VirtualFile |
 
 
 def extent(opened: Opened, avi: Avi, indexed: bool) -> tuple[Opened, Extent]:
-    """How much film there is, and the file with times that fit the frame rate.
+    """The extent of the video, and the file with times that fit the frame rate.
 
-    `indexed` says whether its index can be believed.
+    `indexed`: whether its index is reliable.
     """
     stream = avi.streams[opened.stream.index] if opened.stream.index < len(avi.streams) else None
     entries = opened.stream.index_entries
     frames = len(entries) if indexed else opened.stream.frames or (stream.length if stream else 0)
     if not stream or not frames:
         return opened, Extent(None, frames or None)
-    steps = max(entries[-1].timestamp + 1, frames) if indexed else frames  # some repeat the picture before
+    steps = max(entries[-1].timestamp + 1, frames) if indexed else frames  # some repeat the previous picture
     sound = max((_seconds(track) for track in opened.container.streams.audio), default=0.0)
     mean, warnings = _rate(stream, avi, steps, sound)
     if mean is None:
@@ -113,9 +113,9 @@ def extent(opened: Opened, avi: Avi, indexed: bool) -> tuple[Opened, Extent]:
 
 
 def _rate(stream: Stream, avi: Avi, steps: int, sound: float) -> tuple[Fraction | None, list[str]]:
-    """Frames a second, and a warning where two rates are stated.
+    """Frames per second, and a warning if the file states two rates.
 
-    It is what the stream states, unless that makes no sense, or main header and sound agree on another.
+    The stream's rate is used unless it is absurd, or main header and audio agree on another.
     """
     of_stream = Fraction(stream.rate, stream.scale) if stream.rate and stream.scale else None
     if not PLAUSIBLE[0] < avi.frame_microseconds < PLAUSIBLE[1]:
@@ -131,7 +131,7 @@ def _rate(stream: Stream, avi: Avi, steps: int, sound: float) -> tuple[Fraction 
 
 
 def _seconds(track: Track) -> float:
-    """How long a stream of sound lasts, where its index and its header agree; else 0."""
+    """The duration of an audio stream if its index and header agree; otherwise 0."""
     entries = track.index_entries
     if len(entries) < 2 or not track.time_base or not track.duration:
         return 0.0

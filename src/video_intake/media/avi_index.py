@@ -1,6 +1,6 @@
-"""An index of an AVI file made of the chunks that are there, for files whose own is missing, damaged or out of place.
+"""Builds an AVI index from the file's chunks if its own is missing, damaged or misplaced.
 
-Only where all media data were fetched anyway: then every chunk can be looked at.
+This requires that all media data have been fetched, so that every chunk can be examined.
 """
 
 import re
@@ -16,30 +16,30 @@ from video_intake.media.virtual_file import VirtualFile
 MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx|__)")  # "__": DV with its audio, a separate type of AVI
 FOUND: Final = re.compile(rb"(?:[0-9]{2}(?:d[cb]|wb|pc|tx|__)|ix[0-9]{2}|JUNK|LIST|idx1|RIFF)")
 KEY: Final = 0x10  # of an entry's flags
-COVERED: Final = 0.95  # of the media data, that a whole index lists; the rest fills up sectors
+COVERED: Final = 0.95  # share of the media data in a complete index; the rest is padding
 MAX_OFFSET: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
 class Media:
-    """The chunks of media data, and the first that was cut off by the end of the file."""
+    """The chunks of media data, and the one that is cut off by the end of the file."""
 
     chunks: tuple[Chunk, ...]
     cut: Chunk | None
 
     def of(self, stream: int) -> list[Chunk]:
-        """Those of a stream."""
+        """The chunks of a stream."""
         name = b"%02d" % stream
         return [chunk for chunk in self.chunks if chunk.kind[:2] == name]
 
 
 def scan(reader: RangeReader, avi: Avi) -> Media | None:
-    """All chunks of media data; None where they were not all fetched."""
+    """All chunks of media data; None if not all were fetched."""
     if next(reader.gaps(avi.data, reader.size), None):
         return None
     data = reader.peek(avi.data, reader.size - avi.data)
     chunks: list[Chunk] = []
-    inside = True  # an index ends the media data, and another RIFF may hold more
+    inside = True  # media data end at an index, and may continue in another RIFF
     for chunk in _walk(reader, data, avi.data):
         if chunk.kind in (b"idx1", b"RIFF"):
             inside = chunk.kind == b"RIFF"
@@ -51,7 +51,7 @@ def scan(reader: RangeReader, avi: Avi) -> Media | None:
 
 
 def _walk(reader: RangeReader, data: bytes, begin: int) -> Iterator[Chunk]:
-    """Chunk after chunk, also those in lists; what is none is passed over."""
+    """Yields each chunk, including those in lists, and skips anything else."""
     at = 0
     while found := FOUND.search(data, at):
         reader.check_time()
@@ -63,14 +63,14 @@ def _walk(reader: RangeReader, data: bytes, begin: int) -> Iterator[Chunk]:
             continue
         end = at + 8 + size
         padded = size % 2 and (FOUND.match(data, end + 1) or not FOUND.match(data, end))
-        at = end + 1 if padded else end  # the format asks for a byte of padding, which some programs leave out
+        at = end + 1 if padded else end  # the format requires a padding byte, which some programs omit
 
 
 def listed(reader: RangeReader, avi: Avi) -> tuple[list[Chunk], dict[int, int]]:
-    """The chunks of media data that the file's own index lists, and their flags by their offsets.
+    """The chunks of media data in the file's own index, and their flags by offset.
 
-    Its offsets are from the list or from the beginning of the file; those that were fetched show which, and are dropped
-    where they are wrong.
+    Offsets are relative to the list or to the file, as the fetched chunks show; entries that do not match those are
+    dropped.
     """
     chunks: list[Chunk] = []
     known: dict[int, int] = {}
@@ -98,7 +98,7 @@ def _following(reader: RangeReader, avi: Avi) -> Chunk | None:
 
 
 def _is_right(reader: RangeReader, base: int, entry: tuple[bytes, int, int, int]) -> bool | None:
-    """Whether the chunk is where an entry has it; None where nobody knows without fetching it."""
+    """Whether an entry matches its chunk; None if the chunk was not fetched."""
     kind, _, offset, size = entry
     there = reader.cached(base + offset, 8)
     if len(there) == 8:
@@ -107,9 +107,9 @@ def _is_right(reader: RangeReader, base: int, entry: tuple[bytes, int, int, int]
 
 
 def rebuilt(reader: RangeReader, avi: Avi, media: Media | None) -> VirtualFile | None:
-    """The file with its headers, one list of media data, and after it an index of the chunks that are there.
+    """The file with its headers, one list of media data, and an index of its chunks.
 
-    They are those of `media`, or else those that the file's own index lists, if they are most of the media data.
+    The chunks are those of `media`, or those in the file's own index if they are most of the media data.
     """
     chunks, known = listed(reader, avi)
     if media:
@@ -124,7 +124,7 @@ def rebuilt(reader: RangeReader, avi: Avi, media: Media | None) -> VirtualFile |
         struct.pack("<4sIII", chunk.kind, known.get(chunk.start, otherwise), chunk.start - avi.data + 4, chunk.size)
         for chunk in chunks
     )
-    # An index of indexes has other offsets, which would lead elsewhere
+    # The offsets in an index of indexes do not apply to this file
     headers = b"".join(reader.peek(each.start, each.size + 8) for each in avi.headers).replace(b"indx", b"JUNK")
     movi = struct.pack("<4sI4s", b"LIST", size + 4, b"movi")
     back = bytes(size % 2) + struct.pack("<4sI", b"idx1", len(entries)) + entries

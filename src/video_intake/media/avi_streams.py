@@ -1,4 +1,4 @@
-"""What the headers of an AVI file state of each stream: `strh`, `strf`, and OpenDML's `indx`."""
+"""Reads the stream headers of an AVI file: `strh`, `strf`, and OpenDML's `indx`."""
 
 import re
 import struct
@@ -6,27 +6,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-MAX_STREAMS: Final = 100  # as many as a chunk can name
+MAX_STREAMS: Final = 100  # chunk names have two digits
 CODE: Final = re.compile(rb"[\x20-\x7E]{4}")
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What the headers of a stream state."""
+    """The headers of a stream."""
 
     kind: bytes  # b"vids", b"auds", ...
-    codec: bytes  # the four-character code of its format, or else of its handler
+    codec: bytes  # the four-character code of its format or handler
     rate: int  # samples in `scale` seconds
     scale: int
     length: int  # samples
-    width: int  # pixels, as claimed; 0 for sound
+    width: int  # pixels, as claimed; 0 for audio
     height: int
     header: int  # where its `strh` begins
-    parts: tuple[tuple[int, int], ...]  # offset and size of the indexes that an OpenDML index names
+    parts: tuple[tuple[int, int], ...]  # offsets and sizes of indexes in an OpenDML index
 
 
 def read(content: bytes, begin: int) -> Iterator[Stream]:
-    """The streams of a list of headers that begins at `begin` of the file."""
+    """The streams in a list of headers at offset `begin`."""
     at = content.find(b"strh")
     for _ in range(MAX_STREAMS):
         following = content.find(b"strh", at + 4)
@@ -55,7 +55,7 @@ def read(content: bytes, begin: int) -> Iterator[Stream]:
 
 
 def _parts(part: bytes, indx: int) -> Iterator[tuple[int, int]]:
-    """The indexes that an index of indexes names (OpenDML, `indx`)."""
+    """The indexes in an index of indexes (OpenDML, `indx`)."""
     if not 0 <= indx <= len(part) - 32:
         return
     size, width, kind, count = struct.unpack_from("<IHxBI", part, indx + 4)

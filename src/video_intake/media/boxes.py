@@ -1,4 +1,4 @@
-"""The boxes that MP4 and MOV files are made of: ISO/IEC 14496-12, 4.2 (the atoms of Apple's QuickTime File Format)."""
+"""The boxes of MP4 and MOV files: ISO/IEC 14496-12, 4.2 (atoms in Apple's QuickTime File Format)."""
 
 import struct
 import sys
@@ -20,14 +20,14 @@ class Box:
 
 
 def box_at(reader: RangeReader, at: int) -> Box | None:
-    """The box that begins at `at`, None where there can be none; it may end behind the end of the file."""
+    """The box at `at`, or None if there cannot be one; it may extend beyond the end of the file."""
     return parse(reader.peek(at, 16), at, reader.size) if 0 <= at <= reader.size - 8 else None
 
 
 def boxes(data: memoryview, start: int, end: int) -> Iterator[Box]:
-    """The boxes one after another in data[start:end]; one that claims more ends there, as FFmpeg takes it.
+    """The consecutive boxes in data[start:end]; like FFmpeg, limits a box that claims more to `end`.
 
-    `end` may lie behind `data`, which is then what is known of them.
+    `end` may be beyond `data`, if not everything was fetched.
     """
     while start + 8 <= min(end, len(data)) and (box := parse(data[start : start + 16], start, end)):
         yield replace(box, end=min(box.end, end))
@@ -35,10 +35,10 @@ def boxes(data: memoryview, start: int, end: int) -> Iterator[Box]:
 
 
 def parse(header: bytes | memoryview, start: int, end: int) -> Box | None:
-    """The box at `start` with the first 8 to 16 bytes `header`, in what ends at `end`; None where none can be."""
+    """The box at `start` with the 8 to 16 bytes `header`, in a parent that ends at `end`; None if it is impossible."""
     size, kind = struct.unpack_from(">I4s", header)
     body = start + 8
-    if size == 1 and len(header) >= 16:  # the size is in 64 bits behind the type
+    if size == 1 and len(header) >= 16:  # a 64-bit size follows the type
         size, body = struct.unpack_from(">Q", header, 8)[0], start + 16
     elif size == 0:  # to the end of the file
         size = end - start
@@ -48,18 +48,18 @@ def parse(header: bytes | memoryview, start: int, end: int) -> Box | None:
 
 
 def free(size: int) -> bytes:
-    """The header of `size` bytes, eight or more, that mean nothing."""
+    """The header of a `free` box of `size` bytes, at least eight."""
     return struct.pack(">I4s", size, b"free") if size < 1 << 32 else struct.pack(">I4sQ", 1, b"free", size)
 
 
 def unpack(layout: str, data: memoryview | bytes) -> tuple[int, ...]:
-    """The numbers of `layout` (as struct takes it) at the beginning of `data`; where it ends too early, zeros."""
+    """The numbers of `layout` (as for struct) at the beginning of `data`, padded with zeros if it is too short."""
     size = struct.calcsize(layout)
     return struct.unpack(layout, bytes(data[:size]).ljust(size, b"\0"))
 
 
 def table(data: memoryview | bytes, kind: str = "I") -> array[int]:
-    """The 32-bit numbers that `data` holds: unsigned ("I") or signed ("i"); 64-bit ones with "Q"."""
+    """The 32-bit numbers in `data`: unsigned ("I") or signed ("i"); 64-bit ones with "Q"."""
     numbers = array(kind)
     numbers.frombytes(data[: len(data) // numbers.itemsize * numbers.itemsize])
     if sys.byteorder == "little":
@@ -68,7 +68,7 @@ def table(data: memoryview | bytes, kind: str = "I") -> array[int]:
 
 
 def packed(numbers: array[int]) -> bytes:
-    """What `table` reads."""
+    """The inverse of `table`."""
     if sys.byteorder == "little":
         numbers = numbers[:]
         numbers.byteswap()

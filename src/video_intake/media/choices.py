@@ -1,4 +1,4 @@
-"""Which picture becomes the poster: a marked key frame with something to see, or one found by decoding on."""
+"""Chooses the picture for the poster: a marked key frame that is not blank, or one found by decoding further."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,12 +9,12 @@ from video_intake.media import key_frames, notes, onward, poster, verdicts
 from video_intake.media.key_frames import Frames, Shot
 from video_intake.media.verdicts import Rejected
 
-CLEAR: Final = 2 * poster.BLANK_SPREAD  # of a picture at which decoding on ends: a fade-in goes on to more
+CLEAR: Final = 2 * poster.BLANK_SPREAD  # at which decoding ends: a fade-in gets clearer
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The picture for the poster, and a warning about it, or none: ""."""
+    """The picture for the poster, and a warning about it, or ""."""
 
     shot: Shot
     warning: str = ""
@@ -22,13 +22,13 @@ class Choice:
 
 @dataclass
 class Best:
-    """The picture with the most to see, of those that were looked at."""
+    """The examined picture with the most contrast."""
 
     shot: Shot | None = None
     spread: float = -1.0
 
     def take(self, shot: Shot) -> float:
-        """How much is to be seen in a picture, which is kept if that is the most so far."""
+        """Returns the contrast of a picture, and keeps the picture if that is the highest so far."""
         spread = poster.spread(shot.frame)
         if spread > self.spread:
             self.shot, self.spread = shot, spread
@@ -36,13 +36,13 @@ class Best:
 
 
 def marked(frames: Frames, places: Sequence[float]) -> Choice | None:
-    """The first marked key frame near one of the places with something to see; None where there is none."""
+    """The first marked key frame near one of the places that is not blank; None if there is none."""
     shot = _marked(frames, places, Best())
     return Choice(shot) if shot else None
 
 
 def clear(frames: Frames, places: Sequence[float]) -> Choice | None:
-    """As any_picture, but None where it shows nothing, or there is none."""
+    """As any_picture, but None if it is blank or there is none."""
     try:
         found = any_picture(frames, places)
     except Rejected:
@@ -53,14 +53,14 @@ def clear(frames: Frames, places: Sequence[float]) -> Choice | None:
 def any_picture(frames: Frames, places: Sequence[float]) -> Choice:
     """A picture for the poster.
 
-    Marked key frames come first; then what follows them, then what follows the first sample of all.
-    Raises Rejected where not a single picture comes out: no-frames or undecodable; and what reading raises.
+    Tries marked key frames, then the frames after them, then the frames from the first sample on.
+    Raises Rejected if no picture can be decoded: no-frames or undecodable; and whatever reading raises.
     """
     best = Best()
     if shot := _marked(frames, places, best):
         return Choice(shot)
     budget = onward.Budget.of(frames.video.reader)
-    if best.shot:  # key frames are where they are said to be, and blank
+    if best.shot:  # the marked key frames exist but are blank
         _look_on(frames, places, budget, best)
         return Choice(best.shot)
     for found in _everywhere(frames, places[0], budget):
@@ -82,7 +82,7 @@ def _marked(frames: Frames, places: Iterable[float], best: Best) -> Shot | None:
 
 
 def _look_on(frames: Frames, places: Sequence[float], budget: onward.Budget, best: Best) -> None:
-    """Decodes on from each of the places, for something to see."""
+    """Continues decoding from each of the places, to find a picture that is not blank."""
     starts = [place for place, _, _ in key_frames.ranges(frames.video, places)] or places[:1]
     try:
         for place in starts if len(frames.video.stream.index_entries) != 1 else ():
@@ -90,11 +90,11 @@ def _look_on(frames: Frames, places: Sequence[float], budget: onward.Budget, bes
             if best.spread >= CLEAR:
                 break
     except MemoryError:
-        pass  # there is a picture, if a blank one, and for more of that size no room
+        pass  # there is a blank picture, and no memory for more of that size
 
 
 def _everywhere(frames: Frames, place: float, budget: onward.Budget) -> Iterator[Iterator[Shot]]:
-    """Ways to a first picture, where no marked key frame gives one: the cheapest first."""
+    """Ways to find a first picture if no marked key frame has one, the cheapest first."""
     yield onward.shots(frames, place, "DEFAULT", budget, onward.FIELDS)
     yield onward.shots(frames, place, "NONKEY", budget.part(3))
     yield onward.shots(frames, place, "DEFAULT", budget.part(3))

@@ -1,4 +1,4 @@
-"""A file opened by FFmpeg, which is shown what was looked at before and nothing else, and its pictures checked."""
+"""Opens a file with FFmpeg, showing it only what was scanned before, and checks the pictures' sizes."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ from video_intake.media.movie import Movie
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.virtual_file import BUFFER, VirtualFile
 
-# Everything is asked of the index; FFmpeg must not read and decode frames in order to guess.
-# Opening a file of 1 GB takes 7 ms so, and 78 ms without.
+# Everything comes from the index; FFmpeg must not read and decode frames to guess. This way, opening a 1 GB file takes
+# 7 ms instead of 78.
 OPTIONS: Final = {
     "fpsprobesize": "0",
     "max_ts_probe": "0",
     "probesize": "32",
     "skip_frame": "all",
-    "protocol_whitelist": "none",  # whatever a file refers to: FFmpeg is left no way to open it
+    "protocol_whitelist": "none",  # FFmpeg cannot open anything that a file refers to
 }
-CHUNK_HEADER: Final = 8  # of AVI: an index has where it begins, a packet where it ends
+CHUNK_HEADER: Final = 8  # in AVI: index entries point to its start, packets to its end
 COVER: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -41,8 +41,8 @@ class Opened:
     tracks: int
     reader: RangeReader
     file: VirtualFile
-    offset: float = 0.0  # seconds, to be added to what FFmpeg takes for the time of a picture
-    pace: float = 1.0  # by which that is to be multiplied before
+    offset: float = 0.0  # seconds, added to FFmpeg's times
+    pace: float = 1.0  # factor that FFmpeg's times are multiplied by first
 
     @property
     def by_packets(self) -> bool:
@@ -50,9 +50,9 @@ class Opened:
         return self.container.format.name == "avi"
 
     def stamp(self, packet: "Packet[VideoStream]") -> int | None:
-        """When a packet is shown, in the stream's units; in AVI, which does not say that, when it is decoded.
+        """When a packet is shown, in the stream's units; in AVI, which does not state that, when it is decoded.
 
-        FFmpeg guesses the former there, and miscounts where a film has pictures that only repeat the one before.
+        There, FFmpeg's guess is wrong if frames repeat the previous picture.
         """
         if not self.by_packets:
             return packet.dts if packet.pts is None else packet.pts
@@ -62,11 +62,11 @@ class Opened:
         return entries[number].timestamp if number < len(entries) and entries[number].pos == at else packet.dts
 
     def in_file(self, position: int) -> int:
-        """Where the file has what FFmpeg finds at `position`."""
+        """The offset in the file of FFmpeg's `position`."""
         return position - self.file.shift
 
     def check(self) -> None:
-        """Raises what reading raised: FFmpeg only reports an error."""
+        """Raises the exception from reading, of which FFmpeg only reports an error."""
         if self.file.failure:
             raise self.file.failure
 
@@ -83,12 +83,11 @@ def opened(
     proven: bool = False,
     codec: str = "",
 ) -> Iterator[Opened]:
-    """Opens the file by the named `demuxer`: a playlist or another container must never choose its own and open URLs.
+    """Opens the file with the given `demuxer`, so that FFmpeg never chooses another one, such as a playlist's.
 
-    `proven` says that the file is known to be whole, so that its index need not be asked, and `codec` how the pictures
-    are coded, where that is not in the movie.
-    Raises Rejected: audio-only, no-frames, truncated, unsupported-codec, too-large-to-decode, and undecodable for
-    whatever FFmpeg reports meanwhile; what reading raises comes out as it is.
+    `proven`: the file is known to be complete, so its index need not be checked. `codec`: the codec, if not in `movie`.
+    Raises Rejected: audio-only, no-frames, truncated, unsupported-codec, too-large-to-decode, and undecodable for any
+    error of FFmpeg; and whatever reading raises.
     """
     options = OPTIONS | {"max_pixels": str(max_pixels)}
     if movie and movie.endless_edits():
@@ -106,17 +105,17 @@ def opened(
     except MemoryError:
         raise
     except (av.FFmpegError, UnicodeError, OverflowError) as error:
-        if file.failure:  # FFmpeg was only told of an error while reading
+        if file.failure:  # the cause of FFmpeg's error
             raise file.failure from None
         raise verdicts.undecodable(str(error)) from error
     finally:
-        file.failure = None  # its traceback leads back here, and would hold what was read
+        file.failure = None  # its traceback refers to this frame, and would keep the data in memory
 
 
 def indexed(reader: RangeReader, layout: Layout) -> VirtualFile:
-    """A file of `ftyp` and `moov`, so that FFmpeg parses exactly what was scanned.
+    """A file with `ftyp` and `moov`, so that FFmpeg parses exactly what was scanned.
 
-    Everything else is taken for free space at unchanged offsets. Samples are found by their offsets all the same.
+    Everything else appears as free space at unchanged offsets, where FFmpeg still finds the samples.
     """
     file = VirtualFile(reader)
     _free(file, _after_brand(file, layout), layout.moov.start)
@@ -127,14 +126,14 @@ def indexed(reader: RangeReader, layout: Layout) -> VirtualFile:
 
 
 def spliced(reader: RangeReader, layout: Layout, index: bytes) -> VirtualFile:
-    """A file of `ftyp` and, after everything else, an index that is not the file's own."""
+    """A file with `ftyp` and, at its end, a generated index."""
     file = VirtualFile(reader, back=index)
     _free(file, _after_brand(file, layout), reader.size)
     return file
 
 
 def _after_brand(file: VirtualFile, layout: Layout) -> int:
-    """Where `ftyp` ends, to which FFmpeg is let come."""
+    """The end of `ftyp`, before which FFmpeg sees the file."""
     if layout.ftyp is None or layout.ftyp.end > layout.moov.start:
         return 0
     _free(file, 0, layout.ftyp.start)
@@ -142,7 +141,7 @@ def _after_brand(file: VirtualFile, layout: Layout) -> int:
 
 
 def _free(file: VirtualFile, start: int, end: int) -> None:
-    """Lets FFmpeg pass over what is there."""
+    """Makes FFmpeg skip this part."""
     if end - start >= 8:
         header = free(end - start)
         file.hide(start, start + len(header), header)
@@ -162,7 +161,7 @@ def _pictures(container: InputContainer, movie: Movie | None, codec: str) -> tup
 
 
 def _check_whole(container: InputContainer, reader: RangeReader, movie: Movie | None) -> None:
-    """A file cut off may open and play perfectly for a while: the index says where the last sample ends."""
+    """Raises Rejected if the last sample ends after the file: a truncated file may open and play for a while."""
     elsewhere = {track.id for track in movie.tracks if track.external} if movie else set()
     for stream in container.streams:
         entries = stream.index_entries
@@ -175,7 +174,7 @@ def _check_whole(container: InputContainer, reader: RangeReader, movie: Movie | 
 
 
 def _check_size(stream: VideoStream, movie: Movie | None, max_pixels: int) -> None:
-    """Both what FFmpeg understood and what the file claims: FFmpeg forgets sizes it finds absurd."""
+    """Checks FFmpeg's size and the file's claims, because FFmpeg drops sizes that it finds absurd."""
     context = stream.codec_context
     claims = [(track.width, track.height) for track in movie.tracks] if movie else []
     for width, height in [(context.width, context.height), *claims]:
@@ -185,14 +184,14 @@ def _check_size(stream: VideoStream, movie: Movie | None, max_pixels: int) -> No
 
 
 def _prepare(container: InputContainer, stream: VideoStream, max_pixels: int) -> None:
-    """Sets `stream` alone to be read and its decoder to decode key frames alone; once for a container.
+    """Reads only `stream`, and decodes only its key frames; called once per container.
 
-    The pictures themselves say how large they are, whatever the container says: the decoder refuses those of
-    more than `max_pixels` before it takes memory for them. Raises FFmpegError where the decoder cannot begin.
+    Pictures state their own size: the decoder refuses those of more than `max_pixels` before it allocates memory.
+    Raises FFmpegError if the decoder cannot be opened.
     """
     for other in container.streams:
-        other.discard = Discard.default if other is stream else Discard.all  # sound is never read
-    stream.codec_context.thread_count = 1  # one picture is one thread's work; a second only costs memory
+        other.discard = Discard.default if other is stream else Discard.all  # audio is never read
+    stream.codec_context.thread_count = 1  # more threads only cost memory
     stream.codec_context.skip_frame = "NONKEY"
     stream.codec_context.options = {"max_pixels": str(max_pixels)}
     stream.codec_context.open()

@@ -1,4 +1,4 @@
-"""How a decoded picture is to be seen: which part of it, how it is turned, and what its colors mean."""
+"""How to display a decoded picture: its crop, orientation and colors."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,30 +11,30 @@ from av.video.stream import VideoStream
 from video_intake.media import orientation
 from video_intake.media.orientation import Orientation
 
-HDR: Final[dict[int, str]] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}  # ITU-R BT.2100 names them so
+HDR: Final[dict[int, str]] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}  # names in ITU-R BT.2100
 WIDE: Final[dict[int, str]] = {ColorPrimaries.BT2020: "BT2020", ColorPrimaries.SMPTE432: "P3"}
 
-# AVColorSpace, ITU-T H.273: the matrices that FFmpeg's scaler knows, by its names for them
+# AVColorSpace, ITU-T H.273: the matrices that FFmpeg's scaler supports, with its names
 MATRICES: Final = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020", 10: "BT2020"}
 UNMARKED: Final = frozenset({0, 2, 3})  # RGB, unspecified, reserved
-DOLBY_ALONE: Final = frozenset({5, 20})  # Dolby Vision profiles without a picture for other screens
-DOLBY_AV1: Final = 10  # as 5, where it is compatible with nothing
+DOLBY_ALONE: Final = frozenset({5, 20})  # Dolby Vision profiles without a compatible base layer
+DOLBY_AV1: Final = 10  # also without one if its compatibility ID is 0
 
 
 UPRIGHT: Final = Orientation()
 
 
 class Unshowable(ValueError):
-    """There is no way here to right colors."""
+    """The colors cannot be converted."""
 
 
 @dataclass(frozen=True)
 class Display:
-    """How the pictures of a track are to be seen."""
+    """How to display the pictures of a track."""
 
     aspect: Fraction = Fraction(1)  # of a stored pixel
     turned: Orientation = UPRIGHT
-    crop: tuple[int, int, int, int] = (0, 0, 0, 0)  # pixels at the top, bottom, left and right that are not shown
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)  # hidden pixels at the top, bottom, left and right
     transfer: int = ColorTrc.UNSPECIFIED
     dolby_vision: int | None = None  # its profile
     unshowable: str = ""  # why there can be no picture
@@ -45,13 +45,13 @@ class Display:
         return HDR.get(self.transfer)
 
     def shown(self, width: int, height: int) -> tuple[int, int]:
-        """What is shown of a stored picture: in square pixels, not turned."""
+        """The size of the visible part of a stored picture in square pixels, before rotation."""
         top, bottom, left, right = self.crop
         return orientation.square(width - left - right, height - top - bottom, self.aspect)
 
 
 def of(stream: VideoStream, frame: VideoFrame) -> Display:
-    """What container and bit stream say; `frame` is a decoded picture, which knows what only the latter says."""
+    """Reads the container and a decoded `frame`, for properties that only the bit stream has."""
     context = stream.codec_context
     data = context.coded_side_data
     dolby = data.get("dovi_conf") or b""  # AVDOVIDecoderConfigurationRecord: eight bytes, a number each
@@ -68,7 +68,7 @@ def of(stream: VideoStream, frame: VideoFrame) -> Display:
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
-    """The shape of a stored pixel; square where nothing is stated. The container's word comes first."""
+    """The pixel aspect ratio from the container or else the codec; 1 if neither states it."""
     for stated in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
         if stated and stated.numerator > 0 and stated.denominator > 0:
             return Fraction(stated.numerator, stated.denominator)
@@ -76,21 +76,21 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 
 
 def matrix(frame: VideoFrame, hdr: str | None) -> str:
-    """The matrix from YUV to RGB; where none is marked, that of HDR or of the size, as players have it.
+    """The matrix from YUV to RGB; if none is marked, that of HDR or the size, as in players.
 
     Raises Unshowable.
     """
     if frame.colorspace in MATRICES:
         return MATRICES[frame.colorspace]
     if frame.colorspace not in UNMARKED and not frame.format.is_rgb:
-        raise Unshowable(f"its colors are coded in a way that is not supported (matrix {frame.colorspace})")
+        raise Unshowable(f"its color encoding is not supported (matrix {frame.colorspace})")
     if hdr or frame.color_primaries == ColorPrimaries.BT2020:
         return "BT2020"
     return "ITU709" if frame.width >= 1280 or frame.height > 576 else "ITU601"
 
 
 def primaries(frame: VideoFrame, hdr: str | None) -> str | None:
-    """The primaries, where they are wider than those of a JPEG."""
+    """The primaries, if they are wider than those of a JPEG."""
     if frame.color_primaries in WIDE:
         return WIDE[frame.color_primaries]
     unmarked = frame.color_primaries in (0, ColorPrimaries.UNSPECIFIED)

@@ -1,7 +1,7 @@
-"""How much a film is: duration, frames and rates, of what its samples are, held against what its headers state.
+"""A video's duration, frames and rates: from its samples, compared with its headers.
 
-The duration is the one that the film's header states, which players show, where the samples of the longest track
-agree; else theirs, with a warning.
+The duration is the header's, which players show, if the samples of the longest track agree; otherwise that of the
+samples, with a warning.
 """
 
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ from video_intake.media import notes
 from video_intake.media.fragmented import Film
 from video_intake.media.movie import Movie
 
-APART: Final = 0.05  # of a duration, by which statements may differ without a warning
-ROUNDING: Final = 0.1  # seconds, that do not count either: a frame of sound or two
+APART: Final = 0.05  # relative difference of durations without a warning
+ROUNDING: Final = 0.1  # seconds that are ignored as well: an audio frame or two
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Of a film and its track of pictures, as far as that is known."""
+    """Durations, frames and sizes of a file and its video track, as far as they are known."""
 
     seconds: float | None
     frames: int | None = None
-    rate: Fraction | None = None  # frames a second, the mean
-    bytes: int | None = None  # of the pictures alone
-    lasting: float | None = None  # seconds, of the pictures alone
-    sound: Mapping[int, int] = field(default_factory=dict)  # bits per second of other tracks, by their numbers
+    rate: Fraction | None = None  # mean frames per second
+    bytes: int | None = None  # of the video track
+    lasting: float | None = None  # seconds, of the video track
+    sound: Mapping[int, int] = field(default_factory=dict)  # bits per second of other tracks, by track number
     warnings: list[str] = field(default_factory=list)
 
 
@@ -36,10 +36,10 @@ def differ(one: float, other: float) -> bool:
 
 
 def of_movie(movie: Movie, track: int) -> Extent:
-    """Of a film with one index, whose pictures are in the track of that number."""
+    """The extent of a video with a regular index and its video in track number `track`."""
     stated = movie.duration
     looked_at = [each.seconds for each in movie.tracks if each.lasting is not None]
-    longest = max((each.seconds for each in movie.tracks), default=0.0)  # of sound, what its header states
+    longest = max((each.seconds for each in movie.tracks), default=0.0)  # for audio, the header's duration
     lasting = max(looked_at, default=0.0) or longest
     warnings = []
     if stated is not None and lasting and differ(stated, lasting) and differ(stated, longest):
@@ -65,7 +65,7 @@ def _contradicts(claim: float, *found: float) -> bool:
 
 
 def of_fragments(movie: Movie, film: Film, track: int, size: int) -> Extent:
-    """Of a film in fragments, in a file of `size` bytes."""
+    """The extent of a fragmented video in a file of `size` bytes."""
     lines = film.timelines.values()
     seconds, warnings = film.seconds, []
     if seconds is None:

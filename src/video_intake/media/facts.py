@@ -1,7 +1,7 @@
-"""What an inspection finds out about a playable video, as values. Names and values are ffprobe's wherever it has them.
+"""The facts about a playable video. Names and values are ffprobe's, if it has them.
 
-Text and lists that come from the file are bounded where these are made (tags.py, probe.py): the result document also
-travels as a message of 256 KB. Knows no FFmpeg: reading facts takes no decoder.
+Text and lists from the file are limited where they are read (tags.py, probe.py), because the result document must fit
+into a message of 256 KB. This module does not need FFmpeg.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of the film with a name."""
+    """A named part of the video."""
 
     start: float  # seconds
     end: float
@@ -18,17 +18,17 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Container:
-    """Facts of the whole file."""
+    """Facts about the whole file."""
 
     format: str  # "mp4", "mov" or "avi"
     brand: str | None  # the major brand of an MP4 or MOV
-    duration: float | None  # seconds, of the film as it is shown: see extent.py
+    duration: float | None  # seconds, see extent.py
     bit_rate: int | None  # bits per second, of the whole file
-    creation_time: str | None  # ISO 8601, as the file states it: usually when it was written, in UTC
-    recorded_at: str | None  # ISO 8601, as the camera states it, with its time zone where it does
+    creation_time: str | None  # ISO 8601, from the file: usually when it was written, in UTC
+    recorded_at: str | None  # ISO 8601, from the camera, with its time zone if stated
     device_make: str | None
     device_model: str | None
-    fast_start: bool | None  # whether the index stands before the media data; None: not said (AVI)
+    fast_start: bool | None  # whether the index precedes the media data; None for AVI
     fragmented: bool
     video_tracks: int
     audio_tracks: int
@@ -37,7 +37,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Video:
-    """Facts of the video track that is shown."""
+    """Facts about the video track that is shown."""
 
     codec: str
     profile: str | None
@@ -49,10 +49,10 @@ class Video:
     sample_aspect_ratio: str  # "1:1"
     rotation: int  # degrees counter-clockwise, as in the display matrix: portrait phones have -90
     mirrored: bool
-    frame_rate: str | None  # frames per second as a fraction: "30000/1001"; the mean where it varies
+    frame_rate: str | None  # frames per second as a fraction: "30000/1001"; the mean if it varies
     frames: int | None
     bit_rate: int | None  # bits per second
-    field_order: str  # "progressive"; "tt", "bb", "tb" or "bt" for fields as ffprobe has it; else "interlaced"
+    field_order: str  # "progressive", ffprobe's "tt", "bb", "tb" or "bt", or "interlaced"
     pixel_format: str
     bit_depth: int  # bits per component
     color_range: str | None  # "tv" or "pc"
@@ -67,14 +67,14 @@ class Video:
 
 @dataclass(frozen=True)
 class Audio:
-    """Facts of one audio track."""
+    """Facts about an audio track."""
 
     codec: str
     channels: int | None
     channel_layout: str | None
     sample_rate: int | None  # hertz
     bit_rate: int | None  # bits per second
-    language: str | None  # ISO 639-2; None where undetermined
+    language: str | None  # ISO 639-2; None if undetermined
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Storyboard:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that was found out about a playable video."""
+    """Everything known about a playable video."""
 
     container: Container
     video: Video

@@ -1,7 +1,7 @@
-"""FFmpeg's filters, applied to single pictures.
+"""Applies FFmpeg's filters to single pictures.
 
-PyAV's graph and its filters refer to each other, so a graph outlives its picture until garbage is collected; `worker`
-collects after each video. One thread is enough for one picture, and leaves no stack behind.
+PyAV's graph and its filters refer to each other, so a graph remains until garbage collection, which `worker` does after
+each video. One thread is enough for one picture, and leaves no stack behind.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-TIME_BASE: Final = Fraction(1, 1000)  # pictures here are in order, and have no time besides
+TIME_BASE: Final = Fraction(1, 1000)  # arbitrary: only the order of the pictures matters
 
 type Step = tuple[str, str]  # a filter's name and its arguments
 
 
 def picture(frames: Sequence[VideoFrame], steps: Sequence[Step], table: VideoFrame | None = None) -> VideoFrame:
-    """The one picture that `steps` make of `frames`, which have the same size and format.
+    """Applies `steps` to `frames`, which have the same size and format, and returns the resulting picture.
 
     `table` is the second input of the last step (a Hald CLUT). Raises av.FFmpegError.
     """
@@ -45,7 +45,7 @@ def picture(frames: Sequence[VideoFrame], steps: Sequence[Step], table: VideoFra
 
 
 def passes(frame: VideoFrame, expression: str) -> bool:
-    """Whether an expression of the filter `select` is true of a picture. Raises av.FFmpegError."""
+    """Whether an expression for the filter `select` is true for a picture. Raises av.FFmpegError."""
     try:
         picture([frame], [("select", f"'{expression}'")])
     except EOFError:

@@ -1,4 +1,4 @@
-"""A film in fragments: which of them are looked at, what these say of the whole, and how FFmpeg gets to see them."""
+"""Fragmented videos: selects the fragments to read, derives the totals, and creates a file for FFmpeg."""
 
 from bisect import bisect_left as bisect
 from collections.abc import Sequence
@@ -15,25 +15,25 @@ from video_intake.media.timeline import Timeline
 from video_intake.media.virtual_file import VirtualFile
 from video_intake.media.walk import Fragment
 
-LOOKS: Final = 4  # between fragments, whether there is another recording
-NEAR: Final = 512  # bytes between two fragments that follow one another, for boxes of other kinds
-DOUBTFUL: Final = 1.5  # times the bytes that the time between two fragments explains
+LOOKS: Final = 4  # additional fragments read to find another recording
+NEAR: Final = 512  # bytes between adjacent fragments, for other boxes
+DOUBTFUL: Final = 1.5  # factor over the bytes that the time between two fragments explains
 
 
 @dataclass(frozen=True)
 class Film:
-    """What chosen fragments say of a film."""
+    """The video according to the selected fragments."""
 
-    timelines: dict[int, Timeline]  # of tracks with samples, by their numbers
-    begins: float  # seconds, by the film's own clock
-    seconds: float | None  # that the film lasts; None where that is not known
-    whole: bool  # whether these are all of its fragments
-    stated: float | None  # the duration according to a separate index
-    junk: tuple[tuple[int, int], ...]  # what is between or after its fragments and not part of any
+    timelines: dict[int, Timeline]  # of tracks with samples, by track number
+    begins: float  # seconds, on the video's own clock
+    seconds: float | None  # duration; None if unknown
+    whole: bool  # whether these are all fragments
+    stated: float | None  # duration according to an index
+    junk: tuple[tuple[int, int], ...]  # ranges between or after fragments that are not boxes
 
 
 def chosen(reader: RangeReader, layout: Layout, fragments: Fragments, places: Sequence[float]) -> Film:
-    """Of the fragments near the places; of all where only these say how long the film is.
+    """The video according to the fragments near the places, or all of them if the duration requires that.
 
     Raises Rejected: truncated, too-large-to-decode.
     """
@@ -57,12 +57,12 @@ def chosen(reader: RangeReader, layout: Layout, fragments: Fragments, places: Se
 
 
 def alone(layout: Layout, fragments: Fragments, part: Fragment) -> Film:
-    """Of one fragment, while the others are not known yet."""
+    """The video according to one fragment, before the others are known."""
     return _film(layout, fragments, [part])
 
 
 def shown(reader: RangeReader, layout: Layout, film: Film) -> tuple[VirtualFile, float]:
-    """The file as FFmpeg gets to see it, and seconds to be added to what it takes for times."""
+    """The file for FFmpeg, and the seconds to add to its times."""
     video = {track.id for track in layout.movie.tracks if track.handler == b"vide"}
     lines = {track: line for track, line in film.timelines.items() if track in video and line.placed}
     offset = next((line.offset - film.begins for line in lines.values()), 0.0)
@@ -88,9 +88,9 @@ def _film(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> Fi
 
 
 def _ends(lines: dict[int, Timeline], layout: Layout, fragments: Fragments) -> list[float]:
-    """When the tracks end, as far as that is known; nothing where it is not known of the pictures.
+    """When the tracks end, as far as that is known; empty if it is not known for the video.
 
-    Of a track that does not appear in the last fragments only the beginning was seen.
+    The end of a track that does not appear in the last fragments is not known.
     """
     ending = [] if fragments.whole else fragments.ending.fragments if fragments.ending else []
     present = {run.track for part in ending for run in fragments.runs(part)}
@@ -104,10 +104,10 @@ def _ends(lines: dict[int, Timeline], layout: Layout, fragments: Fragments) -> l
 
 
 def _doubtful(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> tuple[Fragment, Fragment] | None:
-    """Two of the fragments between which there are more bytes than the time between them explains.
+    """Two fragments with more bytes between them than their times explain.
 
-    Recordings that were joined have clocks that start again, and may look like one: first, last and those near the
-    wanted places can be in order. The bytes per second in the fragments show what else could be there.
+    In joined recordings, timestamps restart, but those of the selected fragments may still be in order, as in a single
+    recording. Then only the number of bytes shows that there is more in between.
     """
     rates: dict[int, float] = {}
     begins: dict[int, list[tuple[Fragment, int]]] = {}
@@ -135,7 +135,7 @@ def _doubtful(layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -
 
 
 def _adjacent(parts: Sequence[Fragment]) -> list[list[Fragment]]:
-    """The fragments, those together that follow one another."""
+    """The fragments, grouped if they are adjacent."""
     groups: list[list[Fragment]] = []
     for part in parts:
         if groups and part.moof.start - groups[-1][-1].end < NEAR:
@@ -146,7 +146,7 @@ def _adjacent(parts: Sequence[Fragment]) -> list[list[Fragment]]:
 
 
 def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts: Sequence[Fragment]) -> None:
-    """Whether the film was cut off is asked of its end, whatever an index says, and of the samples."""
+    """Raises Rejected if the file was cut off, according to its end and the samples, not an index."""
     ending = fragments.ending
     beyond = next((run.end for part in parts for run in fragments.runs(part) if run.end > reader.size), None)
     cut = ending.cut if ending else None
@@ -162,9 +162,9 @@ def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts:
 
 
 def _led_to_the_end(reader: RangeReader, fragments: Fragments) -> bool:
-    """Whether a segment index is right as far as the file goes, and claims more: it was cut off between fragments.
+    """Whether a segment index is correct up to the end of the file but continues: it was cut off between fragments.
 
-    Right is one whose last part in the file has no more fragments than the parts before it; a wrong size would.
+    It is correct if its last segment in the file has no more fragments than the earlier ones.
     """
     assert fragments.claim
     inside = [start for start in fragments.claim.starts if start < reader.size]

@@ -1,9 +1,8 @@
-"""Fragmented MP4 (recorded live, or cut for streaming) without walking its fragments.
+"""Reads fragmented MP4 (live recordings, streaming) without visiting every fragment.
 
-FFmpeg visits every `moof` when it opens such a file: 860 fragments are 860 requests. Here a few of them are chosen,
-near the wanted places and at the end. Where they are is claimed by the file's own indexes (random_access.py), or else
-found by looking there; and each of them is proven by its own boxes. All are visited where they are few, or where that
-costs nothing because the file was fetched as a whole.
+FFmpeg visits every `moof` when it opens such a file: 860 fragments are 860 requests. This module selects a few, near
+the wanted places and at the end. They are found through the file's indexes (random_access.py) or by searching, and each
+is verified by its own boxes. All are visited if they are few, or if the whole file was fetched anyway.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,16 +17,16 @@ from video_intake.media.random_access import Claim
 from video_intake.media.range_reader import READ_AHEAD, RangeReader
 from video_intake.media.walk import LOOK, Fragment, Walk
 
-FEW: Final = 8  # the number of fragments that are visited one by one: each costs a round trip
-FIRST: Final = 128  # places that are looked at for the first fragment: 8 MB
-MAX_WINDOW: Final = 8 << 20  # looked through for the beginning of a fragment
-CANDIDATES: Final = 1000  # of them in a window: a quarter more than one fragment holds few
+FEW: Final = 8  # up to this many fragments are visited one by one: each costs a round trip
+FIRST: Final = 128  # reads to find the first fragment: 8 MB
+MAX_WINDOW: Final = 8 << 20  # searched for the beginning of a fragment
+CANDIDATES: Final = 1000  # possible fragments in a window
 MAX_MOOF: Final = 32  # MB: a million samples
-SECONDS: Final = 6.0  # that visiting all may take, but no more than a third of what is left
+SECONDS: Final = 6.0  # for visiting all, but at most a third of the remaining time
 
 
 class Fragments:
-    """The fragments of a film, as far as they were looked at."""
+    """The fragments of a video that were read so far."""
 
     def __init__(self, reader: RangeReader, layout: Layout) -> None:
         self.walk = Walk(reader, layout.moov.end)
@@ -52,12 +51,12 @@ class Fragments:
 
     @property
     def few(self) -> bool:
-        """Whether visiting all of them is worth it, if all are as large as the first."""
+        """Whether to visit all of them, assuming that all are as large as the first."""
         return self.first is not None and not self.claim and not self.whole and self.estimate <= FEW
 
     @property
     def estimate(self) -> float:
-        """How many fragments there are, if all are as large as the first."""
+        """The number of fragments, assuming that all are as large as the first."""
         assert self.first
         begin = self.first.moof.start
         return (self._reader.size - begin) / (self.first.end - begin)
@@ -69,13 +68,13 @@ class Fragments:
 
     @property
     def led_to_the_end(self) -> bool:
-        """Whether the last place that an index of the file's own names is one of the last fragments."""
+        """Whether the last entry of the file's own index is one of the last fragments."""
         if not self.claim or not self.ending or not self.ending.fragments:
             return False
         return self.claim.starts[-1] >= self.ending.fragments[0].moof.start
 
     def visit_all(self) -> None:
-        """Goes from fragment to fragment, a round trip for each, as long as there is time."""
+        """Visits all fragments, with a round trip for each, while there is time."""
         least = max(self._reader.remaining - SECONDS, self._reader.remaining * 2 / 3)
         while not self.walk.ended and self._reader.remaining >= least:
             self.walk.all(1)
@@ -92,7 +91,7 @@ class Fragments:
         return self._runs[start]
 
     def choose(self, places: Sequence[float]) -> list[Fragment]:
-        """All fragments where they are known; else the first, those near `places` (0 to 1 of the film) and the last."""
+        """All fragments if they are known; otherwise the first, those near `places` (0 to 1) and the last."""
         if self.whole:
             return self.walk.fragments
         found = self._by_claim(places) if self.claim else None
@@ -106,7 +105,7 @@ class Fragments:
         return [chosen[start] for start in sorted(chosen)]
 
     def between(self, one: Fragment, other: Fragment) -> Fragment | None:
-        """One with pictures about in the middle between two, or else elsewhere between; None where none was found."""
+        """A fragment with video between two others, preferably in the middle; None if none was found."""
         assert self.first
         largest = max(each.end - each.moof.start for each in (one, other, self.first))
         window = min(max(largest * 5 // 4, READ_AHEAD), MAX_WINDOW // 2)
@@ -119,13 +118,13 @@ class Fragments:
         return None
 
     def begins_at(self, start: int) -> int | None:
-        """Where the `moof` of the fragment or segment at `start` begins."""
+        """The offset of the `moof` of the fragment or segment at `start`."""
         self._reader.load([(start, start + LOOK)])
         fragment = self._at(start)
         return fragment.moof.start if fragment else None
 
     def _claimed(self) -> Claim | None:
-        """An index of the file's own that reaches the end of the media."""
+        """The file's own index, if it reaches the end of the media."""
         assert self.first
         if claim := random_access.from_mfra(self._reader, self._video):
             return claim
@@ -136,7 +135,7 @@ class Fragments:
         return None
 
     def _by_claim(self, places: Sequence[float]) -> list[Fragment] | None:
-        """Those that the index names near the places, and the last; None where there is nothing of the kind."""
+        """The fragments near the places and the last one, according to the index; None if it is wrong."""
         assert self.claim
         starts = self.claim.starts
         wanted = {starts[round(place * (len(starts) - 1))] for place in places}
@@ -149,7 +148,7 @@ class Fragments:
         return [each for each in found if each] if all(found) and self.last else None
 
     def _by_looking(self, places: Sequence[float]) -> list[Fragment]:
-        """The last with pictures that begin in windows, a quarter larger than the first, before each place."""
+        """The last fragment with video in a window before each place, a quarter larger than the first fragment."""
         assert self.first
         begin = self.first.moof.start
         window = min(max((self.first.end - begin) * 5 // 4, READ_AHEAD), MAX_WINDOW, self._reader.size - begin)
@@ -163,7 +162,7 @@ class Fragments:
         return [each for each in found if each]
 
     def _last_in(self, start: int, end: int) -> Fragment | None:
-        """The last fragment with pictures that begins there."""
+        """The last fragment with video that begins in the range."""
         content = self._reader.peek(start, end - start)
         at = content.rfind(b"moof")
         for _ in range(CANDIDATES):
@@ -177,7 +176,7 @@ class Fragments:
         return None
 
     def _visit_the_rest(self, found: Iterable[Fragment]) -> None:
-        """From the last that is known to the end, if that is not far; then all of them, as long as there is time."""
+        """Visits those from the last known one to the end if there are few; otherwise all, while there is time."""
         last = max((each.moof.start for each in found), default=0)
         if last:
             self._finish(last)
@@ -188,12 +187,12 @@ class Fragments:
         self.last = self.last or walk.to_end(self._reader, start, 2 * FEW)
 
     def _from_end(self) -> bool:
-        """Looks for the last fragments in what was fetched of the end."""
+        """Searches for the last fragments in the fetched end of the file."""
         self.last = self.last or walk.from_end(self._reader, self._has_video)
         return self.last is not None
 
     def _at(self, start: int, *, strict: bool = False) -> Fragment | None:
-        """The fragment that begins at `start`; or soon after it, where a segment does."""
+        """The fragment at `start`, or in the segment that begins there."""
         box = box_at(self._reader, start)
         if box is None or (strict and box.type != b"moof"):
             return None

@@ -1,9 +1,9 @@
-"""From high dynamic range or a wide gamut to what a JPEG can show: small color tables for FFmpeg's haldclut filter.
+"""Converts HDR and wide gamut to the colors of a JPEG, with small color tables for FFmpeg's haldclut filter.
 
-The FFmpeg in the wheel has no zscale, and swscale's own conversion takes some two seconds for a frame; a table
-takes 35 ms. It is a picture, not a file as lut3d would need, so nothing is left on disk. Light of up to 1,000 cd/m2
-is mapped to a display whose white is HDR's reference white (203 cd/m2, ITU-R BT.2408) along the curve of ITU-R
-BT.2390, which leaves shadows and skin alone and keeps clouds from burning out.
+The FFmpeg in the wheel has no zscale, and swscale's conversion takes about two seconds per frame; a table takes 35 ms.
+It is a picture, not a file as for lut3d, so nothing is left on disk. Light of up to 1,000 cd/m2 is mapped to a display
+whose white is HDR's reference white (203 cd/m2, ITU-R BT.2408) along the curve of ITU-R BT.2390, which preserves
+shadows and skin tones and keeps highlights from clipping.
 """
 
 import math
@@ -14,9 +14,9 @@ from typing import Final
 
 from av.video.frame import VideoFrame
 
-LEVEL: Final = 4  # 16 points along an edge: with tetrahedral interpolation more cannot be seen in a JPEG
+LEVEL: Final = 4  # 16 points per edge: with tetrahedral interpolation, more makes no visible difference in a JPEG
 WHITE: Final = 203.0  # cd/m2, of the picture
-PEAK: Final = 1000.0  # cd/m2, of the video: what cameras and masters are graded for; brighter light is white
+PEAK: Final = 1000.0  # cd/m2, of the video: usual for cameras and mastering; brighter light becomes white
 GAMMA: Final = 2.4  # of a display for standard dynamic range: ITU-R BT.1886
 
 type Color = tuple[float, float, float]
@@ -71,15 +71,15 @@ def table(kind: str | None, primaries: str = "BT2020") -> VideoFrame:
 
 
 def _display(light: Color, primaries: str = "BT2020") -> Color:
-    # Each channel separately: bright colors fade towards white, as on film, where scaling all three alike
-    # leaves clouds tinted and colors glaring.
+    # Each channel separately, so that bright colors fade towards white, as on film; scaling all three equally leaves
+    # clouds tinted and colors harsh.
     toned = [_mapped(channel) / WHITE for channel in light]
     red, green, blue = (_encoded(channel) for channel in _to_bt709(toned, primaries))
     return red, green, blue
 
 
 def _narrowed(signals: Color, primaries: str) -> Color:
-    """Gray stays as it is; what BT.709 cannot show becomes the nearest that it can."""
+    """Clips each channel to BT.709; gray does not change."""
     linear = _to_bt709([signal**GAMMA for signal in signals], primaries)
     red, green, blue = (min(max(channel, 0.0), 1.0) ** (1 / GAMMA) for channel in linear)
     return red, green, blue
@@ -113,6 +113,6 @@ def _pq_signal(light: float) -> float:
 
 
 def _encoded(linear: float) -> float:
-    """sRGB (IEC 61966-2-1): what a JPEG without a profile is taken for."""
+    """sRGB (IEC 61966-2-1), the default for a JPEG without a profile."""
     linear = min(max(linear, 0.0), 1.0)
     return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055

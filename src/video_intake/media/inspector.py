@@ -1,4 +1,4 @@
-"""What a file is and what it looks like: technical facts and a poster, or the reason why there is none."""
+"""Inspects a file: returns technical facts and a poster, or the reason for a rejection."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -27,11 +27,11 @@ from video_intake.media.limits import Limits
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Rejected
 
-POSTER_AT: Final = (0.10, 0.25, 0.40, 0.02)  # of the duration; the next is tried where a frame is blank
-MAX_MEMORY: Final = 580 << 20  # of data; together with the function less than 800 of 1,024. 8K takes 330
+POSTER_AT: Final = (0.10, 0.25, 0.40, 0.02)  # of the duration; the next is tried if a frame is blank
+MAX_MEMORY: Final = 580 << 20  # of data; with the function, less than 800 of 1,024 MB. 8K takes 330
 
 
-# Started before there is a ceiling on memory: a thread that finds no memory to begin with leaves others waiting for it.
+# Started before memory is limited: a thread that cannot start for lack of memory would block others.
 VISITOR: Final = ThreadPoolExecutor(1)
 VISITOR.submit(int).result()
 
@@ -39,12 +39,12 @@ VISITOR.submit(int).result()
 def inspect(reader: RangeReader, limits: Limits) -> Inspection:
     """Inspects the file that `reader` reads.
 
-    Raises Rejected where it is not a playable video, and whatever reading raises.
+    Raises Rejected if it is not a playable video, and whatever reading raises.
     """
     try:
         return _inspect(reader, limits)
     except MemoryError:
-        pass  # and let go of the error, whose traceback holds what took the memory
+        pass  # and release the error, whose traceback refers to the memory
     finally:
         reader.forget()
     raise verdicts.too_large_to_decode(f"{MAX_MEMORY >> 20} MB of memory")
@@ -93,7 +93,7 @@ def _avi(reader: RangeReader, limits: Limits) -> Inspection:
 
 
 def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
-    """A file with one index, which says where every key frame is."""
+    """Inspects a file with a regular index, which lists every key frame."""
     file = container.indexed(reader, layout)
     with opened(file, reader, signatures.ISOBMFF, layout.movie, limits.max_pixels) as video:
         frames = Frames(video)
@@ -104,7 +104,7 @@ def _indexed(reader: RangeReader, layout: Layout, limits: Limits) -> Inspection:
 
 
 def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limits: Limits) -> Inspection:
-    """A file in fragments: FFmpeg is shown few of them, and more only where these have no picture to show."""
+    """Inspects a fragmented file: FFmpeg gets a few fragments, and more only if those have no usable picture."""
     early = _visit(reader, layout, fragments, limits) if fragments.few else None
 
     def look(places: Sequence[float], choose: Callable[[Frames, Sequence[float]], Choice | None]) -> Inspection | None:
@@ -129,13 +129,13 @@ def _fragmented(reader: RangeReader, layout: Layout, fragments: Fragments, limit
 
 
 def _visit(reader: RangeReader, layout: Layout, fragments: Fragments, limits: Limits) -> Shot | None:
-    """Visits a few fragments, and meanwhile decodes a picture for the poster: of the first one."""
+    """Visits all of a few fragments while decoding a poster from the first one."""
     visit = VISITOR.submit(fragments.visit_all)
     try:
         shot = _early_shot(reader, layout, fragments, limits)
     finally:
-        wait([visit])  # it reads, and nobody may go on to another file before it is done
-    if visit.exception():  # decoding may have left too little memory for it, or taken the blame for it
+        wait([visit])  # it must not still be reading when the next file begins
+    if visit.exception():  # decoding may have left too little memory for it
         fragments.visit_all()
     return shot
 
@@ -151,4 +151,4 @@ def _early_shot(reader: RangeReader, layout: Layout, fragments: Fragments, limit
             choice = choices.marked(Frames(video), POSTER_AT[:1])
             return choice.shot if choice else None
     except Rejected:
-        return None  # if it is the file's fault, all of it will show that
+        return None  # if the file is to blame, the full inspection rejects it

@@ -1,7 +1,7 @@
-"""Where the index (`moov`) of an MP4 or MOV file is, found before FFmpeg sees any of it.
+"""Finds the index (`moov`) of an MP4 or MOV file before FFmpeg reads it.
 
-A file is hostile until proven otherwise, so sizes are checked against the file, and looking costs bytes and time that
-are bounded. ISO/IEC 14496-12 and Apple's QuickTime File Format.
+Files may be hostile, so sizes are checked against the file, and bytes and time are limited. ISO/IEC 14496-12 and
+Apple's QuickTime File Format.
 """
 
 import zlib
@@ -15,15 +15,17 @@ from video_intake.media.movie import Movie
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Rejected
 
-MAX_INDEX_BYTES: Final = 96 << 20  # a film has 1 KB of `moov` a second: this is a day, and fits in memory
-CANDIDATES: Final = 1000  # for an index at the end: a signature that was found there by chance, or on purpose
-# Boxes that are known to be outermost ones (https://mp4ra.org): one of these that ends after the file was cut off,
-# anything else is not a box at all.
+MAX_INDEX_BYTES: Final = 96 << 20  # a video has 1 KB of `moov` per second: this is a day, and fits in memory
+CANDIDATES: Final = 1000  # for an index at the end, whose signature may also appear by chance or on purpose
+# Types of top-level boxes (https://mp4ra.org): if one of these extends beyond the file, the file was cut off; anything
+# else is not a box at all.
 OUTERMOST: Final = frozenset(
     b"ftyp styp moov moof mdat mfra sidx ssix prft emsg free skip uuid meta wide pdin imda udta pnot".split()
 )
 PARTS_OF_STREAMS: Final = frozenset({b"styp", b"moof", b"sidx", b"prft", b"emsg"})
-STILL: Final = frozenset({"avif", "avis", "mif1", "msf1", "heic", "heix", "hevc", "hevx", "crx"})  # brands of pictures
+STILL: Final = frozenset(
+    {"avif", "avis", "mif1", "msf1", "heic", "heix", "hevc", "hevx", "crx"}
+)  # brands of still pictures
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,15 @@ class Layout:
 
     ftyp: Box | None
     moov: Box
-    before: tuple[Box, ...]  # what precedes `moov`, apart from `ftyp`; where it was found from the end: what was seen
+    before: tuple[Box, ...]  # boxes that were read before `moov`, except `ftyp`
     fast_start: bool  # the index precedes the media data
     brand: str | None  # the major brand
     movie: Movie
-    holes: tuple[large_index.Hole, ...]  # in a large index: what was not looked at, and FFmpeg need not either
+    holes: tuple[large_index.Hole, ...]  # parts of a large index that were not read, and are hidden from FFmpeg
 
 
 def scan(reader: RangeReader) -> Layout:
-    """Finds `moov`, loads it, and reads from it what must be known before decoding.
+    """Finds `moov`, loads it, and reads what is needed before decoding.
 
     Raises Rejected: truncated, not-a-video, no-frames, too-large-to-decode.
     """
@@ -66,9 +68,9 @@ def _read(reader: RangeReader, ftyp: Box | None, moov: Box, before: tuple[Box, .
 
 
 def _first_index(reader: RangeReader, before: list[Box]) -> Box | None:
-    """The first `moov` among the outermost boxes; the ones that precede it are added to `before`.
+    """The first top-level `moov`; the boxes before it are added to `before`.
 
-    None where the way to it leads through bytes that were not fetched while one can be seen at the end.
+    None if finding it requires more reads, but there is one in the fetched end of the file.
     """
     for box in _top_level(reader, 0):
         if box.type == b"moov":
@@ -93,9 +95,9 @@ def _top_level(reader: RangeReader, at: int) -> Iterator[Box]:
 
 
 def _index_at_end(reader: RangeReader) -> Box | None:
-    """A `moov` in what was fetched of the end of the file, by its signature.
+    """A `moov` in the fetched end of the file, found by its signature.
 
-    For files whose outermost boxes do not lead to it. It is proven by its own boxes, which end where it does.
+    For files whose top-level boxes do not lead to it. It is verified by its own boxes, which must end where it does.
     """
     tail = reader.fetched_end()
     at = tail.rfind(b"moov")
@@ -122,7 +124,7 @@ def _is_whole(reader: RangeReader, moov: Box) -> bool:
 
 
 def _decompressed(moov: memoryview) -> memoryview:
-    """QuickTime's compressed movie: moov/cmov/cmvd holds zlib data. Anything else is returned as it is."""
+    """Decompresses QuickTime's compressed movie (zlib data in moov/cmov/cmvd). Returns anything else unchanged."""
     cmov = next(boxes(moov, 0, len(moov)), None)
     if cmov is None or cmov.type != b"cmov":
         return moov

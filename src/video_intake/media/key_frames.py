@@ -1,6 +1,6 @@
-"""Decoded key frames near chosen places of a video, where its index marks them, for one exact range of the file each.
+"""Decodes marked key frames near given places of a video, each with one exact range of the file.
 
-Marks are hints: where a marked place gives no picture, onward.py goes on from there.
+Marks are hints: if a marked frame has no picture, onward.py continues from there.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,9 +15,9 @@ from av.video.stream import VideoStream
 
 from video_intake.media.container import Opened
 
-MAX_PACKETS: Final = 250  # looked through for a key frame where there is no index: ten seconds of film
-LOOKED_AT: Final = 50  # entries of an index: if all of them are key frames, it says nothing
-INTRA: Final = frozenset({"cfhd"})  # codecs of key frames alone of which FFmpeg does not know that
+MAX_PACKETS: Final = 250  # searched for a key frame without an index: ten seconds of video
+LOOKED_AT: Final = 50  # index entries: if all of them are key frames, the marks are meaningless
+INTRA: Final = frozenset({"cfhd"})  # codecs with only key frames that FFmpeg does not mark as such
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,19 @@ class Shot:
     """A decoded picture."""
 
     frame: VideoFrame
-    time: float | None  # seconds into the film
+    time: float | None  # seconds into the video
 
 
 class Frames:
     """The pictures of an opened file.
 
-    `damage` is what the decoder reported last, and `packets` how many samples were found at all.
+    `damage` is the decoder's last error, and `packets` the number of samples found.
     """
 
     def __init__(self, video: Opened) -> None:
         self.video = video
         self.context = video.stream.codec_context
-        self.context.copy_opaque = True  # a picture then knows its own packet: see `time`
+        self.context.copy_opaque = True  # so that a picture refers to its packet: see `time`
         self.damage = ""
         self.packets = 0
         self._seen: set[int | None] = set()
@@ -45,7 +45,7 @@ class Frames:
     def near(self, places: Iterable[float]) -> Iterator[Shot]:
         """Yields one shot for each of `places` (0 to 1 of the track) that has a separate marked key frame.
 
-        Damaged frames, and those that are marked but are not key frames, are skipped. Raises what reading raises.
+        Skips damaged frames and marked frames that are not key frames. Raises whatever reading raises.
         """
         for place in places:
             packet = self.packet(place)
@@ -61,10 +61,10 @@ class Frames:
                     yield Shot(frame, self.time(frame))
 
     def packet(self, place: float) -> "Packet[VideoStream] | None":
-        """The packet of the key frame near a place; None where none is found. Raises what reading raises."""
+        """The packet of the key frame near a place; None if none is found. Raises whatever reading raises."""
         try:
             packet = self._packet(place)
-        except MemoryError:  # of FFmpeg's errors too
+        except MemoryError:  # FFmpeg's is a subclass of this too
             raise
         except av.FFmpegError as error:
             packet, self.damage = None, str(error)
@@ -73,7 +73,7 @@ class Frames:
         return packet
 
     def decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
-        """What the decoder gives for a packet, or at the end for None. Raises what reading raises."""
+        """The decoder's frames for a packet, or the last ones for None. Raises whatever reading raises."""
         if packet:
             packet.opaque = self.video.stamp(packet)
         try:
@@ -86,15 +86,15 @@ class Frames:
         return frames
 
     def is_whole(self, frame: VideoFrame) -> bool:
-        """Whether the picture was decoded from a key frame, as far as decoder or index know."""
+        """Whether the picture was decoded from a key frame, according to the decoder or the index."""
         if frame.is_corrupt:
             return False
         return is_key(frame) or self.context.codec.name in INTRA or not self._all_marked()
 
     def time(self, frame: VideoFrame, stamp: object = None) -> float | None:
-        """Seconds into the film, by the picture's own packet: decoders guess, where they begin in the middle.
+        """Seconds into the video, from the picture's packet, because decoders that start in the middle guess.
 
-        `stamp` is another time than the packet's, in the stream's units.
+        `stamp` replaces the packet's time, in the stream's units.
         """
         base, stamp = self.video.stream.time_base, frame.opaque if stamp is None else stamp
         if base and isinstance(stamp, int):
@@ -110,17 +110,17 @@ class Frames:
         video = self.video
         indexed = len(video.stream.index_entries) > 0
         if indexed:
-            video.reader.load((start, end) for _, start, end in ranges(video, [place]))  # that and no more
+            video.reader.load((start, end) for _, start, end in ranges(video, [place]))  # exactly these
             self.seek(_inside_group(video.stream, place))
         for count, packet in enumerate(video.container.demux(video.stream)):
-            if packet.size and (packet.is_keyframe or indexed):  # the index knows, even where the picture is damaged
+            if packet.size and (packet.is_keyframe or indexed):  # with an index, even if the picture is damaged
                 return packet
             if count >= MAX_PACKETS:
                 break
         return None
 
     def seek(self, timestamp: int) -> None:
-        """To the key frame at or before a timestamp; where none is marked, to any frame."""
+        """Seeks to the key frame at or before a timestamp, or to any frame if none is marked."""
         try:
             self.video.container.seek(timestamp, stream=self.video.stream)
         except av.FFmpegError:
@@ -129,12 +129,12 @@ class Frames:
 
 
 def is_key(frame: VideoFrame) -> bool:
-    """Whether the decoder calls it a key frame, or one that needs no other."""
+    """Whether the decoder marks it as a key frame or an I-frame."""
     return frame.key_frame or frame.pict_type == PictureType.I
 
 
 def ranges(video: Opened, places: Iterable[float]) -> list[tuple[float, int, int]]:
-    """Where the key frames near `places` are: (place, start, end), one for each that has a separate one."""
+    """The ranges of the key frames near `places`: (place, start, end), without duplicates."""
     entries = video.stream.index_entries
     found: dict[int, tuple[float, int, int]] = {}
     for place in places if len(entries) else ():
@@ -147,8 +147,8 @@ def ranges(video: Opened, places: Iterable[float]) -> list[tuple[float, int, int
 def _inside_group(stream: VideoStream, place: float) -> int:
     """A timestamp in the middle of the group of pictures at `place`.
 
-    Where there are B-frames the index holds decoding times while seeking compares presentation times, so
-    that the time of the key frame itself would find the group before.
+    With B-frames, the index has decoding times but seeking compares presentation times, so the key frame's time would
+    find the previous group.
     """
     key, following = _group(stream, place)
     begin, end = stream.index_entries[key].timestamp, stream.index_entries[following].timestamp
@@ -156,9 +156,9 @@ def _inside_group(stream: VideoStream, place: float) -> int:
 
 
 def _group(stream: VideoStream, place: float) -> tuple[int, int]:
-    """The index entries of the key frame near `place`, and of the next one (or the last of all).
+    """The index entries of the key frame near `place`, and of the next one (or the last entry).
 
-    It is the one before, unless the one after is much nearer: of fragments not all are there.
+    It is the one before, unless the one after is much nearer, as with selected fragments.
     """
     entries = stream.index_entries
     first, last = entries[0].timestamp, entries[-1].timestamp

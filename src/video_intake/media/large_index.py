@@ -1,7 +1,7 @@
-"""A large index without most of it: a film's is megabytes, four fifths of which say where each bit of sound lies.
+"""Reads a large index without its audio part, which is four fifths of the megabytes of a long video's index.
 
-Nobody asks for that here. The sample tables of sound tracks (ISO/IEC 14496-12, 8.6 and 8.7) are left out, and where
-that spares more than it costs they are not even fetched: from the headers of the tracks follows where they lie.
+The sample tables of audio tracks (ISO/IEC 14496-12, 8.6 and 8.7) are not needed. If it saves time, they are not even
+fetched: their location follows from the track headers.
 """
 
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ from typing import Final
 from video_intake.media.boxes import Box, box_at, boxes, free
 from video_intake.media.range_reader import RangeReader
 
-LARGE: Final = 1 << 20  # half an hour of film
-SLOW: Final = 2 << 20  # what is fetched in the time that another round trip or two take
-LOOK: Final = 64 << 10  # at a track: what it is, and where its tables begin
-MAX_TRACKS: Final = 8  # the number that is examined, each for a round trip; the rest is fetched
-MAX_BOXES: Final = 4  # behind `moov`, and between two of its tracks: `free` and the media data, `mvhd`, `udta`, `iods`
+LARGE: Final = 1 << 20  # half an hour of video
+SLOW: Final = 2 << 20  # takes as long as one or two more round trips
+LOOK: Final = 64 << 10  # of a track: its type, and the start of its tables
+MAX_TRACKS: Final = 8  # examined, each with a round trip; the rest is fetched
+MAX_BOXES: Final = 4  # after `moov`, and between its tracks: `free` and the media data, `mvhd`, `udta`, `iods`
 SAMPLE_TABLES: Final = frozenset({b"stts", b"ctts", b"stsc", b"stsz", b"stz2", b"stco", b"co64"})
 
 type Hole = tuple[int, int]  # (start, end) in the file, at least as large as a box's header
 
 
 def sound_tables(reader: RangeReader, moov: Box) -> tuple[Hole, ...]:
-    """Where the sample tables of audio tracks are in a large index, in the order of the file.
+    """The location of the audio tracks' sample tables in a large index, in file order.
 
-    Nowhere if the file may have been cut off: then they say whether.
+    Empty if the file may have been cut off, because then they are needed to check that.
     """
     if moov.end - moov.start <= LARGE:
         return ()
-    wanted = [(moov.end - LOOK, moov.end + LOOK)]  # what follows the last track, and the media data's header
+    wanted = [(moov.end - LOOK, moov.end + LOOK)]  # the end of `moov`, and the media data's header
     if sum(end - start for start, end in reader.gaps(moov.start, moov.end)) <= SLOW:
         wanted = [(moov.start, moov.end + LOOK)]
     holes: list[Hole] = []
@@ -41,13 +41,13 @@ def sound_tables(reader: RangeReader, moov: Box) -> tuple[Hole, ...]:
         hole = _sound_table(reader, track)
         holes += [hole] if hole else []
         at = track.end
-        # What is needed of this track, and the beginning of the next one
+        # The rest of this track, and the beginning of the next one
         reader.load([(at if hole else track.start, min(at + LOOK, moov.end)), *wanted])
     return tuple(holes) if _is_whole(reader, moov.end) else ()
 
 
 def without(reader: RangeReader, start: int, end: int, holes: Sequence[Hole]) -> memoryview:
-    """The bytes of [start, end) with each hole turned into a `free` box; what lies between is fetched in one wait."""
+    """The bytes [start, end) with each hole as a `free` box; everything else is fetched in one round trip."""
     places = [start, *(place for hole in holes for place in hole), end]
     kept = list(zip(places[::2], places[1::2], strict=True))
     reader.load(kept)
@@ -63,12 +63,12 @@ def without(reader: RangeReader, start: int, end: int, holes: Sequence[Hole]) ->
 
 
 def _is_whole(reader: RangeReader, at: int) -> bool:
-    """Whether the boxes from `at` on, the media data among them, end where the file does, by their own sizes."""
+    """Whether the boxes from `at` on, including the media data, end exactly at the end of the file."""
     for _ in range(MAX_BOXES):
         if at == reader.size:
             return True
         box = box_at(reader, at)
-        if box is None or reader.peek(at, 4) == bytes(4):  # of size 0: to the end, wherever that is
+        if box is None or reader.peek(at, 4) == bytes(4):  # size 0 means to the end of the file, which proves nothing
             return False
         at = box.end
     return at == reader.size
@@ -86,7 +86,7 @@ def _next_track(reader: RangeReader, at: int, end: int) -> Box | None:
 
 
 def _sound_table(reader: RangeReader, trak: Box) -> Hole | None:
-    """From the first of the track's sample tables to the end of all; None where it is not of sound, or unusual."""
+    """The range of the track's sample tables; None if it is not an audio track or is unusual."""
     head = memoryview(reader.peek(trak.start, min(LOOK, trak.end - trak.start)))
     box = Box(trak.type, 0, trak.body - trak.start, trak.end - trak.start)
     for kind in (b"mdia", b"minf", b"stbl"):

@@ -1,4 +1,4 @@
-"""What a movie fragment says of its samples: ISO/IEC 14496-12, 8.8 (`moof`, `traf`, `tfhd`, `tfdt`, `trun`)."""
+"""Reads the samples of a movie fragment: ISO/IEC 14496-12, 8.8 (`moof`, `traf`, `tfhd`, `tfdt`, `trun`)."""
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +10,8 @@ from video_intake.media import verdicts
 from video_intake.media.boxes import Box, boxes, table, unpack
 from video_intake.media.track import Defaults
 
-MAX_SAMPLES: Final = 2_000_000  # of all fragments that are looked at, some 50 bytes each: a day of film at 23 a second
-MAX_BOXES: Final = 50_000  # in a track's part of a fragment: one for each chunk of it
+MAX_SAMPLES: Final = 2_000_000  # in all fragments that are read, about 50 bytes each: a day of video at 23 fps
+MAX_BOXES: Final = 50_000  # in a track fragment: one for each chunk
 DEPENDS, NON_SYNC = 0x01000000, 0x00010000  # sample_depends_on = 1, sample_is_non_sync_sample
 
 # tfhd
@@ -22,10 +22,10 @@ OFFSET, FIRST_FLAGS, DURATIONS, SIZES, EACH_FLAGS, SHIFTS = 1, 4, 0x100, 0x200, 
 
 @dataclass(frozen=True)
 class Run:
-    """Samples of one track, one after another in the file. Times are in the track's own units."""
+    """Consecutive samples of one track. Times are in the track's units."""
 
     track: int
-    begin: int | None  # when the first is decoded, where that is stated
+    begin: int | None  # when the first is decoded, if stated
     offset: int  # of the first, in the file
     durations: array[int]
     sizes: array[int]
@@ -39,19 +39,19 @@ class Run:
 
     @property
     def end(self) -> int:
-        """Where the last sample ends in the file."""
+        """The offset at which the last sample ends."""
         return self.offset + sum(self.sizes)
 
 
 def runs(
     content: memoryview, moof: Box, defaults: Mapping[int, Defaults], room: int, check: Callable[[], None]
 ) -> Iterator[Run]:
-    """The runs of samples that a `moof` with this content describes, of the tracks in `defaults`.
+    """The runs of samples in the content of a `moof`, for the tracks in `defaults`.
 
-    Raises Rejected("too-large-to-decode") for more than `room` samples, and whatever `check` does, which is called
-    again and again.
+    Raises Rejected("too-large-to-decode") for more than `room` samples, and whatever `check` raises, which is called
+    repeatedly.
     """
-    implicit = moof.start  # where the data of a track begin that does not say it: after those of the track before
+    implicit = moof.start  # default offset of a track's data: after those of the previous track
     for traf in boxes(content, 0, len(content)):
         check()
         if traf.type != b"traf":
@@ -77,7 +77,7 @@ def runs(
 
 
 def _header(tfhd: memoryview, flags: int, default: Defaults) -> tuple[int | None, Defaults]:
-    """The base of data offsets where it is given, and what samples have where nothing else is said."""
+    """The base of data offsets, if given, and the defaults for samples."""
     at, base = 8, None
     if flags & BASE:
         (base,), at = unpack(">Q", tfhd[at:]), at + 8
@@ -126,6 +126,6 @@ def _run(trun: memoryview, track: int, begin: int | None, base: int, at: int, de
         at,
         durations=column(DURATIONS, default.duration),
         sizes=column(SIZES, default.size),
-        shifts=array("i", column(SHIFTS, 0).tobytes()),  # signed even in version 0: most writers mean it so
+        shifts=array("i", column(SHIFTS, 0).tobytes()),  # signed even in version 0, as most writers intend
         sync=bytes(marks),
     )

@@ -1,4 +1,4 @@
-"""The index of an MP4 or MOV film: what `moov` says of its tracks.
+"""Reads the index of an MP4 or MOV file: the tracks in `moov`.
 
 Box layouts: ISO/IEC 14496-12 (ISO base media file format) and Apple's QuickTime File Format.
 """
@@ -12,7 +12,7 @@ from video_intake.media import track, verdicts
 from video_intake.media.boxes import Box, boxes, unpack
 from video_intake.media.track import Defaults, Track
 
-MAX_SAMPLES: Final = 10_000_000  # FFmpeg keeps some 36 bytes for each: 360 MB; a day at 60 frames is 5 million
+MAX_SAMPLES: Final = 10_000_000  # FFmpeg keeps about 36 bytes for each: 360 MB; a day at 60 fps is 5 million
 MAX_DEPTH: Final = 8  # moov/trak/mdia/minf/stbl/stsd is 6
 MAX_BOXES: Final = 50_000  # in `moov`; a track has thirty. A million would take seconds
 
@@ -29,34 +29,34 @@ class Movie:
     boxes: tuple[Box, ...]  # in it, in order, each before those in it
     tracks: tuple[Track, ...]
     fragmented: bool
-    duration: float | None  # seconds, as the header claims; a fragmented film has none there, or in `mehd`
+    duration: float | None  # seconds, as the header claims; in `mehd`, if at all, for fragmented files
 
     def encrypted(self) -> bytes | None:
-        """The four-character code by which the first video track is, or becomes, an encrypted one."""
+        """The four-character code that marks the first video track as encrypted, even in part."""
         video = [each.codecs for each in self.tracks if each.handler == b"vide"]
         return next((codec for codec in video[0] if codec in ENCRYPTED), None) if video else None
 
     def described(self) -> bool:
-        """Whether the index alone says how the pictures are coded."""
+        """Whether the index has the complete codec configuration of the video."""
         codecs = [code for each in self.tracks if each.handler == b"vide" for code in each.codecs]
         return bool(codecs) and CONFIGURED.issuperset(codecs)
 
     def samples_of_video(self) -> int | None:
-        """How many samples its tracks of pictures have; None where there is no such track."""
+        """The number of samples in its video tracks; None if there are none."""
         counts = [each.samples for each in self.tracks if each.handler == b"vide"]
         return sum(counts) if counts else None
 
     def size(self, number: int) -> tuple[int, int] | None:
-        """The size of the pictures that the track of this number describes, if it describes one kind."""
+        """The picture size in the description of track `number`, if it has a single one."""
         sizes = [(each.width, each.height) for each in self.tracks if each.id == number and len(each.codecs) == 1]
         return sizes[0] if sizes else None
 
     def endless_edits(self) -> bool:
-        """Whether the edit lists could repeat samples without bound: each edit may name all of them."""
+        """Whether the edit lists could repeat samples too often, because each edit may include all of them."""
         return sum(each.samples * each.edits for each in self.tracks) > MAX_SAMPLES
 
     def refers_elsewhere(self) -> bool:
-        """Whether it is QuickTime's list of other movies (`rmra`), or all its pictures are in other files."""
+        """Whether it is a QuickTime reference movie (`rmra`), or all of its video is in other files."""
         video = [each.external for each in self.tracks if each.handler == b"vide"]
         return all(video) if video else any(box.type == b"rmra" for box in self.boxes)
 
@@ -80,7 +80,7 @@ def parse(content: memoryview) -> Movie:
 
 
 def _header(moov: memoryview, found: Sequence[Box]) -> tuple[int, float | None]:
-    """The units of a second, and the duration in seconds."""
+    """The time units per second, and the duration in seconds."""
     mvhd = next((moov[box.body : box.end] for box in found if box.type == b"mvhd"), memoryview(b""))
     wide = bytes(mvhd[:1]) == b"\1"
     scale, duration = unpack(">IQ" if wide else ">II", mvhd[20:32] if wide else mvhd[12:20])
@@ -94,7 +94,7 @@ def _defaults(trex: memoryview) -> tuple[int, Defaults]:
 
 
 def _inside(parent: Box, found: Sequence[Box]) -> Sequence[Box]:
-    """Those of `found`, which are in the order of the file, that begin inside of `parent`."""
+    """The boxes of `found`, which are in file order, that begin inside `parent`."""
     first, after = (bisect_right(found, at, key=lambda box: box.start) for at in (parent.start, parent.end - 1))
     return found[first:after]
 

@@ -1,4 +1,4 @@
-"""The warnings: what a person should know about a video although it is playable. One sentence each."""
+"""The texts of warnings about playable videos, one sentence each."""
 
 from typing import Final
 
@@ -25,14 +25,14 @@ def rates_differ(of_stream: float, of_file: float) -> str:
 
 def no_index() -> str:
     """An AVI file without an index that is too large to examine every chunk."""
-    return "The file has no usable index; its duration and frame count are the ones that its header states."
+    return "The file has no usable index, so its duration and frame count are taken from its header."
 
 
 def duration_unchecked(seconds: float | None) -> str:
-    """Not every fragment was examined, and those that were do not show how long the film is."""
+    """Not every fragment was examined, and those that were do not show the duration."""
     if seconds is None:
         return "The duration is unknown: the file does not state it, and not all of its fragments were examined."
-    return "The duration is the one that the file states: not all of its fragments were examined."
+    return "The duration is taken from the file's header, because not all of its fragments were examined."
 
 
 def joined() -> str:
@@ -41,7 +41,7 @@ def joined() -> str:
 
 
 def gaps(seconds: float) -> str:
-    """Nothing is shown between fragments for this long, in total."""
+    """The total duration of gaps between fragments."""
     return f"Parts of the recording are missing: nothing is shown for a total of {clock(seconds)}."
 
 
@@ -53,22 +53,22 @@ def junk(size: int, at_end: bool) -> str:
 
 def sound_elsewhere() -> str:
     """The audio is in another file."""
-    return "The audio is stored in another file, which was not uploaded: the video plays without it."
+    return "The audio is stored in another file, which was not uploaded, so the video plays without sound."
 
 
 def refreshed() -> str:
-    """There is no frame that can be decoded without others."""
+    """There is no frame that can be decoded independently."""
     return "The video has no complete key frame to start from; the poster may show decoding artifacts."
 
 
 def no_poster(why: str) -> str:
     """The decoded picture could not be turned into a poster."""
-    return f"No poster could be made: {why}"
+    return f"No poster could be created: {why}"
 
 
 def no_storyboard(why: str) -> str:
     """As for the poster."""
-    return f"No storyboard could be made: {why}"
+    return f"No storyboard could be created: {why}"
 
 
 def bounded(warnings: list[str]) -> tuple[str, ...]:

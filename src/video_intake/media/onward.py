@@ -1,7 +1,6 @@
-"""Decoding on from a place, frame after frame, where marked key frames give no picture or nothing to see.
+"""Decodes frame by frame from a given place, if marked key frames have no picture or are blank.
 
-What an index calls a key frame may be none, and what it does not call one may be: then decoder and pictures decide.
-All of it together is bounded in bytes and time.
+Key-frame marks in an index may be wrong, so the decoder and the pictures decide. Total bytes and time are limited.
 """
 
 from collections.abc import Iterator
@@ -18,22 +17,22 @@ from av.video.stream import VideoStream
 from video_intake.media.key_frames import Frames, Shot, is_key
 from video_intake.media.range_reader import RangeReader
 
-BYTES: Final = 48 << 20  # of samples that are decoded or passed over: 20 s of film at 20 Mbit/s
-SECONDS: Final = 5.0  # but no more than a third of what is left
-FIELDS: Final = 8  # packets: a picture may be in two, one for each field, and come out some later
+BYTES: Final = 48 << 20  # of samples that are decoded or skipped: 20 s of video at 20 Mbit/s
+SECONDS: Final = 5.0  # but at most a third of the remaining time
+FIELDS: Final = 8  # packets: a picture may consist of two, one per field, and be output a few packets later
 
 
 @dataclass
 class Budget:
-    """What decoding on may take; its parts share the time."""
+    """The bytes and time for decoding; parts of it share the time."""
 
     reader: RangeReader
     bytes: int
-    until: float  # of the reader's remaining seconds
+    until: float  # limit on the reader's remaining seconds
 
     @classmethod
     def of(cls, reader: RangeReader) -> Self:
-        """All that one video may take."""
+        """The budget for one video."""
         return cls(reader, BYTES, max(reader.remaining - SECONDS, reader.remaining * 2 / 3))
 
     def part(self, parts: int) -> Self:
@@ -41,7 +40,7 @@ class Budget:
         return type(self)(self.reader, self.bytes // parts, self.until)
 
     def take(self, size: int) -> bool:
-        """Whether there is room for a packet of that size."""
+        """Counts a packet of that size, and returns whether it is within the budget."""
         self.bytes -= size
         return self.bytes >= 0 and self.reader.remaining >= self.until
 
@@ -55,10 +54,10 @@ def shots(
     *,
     damaged: bool = False,
 ) -> Iterator[Shot]:
-    """Yields whole pictures from the key frame near `place` on; from the first sample of all where that is None.
+    """Yields complete pictures from the key frame near `place` on, or from the first sample if that is None.
 
-    `skip` is what the decoder passes over ("NONKEY", or "DEFAULT": nothing) and `most` the number of packets that are
-    looked at. With `damaged` the pictures may be incomplete. Raises what reading raises.
+    `skip` is what the decoder skips ("NONKEY", or "DEFAULT" for nothing) and `most` the maximum number of packets. With
+    `damaged`, pictures may be incomplete. Raises whatever reading raises.
     """
     video, context = frames.video, frames.context
     packet = _first(frames) if place is None else frames.packet(place)
@@ -67,9 +66,9 @@ def shots(
     context.skip_frame = skip
     video.file.onward = most is None
     context.flags |= Flags.output_corrupt if damaged else 0
-    begun = packet.is_discard or damaged  # else there is no picture before one that needs no other
+    begun = packet.is_discard or damaged  # otherwise pictures before the first I-frame are incomplete
     beginning, shown = place is None, 0
-    decoded: list[int] = []  # when the packets since the first shown picture are decoded: AVI has no other times
+    decoded: list[int] = []  # decoding times of the packets since the first shown picture: AVI has no others
     try:
         for each in _packets(frames, packet, budget, most):
             if each and (stamp := video.stamp(each)) is not None:
@@ -91,7 +90,7 @@ def shots(
 
 
 def _first(frames: Frames) -> "Packet[VideoStream] | None":
-    """The first sample of all, whatever it is."""
+    """The first sample of the stream."""
     video = frames.video
     entries = video.stream.index_entries
     try:
@@ -108,7 +107,7 @@ def _first(frames: Frames) -> "Packet[VideoStream] | None":
 def _packets(
     frames: Frames, first: "Packet[VideoStream]", budget: Budget, most: int | None
 ) -> Iterator["Packet[VideoStream] | None"]:
-    """Packets from the first on, as far as there is room for them, and None at the end: the decoder may hold some."""
+    """Packets from the first on, within the budget, then None, so that the decoder outputs delayed frames."""
     for number, packet in enumerate(chain([first], _demuxed(frames))):
         if number == most or not budget.take(packet.size):
             break

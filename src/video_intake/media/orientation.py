@@ -1,4 +1,4 @@
-"""How the stored picture is turned, mirrored and stretched for display."""
+"""Rotation, mirroring and pixel aspect of a stored picture."""
 
 import struct
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Final
 
 STRETCH: Final = 4  # pixel aspects beyond 4:1 are damage, not anamorphic film (2:1 at most)
 
-# The display matrix [a b; c d] of the file (ISO/IEC 14496-12 6.2.2) by its signs, and the filters that do
-# what it says. FFmpeg's own rotation angle cannot tell a mirrored picture from one upside down.
+# The signs of the file's display matrix [a b; c d] (ISO/IEC 14496-12 6.2.2), and the filters that apply it. FFmpeg's
+# rotation angle does not distinguish a mirrored picture from one that is upside down.
 UPRIGHT: Final[dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]]] = {
     (1, 0, 0, 1): (),
     (0, 1, -1, 0): (("transpose", "clock"),),
@@ -23,7 +23,7 @@ UPRIGHT: Final[dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]]] = {
 
 @dataclass(frozen=True)
 class Orientation:
-    """How the stored picture is turned for display."""
+    """How to rotate and mirror the stored picture for display."""
 
     rotation: int = 0  # degrees, counter-clockwise as ffprobe prints it: a portrait phone video has -90
     mirrored: bool = False
@@ -36,11 +36,11 @@ class Orientation:
 
 
 def read(display_matrix: bytes | None) -> Orientation:
-    """Reads FFmpeg's display matrix (nine 32-bit integers, native order); upright where it says nothing."""
+    """Reads FFmpeg's display matrix (nine 32-bit integers, native order); upright by default."""
     if not display_matrix or len(display_matrix) < 36:
         return Orientation()
     a, b, _, c, d, *_ = struct.unpack("=9i", display_matrix[:36])
-    if abs(a) + abs(d) >= abs(b) + abs(c):  # nearest right angle: nothing else can be shown without corners
+    if abs(a) + abs(d) >= abs(b) + abs(c):  # the nearest right angle: others would leave empty corners
         signs = (1 if a >= 0 else -1, 0, 0, 1 if d >= 0 else -1)
     else:
         signs = (0, 1 if b >= 0 else -1, 1 if c >= 0 else -1, 0)
@@ -49,7 +49,7 @@ def read(display_matrix: bytes | None) -> Orientation:
 
 
 def square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """The size in square pixels; an absurd pixel aspect is passed over."""
+    """The size in square pixels; an absurd pixel aspect is ignored."""
     if not Fraction(1, STRETCH) <= aspect <= STRETCH:
         return width, height
     return max(1, round(width * aspect)), height

@@ -1,4 +1,4 @@
-"""From a decoded frame to an upright JPEG, by FFmpeg's own scaler, filters and encoder."""
+"""Converts a decoded frame to an upright JPEG, with FFmpeg's scaler, filters and encoder."""
 
 import math
 from fractions import Fraction
@@ -12,13 +12,13 @@ from video_intake.media.display import Display, Unshowable
 from video_intake.media.facts import Poster
 from video_intake.media.orientation import UPRIGHT
 
-QUALITY: Final = 3  # FFmpeg's -q:v, 2 (best) to 31: at 1280 px about 100 KB, and no blocks to be seen
-THUMB: Final = (32, 32)  # pixels, at which a picture is looked at
+QUALITY: Final = 3  # FFmpeg's -q:v, 2 (best) to 31: about 100 KB at 1280 px, without visible blocks
+THUMB: Final = (32, 32)  # pixels, for measuring contrast
 BLANK_SPREAD: Final = 6.0  # standard deviation of 8-bit luma: noise in a dark room has more, a fade less
 
 
 def spread(frame: VideoFrame) -> float:
-    """How much there is to see: the standard deviation of 8-bit luma. Next to nothing is below BLANK_SPREAD."""
+    """The contrast of a picture: the standard deviation of 8-bit luma. Below BLANK_SPREAD it is blank."""
     if _has_alpha(frame):
         frame = _composed(_thumb(frame, "gbrap"))
     return _spread(frame)
@@ -27,14 +27,14 @@ def spread(frame: VideoFrame) -> float:
 def make(frame: VideoFrame, shown: Display, longest: int, time: float | None) -> Poster:
     """The frame as a JPEG: square pixels, upright, SDR, and no edge longer than `longest` pixels.
 
-    Raises ValueError or av.FFmpegError where there is none.
+    Raises ValueError or av.FFmpegError if it cannot be converted.
     """
     picture = upright(frame, shown, longest)
     return Poster(jpeg(picture), picture.width, picture.height, None if time is None else round(time, 6))
 
 
 def upright(frame: VideoFrame, shown: Display, longest: int) -> VideoFrame:
-    """The frame as it is to be seen, in what a JPEG is by definition: BT.601 at full range. Raises Unshowable."""
+    """The frame as it should be displayed, in JPEG's color space: full-range BT.601. Raises Unshowable."""
     if shown.unshowable:
         raise Unshowable(shown.unshowable)
     matrix, primaries = display.matrix(frame, shown.hdr), display.primaries(frame, shown.hdr)
@@ -59,7 +59,7 @@ def upright(frame: VideoFrame, shown: Display, longest: int) -> VideoFrame:
 def _scaled(
     frame: VideoFrame, size: tuple[int, int], pixel_format: str, matrix: str, colors: int, *, to_jpeg: bool = False
 ) -> VideoFrame:
-    """In one pass of the scaler, which averages areas; `colors` is the range of the frame's."""
+    """Scales by averaging areas, in one pass; `colors` is the frame's color range."""
     return frame.reformat(
         *size,
         pixel_format,
@@ -76,8 +76,8 @@ def jpeg(frame: VideoFrame) -> bytes:
     """Encodes a picture in yuvj420p."""
     encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
-    encoder.thread_count = 1  # one picture; and threads want stacks of 8 MB
-    encoder.time_base = Fraction(1, 25)  # a JPEG has no time; the encoder insists on one
+    encoder.thread_count = 1  # more threads would need stacks of 8 MB
+    encoder.time_base = Fraction(1, 25)  # required by the encoder, meaningless for a JPEG
     encoder.qmin = encoder.qmax = QUALITY
     frame.pts = None
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
@@ -92,15 +92,15 @@ def _spread(frame: VideoFrame) -> float:
 
 
 def _thumb(frame: VideoFrame, pixel_format: str) -> VideoFrame:
-    """Small, and of any matrix: the scaler refuses those that it does not know, and here it does not matter."""
+    """A thumbnail with an arbitrary matrix: the scaler refuses unknown ones, and contrast does not depend on it."""
     matrix = None if frame.format.is_rgb else "ITU709"
     return frame.reformat(*THUMB, pixel_format, interpolation="AREA", src_colorspace=matrix, threads=1)
 
 
 def _whole(frame: VideoFrame, crop: tuple[int, int, int, int]) -> VideoFrame:
-    """What is shown of a picture, its two fields made one: from every second line the one between is drawn.
+    """Deinterlaces and crops a picture.
 
-    `estdif` needs no other picture for it, which would have to be read and decoded.
+    The filter `estdif` needs no other pictures, which would have to be read and decoded.
     """
     steps: list[filters.Step] = []
     if frame.interlaced_frame:
@@ -117,9 +117,9 @@ def _has_alpha(frame: VideoFrame) -> bool:
 
 
 def _composed(frame: VideoFrame) -> VideoFrame:
-    """A small picture (gbrap) with its transparent parts over black, as players show it.
+    """A small picture (gbrap) with its transparent parts over black, as in players.
 
-    One that is transparent everywhere is shown as if it were not: some programs leave that channel empty.
+    The alpha channel is ignored if it is transparent everywhere, because some programs leave it empty.
     """
     opaque = frame.format.name.replace("gbrap", "gbrp")
     seen = filters.picture([frame], [("premultiply", "inplace=1")]).reformat(format=opaque, threads=1)

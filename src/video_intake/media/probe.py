@@ -1,4 +1,4 @@
-"""Facts of an opened file, read through PyAV."""
+"""Reads the facts about an opened file through PyAV."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ from video_intake.media.extent import Extent
 from video_intake.media.facts import Audio, Container, Video
 from video_intake.media.isobmff import Layout
 
-MAX_AUDIO: Final = 32  # tracks that are described; a film in all languages has as many
+MAX_AUDIO: Final = 32  # tracks that are described; enough for a movie in all languages
 
-# Names as ffprobe has them, where PyAV has numbers or bytes (AVColorSpace, AVStereo3D, AVSphericalMapping)
+# ffprobe's names for PyAV's numbers and bytes (AVColorSpace, AVStereo3D, AVSphericalMapping)
 MATRICES: Final = {
     0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
     10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2",
@@ -30,7 +30,7 @@ MATRICES: Final = {
 }  # fmt: skip
 RANGES: Final = {1: "tv", 2: "pc"}
 FIELDS: Final = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}
-FIRST: Final = {"TOPFIRST": "tt", "BOTTOMFIRST": "bb"}  # of the fields, as the filter `select` calls it
+FIRST: Final = {"TOPFIRST": "tt", "BOTTOMFIRST": "bb"}  # the first field, by its name in the filter `select`
 STEREO: Final = (
     None, "side by side", "top and bottom", "frame alternate", "checkerboard",
     "side by side (quincunx subsampling)", "interleaved lines", "interleaved columns", "unspecified",
@@ -44,9 +44,9 @@ SPHERICAL: Final = (
 def of_container(
     opened: InputContainer, size: int, layout: Layout | None, duration: float | None, video_tracks: int
 ) -> Container:
-    """Facts of the file of `size` bytes."""
+    """Facts about a file of `size` bytes."""
     brand = layout.brand if layout else None
-    quicktime = layout and (layout.ftyp is None or brand == "qt")  # before 2001 there was no ftyp
+    quicktime = layout and (layout.ftyp is None or brand == "qt")  # ftyp was introduced in 2001
     return Container(
         format="avi" if layout is None else "mov" if quicktime else "mp4",
         brand=brand,
@@ -65,7 +65,7 @@ def of_container(
 
 
 def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, extent: Extent) -> Video:
-    """Facts of a track; `frame` is a decoded one, which knows what only the bit stream says."""
+    """Facts about a track; the decoded `frame` has those that only the bit stream states."""
     context = stream.codec_context
     width, height = shown.shown(frame.width, frame.height)
     rate: Fraction | AVRational | None = extent.rate or stream.average_rate or stream.guessed_rate
@@ -98,9 +98,9 @@ def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, extent: Ext
 
 
 def of_audio(stream: AudioStream, rates: Mapping[int, int]) -> Audio:
-    """Facts of a track, which may be in a codec that cannot be decoded: it needs not be.
+    """Facts about a track, whose codec need not be supported.
 
-    `rates` has the bits per second of tracks by their numbers, as far as they were counted.
+    `rates` has the measured bits per second by track number.
     """
     context = stream.codec_context
     if context is None:
@@ -117,7 +117,7 @@ def of_audio(stream: AudioStream, rates: Mapping[int, int]) -> Audio:
 
 
 def _field_order(stated: int, frame: VideoFrame) -> str:
-    """By the container, or else by the picture itself, whose flags only filters can read."""
+    """The field order from the container, or from the picture, whose flags only filters can read."""
     if not frame.interlaced_frame:
         return "progressive"
     if stated in FIELDS:
@@ -128,7 +128,7 @@ def _field_order(stated: int, frame: VideoFrame) -> str:
 
 
 def _name(names: type[IntEnum], number: int) -> str | None:
-    """The name that the standard (ITU-T H.273) has for a number; None where it is reserved or says nothing."""
+    """The name of a number in ITU-T H.273; None if it is reserved or unspecified."""
     try:
         name = names(number).name
     except ValueError:
@@ -137,7 +137,7 @@ def _name(names: type[IntEnum], number: int) -> str | None:
 
 
 def _listed(names: Sequence[str | None], data: bytes | SideData | None) -> str | None:
-    """The name for the number with which a structure of FFmpeg begins."""
+    """The name for the first number in one of FFmpeg's structures."""
     number = int.from_bytes(bytes(data)[:4], sys.byteorder) if data else len(names)
     return names[number] if number < len(names) else None
 

@@ -1,7 +1,7 @@
-"""The indexes that a fragmented file may have: `mfra` at its end, `sidx` before its fragments.
+"""Reads the indexes of a fragmented file: `mfra` at its end, `sidx` before its fragments.
 
-Each is a claim, and complete only if it reaches the end of the media: a `sidx` before each segment describes that
-segment, and a `mfra` may list key frames alone. ISO/IEC 14496-12, 8.8.9 and 8.16.3.
+Each is a claim, and complete only if it reaches the end of the media: a `sidx` before each segment describes only that
+segment, and a `mfra` may list only key frames. ISO/IEC 14496-12, 8.8.9 and 8.16.3.
 """
 
 import struct
@@ -18,21 +18,21 @@ MAX_DEPTH: Final = 3  # of indexes of indexes
 
 @dataclass(frozen=True)
 class Claim:
-    """Where fragments or segments begin, in the order of the file, and where the last of them ends."""
+    """The offsets of fragments or segments, in file order, and the end of the last one."""
 
     starts: tuple[int, ...]
     end: int
-    seconds: float | None = None  # that they last
+    seconds: float | None = None  # their duration
 
 
 def media_end(reader: RangeReader) -> int:
-    """Where the media end: at the `mfra`, or at the end of the file."""
+    """The end of the media: the start of the `mfra`, or the end of the file."""
     mfra = _mfra(reader)
     return mfra.start if mfra else reader.size
 
 
 def from_mfra(reader: RangeReader, video: Iterable[int]) -> Claim | None:
-    """Where fragments of one of the tracks `video` begin, by the table at the end of the file."""
+    """The fragments of one of the tracks `video`, from the table at the end of the file."""
     mfra = _mfra(reader)
     if mfra is None:
         return None
@@ -45,7 +45,7 @@ def from_mfra(reader: RangeReader, video: Iterable[int]) -> Claim | None:
 
 
 def from_sidx(reader: RangeReader, index: Box, depth: int = 0) -> Claim | None:
-    """What a segment index says; of an index of indexes, what all of these say."""
+    """The segments of a segment index, including nested indexes."""
     if index.end - index.start > MAX_TABLE or depth > MAX_DEPTH:
         return None
     reader.check_time()
@@ -64,7 +64,9 @@ def from_sidx(reader: RangeReader, index: Box, depth: int = 0) -> Claim | None:
     for size, duration in entries:
         size, nested = size & 0x7FFFFFFF, size >> 31
         inner = box_at(reader, at) if nested and reader.cached(at, 16) else None
-        within = inner and inner.type == b"sidx" and inner.end <= at + size  # or it could name itself for ever
+        within = (
+            inner and inner.type == b"sidx" and inner.end <= at + size
+        )  # otherwise it could refer to itself forever
         claim = from_sidx(reader, inner, depth + 1) if inner and within else None
         starts += claim.starts if claim else [at]
         at += size
@@ -82,7 +84,7 @@ def _mfra(reader: RangeReader) -> Box | None:
 
 
 def _tfra(table: memoryview) -> tuple[int, list[int]]:
-    """The track of a table, and where its fragments begin."""
+    """The track of a table, and the offsets of its fragments."""
     if len(table) < 16:
         return 0, []
     version, track, lengths, entries = struct.unpack(">B3xIII", table[:16])

@@ -1,4 +1,4 @@
-"""All that is reported of one opened file: facts, poster, storyboard, warnings."""
+"""Assembles the inspection of an opened file: facts, poster, storyboard, warnings."""
 
 import av
 from av.audio.stream import AudioStream
@@ -21,9 +21,9 @@ def of(
     edge: int,
     tiled: bool,
 ) -> Inspection:
-    """The facts of the file, with the poster that was chosen and, if `tiled`, a storyboard.
+    """The facts about the file, with the chosen poster and, if `tiled`, a storyboard.
 
-    `stated` is the size of the pictures by the index, where it states one; `edge` the longest of the poster.
+    `stated` is the picture size in the index, if any; `edge` the poster's maximum edge.
     """
     video, shot = frames.video, choice.shot
     stream, warnings = video.stream, [choice.warning]
@@ -59,7 +59,7 @@ def of(
 
 
 def _sizes(stated: tuple[int, int] | None, found: tuple[int, int]) -> list[str]:
-    """A warning if the file states another size than its pictures have."""
+    """A warning if the pictures' size differs from the stated one."""
     if not stated or not all(stated) or all(abs(a / b - 1) <= APART for a, b in zip(stated, found, strict=True)):
         return []
     return [notes.sizes_differ(stated, found)]

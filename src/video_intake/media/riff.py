@@ -1,7 +1,7 @@
-"""The outermost chunks of an AVI file: its headers, where its media data are, and whether all of them are there.
+"""Reads the top-level chunks of an AVI file: its headers, the location of its media data, and whether it is complete.
 
 Old cameras and capture programs write zeros between chunks, odd chunks without padding, and sizes that were never
-filled in, so anything that is not a chunk is skipped. Layout: Microsoft's AVI RIFF File Reference, and for files of
+filled in, so anything that is not a chunk is skipped. Layout: Microsoft's AVI RIFF File Reference, and for files with
 several RIFFs the OpenDML extensions (1996). All numbers are little-endian.
 """
 
@@ -14,9 +14,9 @@ from video_intake.media import avi_streams, verdicts
 from video_intake.media.avi_streams import Stream
 from video_intake.media.range_reader import RangeReader
 
-UNKNOWN: Final = (0, 0xFFFFFFFF)  # sizes of what was written to a pipe, or by a program that did not finish
-SEARCHED: Final = 8 << 20  # for the media data, where chunks do not lead to them
-HEADERS: Final = 1 << 20  # of headers that are read: each stream has some 5 KB
+UNKNOWN: Final = (0, 0xFFFFFFFF)  # sizes in files that were written to a pipe or not finished
+SEARCHED: Final = 8 << 20  # for the media data, if chunks do not lead to them
+HEADERS: Final = 1 << 20  # maximum size of headers: each stream has about 5 KB
 NAME: Final = re.compile(rb"[\x20-\x7E]{4}")
 MOVI: Final = re.compile(rb"LIST....movi", re.DOTALL)
 ENTRIES: Final = re.compile(
@@ -28,7 +28,7 @@ CANDIDATES: Final = 1000  # for an index at the end
 
 @dataclass(frozen=True)
 class Chunk:
-    """`start` and `end` are offsets in bytes; the content begins eight later. It may end after the file."""
+    """`start` and `end` are offsets in bytes; the content begins at `body`. It may extend beyond the file."""
 
     kind: bytes
     start: int
@@ -48,33 +48,33 @@ class Avi:
     """Where things are in the file."""
 
     streams: tuple[Stream, ...]
-    frame_microseconds: int  # of a frame, by the main header
-    frames: int  # by the main header; in a file of several RIFFs those of the first
+    frame_microseconds: int  # per frame, from the main header
+    frames: int  # from the main header; with several RIFFs, those of the first
     headers: tuple[Chunk, ...]  # lists that precede the media data
     movi: Chunk  # the list of media data
     irregular: bool  # whether chunks did not lead to it
-    index: Chunk | None  # idx1, where it is not where the list ends
+    index: Chunk | None  # idx1, if it does not follow the list
 
     @property
     def data(self) -> int:
-        """Where the first chunk of media data begins."""
+        """The offset of the first chunk of media data."""
         return self.movi.start + 12
 
     def size(self, number: int) -> tuple[int, int] | None:
-        """The size of the pictures that the stream of this number describes."""
+        """The picture size in the header of stream `number`."""
         return (self.streams[number].width, self.streams[number].height) if number < len(self.streams) else None
 
     @property
     def codec(self) -> str:
-        """The four-character code of the first stream of pictures."""
+        """The four-character code of the first video stream."""
         codes = (stream.codec for stream in self.streams if stream.kind == b"vids")
         return next(codes, b"").decode("latin-1").strip()
 
 
 def scan(reader: RangeReader) -> Avi:
-    """Reads headers, and finds the media data.
+    """Reads the headers, and finds the media data.
 
-    Raises Rejected("truncated") where the file ends before its own media data do.
+    Raises Rejected("truncated") if the media data extend beyond the file.
     """
     headers: list[Chunk] = []
     movi, irregular = _movi(reader, headers)
@@ -96,7 +96,7 @@ def scan(reader: RangeReader) -> Avi:
 
 
 def check_end(reader: RangeReader, avi: Avi) -> None:
-    """Raises Rejected("truncated") where one of the chunks after the media data was cut off. Fetches nothing."""
+    """Raises Rejected("truncated") if a chunk after the media data was cut off. Fetches nothing."""
     at = avi.movi.end + avi.movi.size % 2
     while reader.cached(at, 8) and (chunk := chunk_at(reader, at)):
         reader.check_time()
@@ -106,7 +106,7 @@ def check_end(reader: RangeReader, avi: Avi) -> None:
 
 
 def chunk_at(reader: RangeReader, at: int) -> Chunk | None:
-    """The chunk that begins at `at`; None where there can be none."""
+    """The chunk at `at`; None if there cannot be one."""
     header = reader.peek(at, 8)
     if len(header) < 8 or not NAME.fullmatch(header[:4]):
         return None
@@ -115,7 +115,7 @@ def chunk_at(reader: RangeReader, at: int) -> Chunk | None:
 
 
 def _movi(reader: RangeReader, headers: list[Chunk]) -> tuple[Chunk, bool]:
-    """The list of media data, and whether it had to be searched for. Lists on the way are added to `headers`."""
+    """The list of media data, and whether it had to be searched for. Lists before it are added to `headers`."""
     at = 12
     while chunk := chunk_at(reader, at):
         reader.check_time()
@@ -134,10 +134,9 @@ def _movi(reader: RangeReader, headers: list[Chunk]) -> tuple[Chunk, bool]:
 
 
 def index_at_end(reader: RangeReader, movi: Chunk) -> Chunk | None:
-    """The idx1 at the end of the file, by its name before what look like its entries.
+    """The idx1 at the end of the file, found by its name followed by plausible entries.
 
-    For files whose list of media data does not lead to it. Where the end that was fetched is full of such entries, more
-    of it is fetched.
+    For files whose list of media data does not lead to it. If the fetched end is full of such entries, more is fetched.
     """
     tail = reader.fetched_end()
     while not (found := _named_index(reader, tail, movi)) and len(ENTRIES.findall(tail)) * 32 > len(tail):

@@ -1,4 +1,4 @@
-"""The sample tables of a track, put together from those of its index and from runs of fragments."""
+"""Combines a track's sample tables from its index and from the runs of fragments."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,10 +14,12 @@ NOTHING: Final = memoryview(b"")
 
 
 class Samples:
-    """Samples in the order of decoding, each list as long as there are any."""
+    """Samples in decoding order; all lists except `chunks` have one entry per sample."""
 
     def __init__(self) -> None:
-        self.durations: list[int] = []  # any: between two fragments may be hours, in units of 100 nanoseconds
+        self.durations: list[
+            int
+        ] = []  # unlimited: there may be hours between two fragments, in units of 100 nanoseconds
         self.sizes = array("I")
         self.shifts = array("i")  # from decoding to presentation
         self.sync = bytearray()  # 1 for a key frame, as claimed
@@ -25,8 +27,8 @@ class Samples:
         self._lasting = 0
 
     def add_indexed(self, tables: Mapping[bytes, memoryview], count: int) -> None:
-        """Those of a `moov`, of whose sample tables the content is given (ISO/IEC 14496-12, 8.6 and 8.7)."""
-        verdicts.bound("frames in the index of a fragmented film", count, moof.MAX_SAMPLES)
+        """Adds the samples of a `moov`, given its sample tables (ISO/IEC 14496-12, 8.6 and 8.7)."""
+        verdicts.bound("frames in the index of a fragmented video", count, moof.MAX_SAMPLES)
         for counts, offset in _chunks(tables):
             counts = min(counts, count - len(self.sizes))
             if counts <= 0:
@@ -47,7 +49,7 @@ class Samples:
         self._lasting = sum(self.durations)
 
     def add_run(self, placed: Placed) -> None:
-        """Those of a fragment, which begin when they were placed; what is before them lasts until then."""
+        """Adds the samples of a fragment; the previous sample is extended until they begin."""
         run = placed.run
         if self.durations:
             last = max(self.durations[-1] + placed.begin - self._lasting, 1)
@@ -61,7 +63,7 @@ class Samples:
         self._lasting += run.lasting
 
     def tables(self, scale: int, wanted: int) -> Iterator[bytes]:
-        """The boxes of a `stbl`, apart from `stsd`; times go from `scale` units a second to the wanted ones."""
+        """The boxes of a `stbl` except `stsd`; converts times from `scale` to `wanted` units per second."""
         yield _full(b"stts", _runs(_scaled(self.durations, scale, wanted)))
         if any(self.shifts):
             yield _full(b"ctts", _runs(shift * wanted // scale for shift in self.shifts), version=1)
@@ -78,7 +80,7 @@ class Samples:
         yield _full(b"co64", array("Q", (offset for offset, _ in self.chunks)))
 
     def _beginnings(self) -> bytearray:
-        """Where no sample is called a key frame: the first of each chunk is the likeliest."""
+        """The first sample of each chunk, which is the likeliest key frame if none is marked."""
         sync = bytearray(len(self.sizes))
         for start in accumulate((count for _, count in self.chunks[:-1]), initial=0):
             sync[start : start + 1] = b"\1"
@@ -86,7 +88,7 @@ class Samples:
 
 
 def _chunks(tables: Mapping[bytes, memoryview]) -> Iterator[tuple[int, int]]:
-    """The number of samples of each chunk, and its offset."""
+    """The number of samples and the offset of each chunk."""
     kind = b"co64" if b"co64" in tables else b"stco"
     offsets = chunk_offsets((kind, tables.get(kind, NOTHING)))
     rows = table(tables.get(b"stsc", NOTHING)[8:])
@@ -100,7 +102,7 @@ def _chunks(tables: Mapping[bytes, memoryview]) -> Iterator[tuple[int, int]]:
 
 
 def _run_lengths(content: memoryview, kind: str, count: int) -> Iterator[int]:
-    """The first `count` values of a table that says how often each is repeated."""
+    """The first `count` values of a run-length table."""
     entries = table(content[8:])
     values = array(kind, entries[1::2].tobytes())
     for times, value in zip(entries[::2], values, strict=False):
@@ -110,7 +112,7 @@ def _run_lengths(content: memoryview, kind: str, count: int) -> Iterator[int]:
 
 
 def _filled(values: array[int], count: int) -> array[int]:
-    """With as many values as there are samples; the last is repeated."""
+    """Exactly `count` values; the last one is repeated if needed."""
     missing = count - len(values)
     return values + array(values.typecode, [values[-1] if values else 0]) * missing if missing > 0 else values[:count]
 
@@ -123,7 +125,7 @@ def _scaled(durations: list[int], scale: int, wanted: int) -> Iterable[int]:
 
 
 def _runs(values: Iterable[int]) -> array[int]:
-    """How often each value is repeated, and the value."""
+    """A run-length table of the values."""
     rows = array("I")
     for value, same in groupby(values):
         rows.extend((sum(1 for _ in same), value & 0xFFFFFFFF))

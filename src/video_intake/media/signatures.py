@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: one of the containers we read, or a name a person knows."""
+"""Identifies a file by its first bytes: as a supported container, or with a familiar name."""
 
 import base64
 import codecs
@@ -9,24 +9,24 @@ from video_intake.media import verdicts
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.verdicts import Rejected
 
-ISOBMFF, AVI = "mov", "avi"  # FFmpeg's names of the two demuxers
+ISOBMFF, AVI = "mov", "avi"  # FFmpeg's names for the two demuxers
 
 # The first box of an MP4 or MOV file: ISO/IEC 14496-12; QuickTime's own `wide`, `pnot`, `skip` and `free`.
 FIRST_BOXES: Final = frozenset(b"ftyp moov mdat free skip wide pnot uuid styp moof sidx emsg prft".split())
 
-# RFC 2046, 5.1.1, with text before the first part or without; RFC 7578 is the kind that HTML forms send
+# RFC 2046, 5.1.1, with or without text before the first part; HTML forms send RFC 7578
 MULTIPART: Final = re.compile(
     rb"(?:[^\0]{0,1000}\n)?--[^\r\n\0]{1,100}\r?\n(?:[\w-]+:[^\r\n]*\r?\n)*?(Content-(?:Disposition|Type):[^\r\n]*)",
     re.IGNORECASE,
 )
 DATA_URL: Final = re.compile(rb'^"?(?:data:[^,\0]{0,200};base64,)?')  # RFC 2397; in JSON, in quotes
 BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
-URL_SAFE: Final = bytes.maketrans(b"-_ ", b"+/+")  # RFC 4648, 5; and what a form makes of "+"
-NO_TEXT: Final = re.compile("[\x80-\x9f\ufffd]")  # what conversion makes of bytes, and no text holds
+URL_SAFE: Final = bytes.maketrans(b"-_ ", b"+/+")  # RFC 4648, 5; forms turn "+" into a space
+NO_TEXT: Final = re.compile("[\x80-\x9f\ufffd]")  # results of converting bytes, which are not in real text
 NO_LINES: Final = re.compile(rb"[^\t\x20-\x7E]\r\n")
-ENOUGH: Final = 6  # of converted characters or lines: no accident
+ENOUGH: Final = 6  # converted characters or lines: not a coincidence
 
-# (offset, bytes, name); the first that fits names the file. Names follow file(1) and people's own words.
+# (offset, bytes, name); the first match wins. Names are from file(1) or common usage.
 OTHERS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\x89PNG\r\n", "a PNG picture"),
     (0, b"\xff\xd8\xff", "a JPEG picture"),
@@ -64,7 +64,7 @@ OTHERS: Final[tuple[tuple[int, bytes, str], ...]] = (
 
 
 def container(head: bytes) -> str | None:
-    """The FFmpeg demuxer for a file that begins with `head`, or None where it is not one of ours."""
+    """The FFmpeg demuxer for a file that begins with `head`, or None if it is not supported."""
     if head[4:8] in FIRST_BOXES:
         return ISOBMFF
     if head[:4] in (b"RIFF", b"RIFX", b"ON2 ") and head[8:11] == b"AVI":
@@ -73,7 +73,7 @@ def container(head: bytes) -> str | None:
 
 
 def rejection(reader: RangeReader, head: bytes) -> Rejected:
-    """Why a file that begins with `head` (at least 512 bytes, where it has them) is not one of our containers."""
+    """The verdict on a file in no supported container that begins with `head` (at least 512 bytes if possible)."""
     if not head.strip(b"\0"):
         tail = reader.fetched_end()
         return verdicts.zeros(
@@ -90,9 +90,9 @@ def rejection(reader: RangeReader, head: bytes) -> Rejected:
 
 
 def converted(head: bytes) -> str:
-    """How binary data that begin with `head` were changed as if they were text; "" where nothing looks like it.
+    """How binary data that begin with `head` were converted as if they were text; "" if they apparently were not.
 
-    Good for files that turned out to be damaged: a good one may look so by accident.
+    Only for files that are known to be damaged: an intact one may match by chance.
     """
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
@@ -105,15 +105,17 @@ def converted(head: bytes) -> str:
 
 
 def describe(head: bytes) -> str:
-    """What a file that begins with `head` looks like, with its article; "" where nobody knows."""
+    """The kind of file that begins with `head`, with its article; "" if unknown."""
     for offset, signature, name in OTHERS:
         if head[offset : offset + len(signature)] == signature:
             return name
-    for packet, first in ((188, 0), (192, 4)):  # M2TS has a time before each packet
+    for packet, first in ((188, 0), (192, 4)):  # M2TS has a timestamp before each packet
         if head[first : first + 1] == b"G" == head[first + packet : first + packet + 1]:
             return "an MPEG transport stream"
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character cut off at the end is not an error
+        text = codecs.getincrementaldecoder("utf-8")().decode(
+            head
+        )  # a character that is cut off at the end is not an error
     except UnicodeDecodeError:
         text = "\0"
     readable = all(character.isprintable() or character.isspace() for character in text)
@@ -121,7 +123,7 @@ def describe(head: bytes) -> str:
 
 
 def _is_base64(head: bytes) -> bool:
-    """Whether it is Base64 of a file that can be told from others, with or without the head of a data URL."""
+    """Whether it is Base64 text of a recognizable file, with or without the head of a data URL."""
     text = DATA_URL.sub(b"", head).translate(URL_SAFE, b'\r\n"')
     text = text[: len(text) // 4 * 4]
     if len(text) < 64 or not BASE64.fullmatch(text):

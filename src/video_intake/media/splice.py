@@ -1,7 +1,7 @@
-"""An index for FFmpeg of samples that a file describes in pieces: those in `moov`, and those of chosen fragments.
+"""Creates one index for FFmpeg of the samples in `moov` and in selected fragments.
 
-FFmpeg would visit each `moof` on its own, and take fragments that it is not shown for a hole in time. With one index
-of all that was found, and nothing else to look at, a fragmented film is a plain one. Its samples stay where they are.
+FFmpeg would visit each `moof` separately, and treat missing fragments as gaps in time. With one index of all known
+samples, a fragmented file looks like a regular one. The samples stay in place.
 """
 
 import struct
@@ -13,15 +13,15 @@ from video_intake.media.movie import Movie
 from video_intake.media.samples import Samples
 from video_intake.media.timeline import Timeline
 
-MOST: Final = (1 << 31) - 1  # units of time between two samples, as FFmpeg reads them: and so between all
+MOST: Final = (1 << 31) - 1  # FFmpeg's limit for the time units between two samples, applied to all of them
 REBUILT: Final = frozenset({b"trak", b"mdia", b"minf", b"stbl"})
 LEFT_OUT: Final = frozenset({b"mvex", b"edts"})
 
 
 def index(movie: Movie, timelines: Mapping[int, Timeline]) -> bytes:
-    """A `moov` like the movie's own, whose tracks have the samples of their timelines, by their numbers.
+    """A copy of the movie's `moov` whose tracks have the samples of their `timelines` (by track number).
 
-    Times in it begin at 0, and edit lists are left out: see Timeline.offset.
+    Times begin at 0, and edit lists are omitted: see Timeline.offset.
     """
     outermost = _children(movie, Box(b"moov", 0, 0, len(movie.content)))
     return box(b"moov", *(_copied(movie, each, timelines) for each in outermost))
@@ -59,7 +59,7 @@ def _of_track(movie: Movie, each: Box, timeline: Timeline) -> bytes:
 
 
 def _scale(timeline: Timeline) -> int:
-    """The units of a second in the index: the track's own, unless all of its samples last too many of them."""
+    """The time units per second: the track's own, or fewer if its total duration would exceed MOST units."""
     last = timeline.placed[-1]
     total = last.begin + last.run.lasting
     return timeline.track.scale if total <= MOST else max(timeline.track.scale * MOST // total, 1)

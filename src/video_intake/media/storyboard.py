@@ -1,6 +1,6 @@
-"""Small pictures of the whole film on one sheet, and the WebVTT file by which players show them over the seek bar.
+"""Creates a sheet of thumbnails from the whole video, and the WebVTT file that players need to show them.
 
-https://www.w3.org/TR/webvtt1/ with media fragments (`#xywh=`), as JW Player, Video.js, Plyr and others read them.
+https://www.w3.org/TR/webvtt1/ with media fragments (`#xywh=`), supported by JW Player, Video.js, Plyr and others.
 """
 
 import math
@@ -17,12 +17,12 @@ from video_intake.media.key_frames import Frames
 FRAMES: Final = 25  # at most; five by five
 TILE_EDGE: Final = 240  # pixels, of a picture's longer edge
 PLACES: Final = tuple((number + 0.5) / FRAMES for number in range(FRAMES))
-MAX_BYTES: Final = 24 << 20  # read for all of them: 1 MB each, the key frames of 4K at 60 Mbit/s
+MAX_BYTES: Final = 24 << 20  # read in total: 1 MB each, as in 4K at 60 Mbit/s
 IMAGE: Final = "storyboard.jpg"
 
 
 def of(frames: Frames, shown: Display, duration: float) -> Storyboard | None:
-    """Of the key frames near its places in an opened film, fetched at once; None where there are none."""
+    """The storyboard of an opened video, from key frames fetched in parallel; None if there are none."""
     video = frames.video
     wanted = key_frames.ranges(video, PLACES)
     while sum(end - start for _, start, end in wanted) > MAX_BYTES:
@@ -37,7 +37,7 @@ def of(frames: Frames, shown: Display, duration: float) -> Storyboard | None:
 
 
 def make(pictures: Iterable[tuple[float, VideoFrame]], duration: float) -> Storyboard | None:
-    """Of pictures (seconds, upright frame of one size) in the order of the film; None where there are none."""
+    """Creates a storyboard from pictures (seconds, upright frame of the same size) in order; None if empty."""
     shown = list(pictures)
     if not shown:
         return None

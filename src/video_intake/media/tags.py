@@ -1,6 +1,6 @@
-"""What a file says in words: recording device and time, chapters, languages. All of it is bounded here.
+"""Reads text from a file's metadata and limits its length: recording device and time, chapters, languages.
 
-Where it was recorded is left out on purpose: see docs/security.md.
+The recording location is deliberately omitted: see docs/security.md.
 """
 
 import re
@@ -12,17 +12,17 @@ from av.container import InputContainer
 
 from video_intake.media.facts import Chapter
 
-MAX_CHAPTERS: Final = 100  # a film has thirty
+MAX_CHAPTERS: Final = 100  # a movie has thirty
 MAX_TITLE: Final = 100  # characters
 MAX_TEXT: Final = 64  # characters of everything else
 
-# The first that is there counts: Apple's and Android's own keys precede those of QuickTime's user data
+# The first one found is used: Apple's and Android's keys precede QuickTime's user data
 MAKE: Final = ("com.apple.quicktime.make", "com.android.manufacturer", "make")
 MODEL: Final = ("com.apple.quicktime.model", "com.android.model", "model")
 RECORDED: Final = ("com.apple.quicktime.creationdate", "date")
 RECORDED_AVI: Final = ("creation_time", "date")  # FFmpeg's name for IDIT: the camera's clock, without a zone
 ISO_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:?\d\d)?")
-ASCTIME: Final = ("%a %b %d %H:%M:%S %Y", "%Y:%m:%d %H:%M:%S", "%Y/%m/%d %H:%M:%S")  # how cameras write IDIT
+ASCTIME: Final = ("%a %b %d %H:%M:%S %Y", "%Y:%m:%d %H:%M:%S", "%Y/%m/%d %H:%M:%S")  # cameras' formats of IDIT
 
 
 def text(value: str | None, most: int = MAX_TEXT) -> str | None:
@@ -31,18 +31,18 @@ def text(value: str | None, most: int = MAX_TEXT) -> str | None:
 
 
 def first(metadata: Mapping[str, str], keys: Iterable[str]) -> str | None:
-    """The first of these tags that has a text."""
+    """The text of the first of these tags that has one."""
     return next((found for key in keys if (found := text(metadata.get(key)))), None)
 
 
 def recorded_at(metadata: Mapping[str, str], *, avi: bool = False) -> str | None:
-    """When the camera recorded it, in ISO 8601; without a time zone where it states none."""
+    """The recording time in ISO 8601, with a time zone if it is stated."""
     keys = RECORDED_AVI if avi else RECORDED
     return next((time for key in keys if (time := _time(text(metadata.get(key)) or ""))), None)
 
 
 def language(code: str | None) -> str | None:
-    """A language's code; None where it is undetermined."""
+    """A language code; None if undetermined."""
     return None if code in (None, "", "und") else text(code)
 
 

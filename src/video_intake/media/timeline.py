@@ -1,7 +1,7 @@
-"""When the samples of a fragmented track are decoded, and what that says of the film: duration, frames, rate.
+"""Computes when the samples of a fragmented track are decoded, and from that duration, frames and rate.
 
-Fragments may begin anywhere (`tfdt` of a recording that was running for days), say nothing of their time, or begin
-again at 0 where recordings were joined; and the first samples may be in `moov`.
+Timestamps may begin anywhere (in a recording that had been running for days), be missing, or restart at 0 if
+recordings were joined; and the first samples may be in `moov`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,13 +12,13 @@ from typing import Final
 from video_intake.media.moof import Run
 from video_intake.media.track import Track
 
-SAME: Final = Fraction(1, 20)  # by which a mean may differ from the rate that nearly all frames have
+SAME: Final = Fraction(1, 20)  # relative difference between the mean and the rate of nearly all frames
 WHOLE, NTSC = Fraction(1), Fraction(1000, 1001)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A run and when its first sample is decoded, in the track's units since that of the first sample of all."""
+    """A run, and when its first sample is decoded, in the track's units since the first sample."""
 
     run: Run
     begin: int
@@ -26,46 +26,46 @@ class Placed:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The samples of one track, as far as they were seen."""
+    """The known samples of one track."""
 
     track: Track
     placed: tuple[Placed, ...]
-    first: int  # when the first sample of all is decoded, by the file's clock
-    end: int | None  # when the last one ends, since the first; None where that is not known
-    again: bool  # whether the clock went back: recordings were joined
+    first: int  # when the first sample is decoded, on the file's clock
+    end: int | None  # when the last one ends, since the first; None if unknown
+    again: bool  # whether timestamps restart: recordings were joined
 
     @property
     def offset(self) -> float:
-        """Seconds by the film's clock at which what is decoded first would be shown, if it were not delayed."""
+        """Seconds on the video's clock at which the first sample is decoded."""
         return self.track.empty + (self.first - self.track.skipped) / self.track.scale
 
     @property
     def begins(self) -> float:
-        """Seconds by the film's clock at which the first sample is shown."""
+        """Seconds on the video's clock at which the first sample is shown."""
         shift = self.track.shift if self.track.samples else self.placed[0].run.shifts[0]
         return max(self.offset + shift / self.track.scale, self.track.empty)
 
     @property
     def seconds(self) -> float | None:
-        """From the first sample to the end of the last."""
+        """Seconds from the first sample to the end of the last; None if unknown."""
         return None if self.end is None else self.end / self.track.scale
 
     @property
     def samples(self) -> int:
-        """How many were seen."""
+        """The number of known samples."""
         return self.track.samples + sum(len(each.run.sizes) for each in self.placed)
 
     @property
     def bytes(self) -> int:
-        """Of the samples that were seen."""
+        """The size of the known samples."""
         return (self.track.bytes or 0) + sum(sum(each.run.sizes) for each in self.placed)
 
     @property
     def rate(self) -> Fraction | None:
-        """Frames a second: the mean over the samples that were seen.
+        """Frames per second: the mean of the known samples.
 
-        Where nearly all of them have one duration it is that of those: writers give the first or the last of a
-        fragment another.
+        If nearly all of them have the same duration, that one counts, because writers often change the first or last
+        of a fragment.
         """
         count, total = self.track.samples, self.track.lasting or 0
         durations: dict[int, int] = {}
@@ -87,22 +87,22 @@ class Timeline:
 
     @property
     def gaps(self) -> float:
-        """Seconds in which there is nothing, between fragments that follow one another."""
+        """Total seconds of gaps between consecutive fragments."""
         after = zip(self.placed, self.placed[1:], strict=False)
         gaps = (following.begin - each.begin - each.run.lasting for each, following in after)
         return sum(gap for gap in gaps if gap > 0) / self.track.scale
 
 
 def standard(rate: Fraction, count: int, scale: int) -> Fraction:
-    """The whole number of frames a second, or 1000/1001 of it, that `rate` is but for rounding to units of time."""
+    """The integer frame rate, or 1000/1001 of it, that `rate` equals except for rounding to time units."""
     usual = min((round(rate / factor) * factor for factor in (WHOLE, NTSC)), key=lambda each: abs(rate - each))
     return usual if usual and abs(count / rate - count / usual) * scale < 2 else rate
 
 
 def of(track: Track, fragments: Iterable[Sequence[Run]], whole: bool) -> Timeline | None:
-    """The timeline of a track, of fragments in the order of the file; None where it has no samples.
+    """The timeline of a track, from fragments in file order; None if it has no samples.
 
-    `whole` says whether all fragments are there: only then can the time of one that does not state it be known.
+    `whole`: whether these are all fragments, which is required to derive times that are not stated.
     """
     placed: list[Placed] = []
     cursor = track.lasting or 0 if track.samples else None

@@ -1,4 +1,4 @@
-"""A track of an MP4 or MOV film, and what its sample tables add up to.
+"""A track of an MP4 or MOV file, and the totals of its sample tables.
 
 Tables: ISO/IEC 14496-12, 8.6 (time), 8.7 (place), 8.6.6 (edit list), 8.7.2 (data reference).
 """
@@ -12,13 +12,13 @@ from typing import Final
 
 from video_intake.media.boxes import Box, boxes, table, unpack
 
-MAX_DESCRIPTIONS: Final = 16  # of a track's samples, looked at for encryption; one or two are usual
-MAX_EDITS: Final = 10_000  # parts of an edit list that are added up; an edited film has some hundreds
+MAX_DESCRIPTIONS: Final = 16  # sample descriptions checked for encryption; one or two are usual
+MAX_EDITS: Final = 10_000  # entries of an edit list that are added up; an edited video has some hundreds
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the samples of fragments have where these say nothing (`trex`)."""
+    """Default properties of samples in fragments (`trex`)."""
 
     duration: int = 0
     size: int = 0
@@ -27,32 +27,32 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Track:
-    """What a track says of itself. Times are in its own units, `scale` to a second."""
+    """The headers and tables of a track. Times are in its own units, `scale` per second."""
 
     id: int
     handler: bytes  # b"vide", b"soun", ...
     codecs: tuple[bytes, ...]  # the four-character codes of its sample descriptions
-    width: int  # pixels, as claimed; 0 for sound
+    width: int  # pixels, as claimed; 0 for audio
     height: int
-    samples: int  # that FFmpeg would index
-    edits: int  # parts of the edit list
+    samples: int  # number that FFmpeg would index
+    edits: int  # entries of the edit list
     scale: int
-    claimed: int  # the duration that its media header claims
-    presented: float | None  # seconds, that the track's header claims, with its edits
-    lasting: int | None  # the duration that its sample tables add up to; None where they were not looked at
-    bytes: int | None  # of its samples, all together
-    empty: float  # seconds before it begins, by its edit list
-    shift: int  # from decoding to presentation, of its first sample
-    skipped: int  # of its media before the first that is shown, by its edit list
-    shown: float | None  # seconds, that the edit list shows of what is there; None where there is none, or all
-    last_chunk: int  # the largest offset at which its samples begin
+    claimed: int  # duration in its media header
+    presented: float | None  # seconds, in the track header, with edits
+    lasting: int | None  # total duration in its sample tables; None if they were not read
+    bytes: int | None  # total size of its samples
+    empty: float  # seconds before it begins, from its edit list
+    shift: int  # from decoding to presentation of its first sample
+    skipped: int  # media before the first shown sample, from its edit list
+    shown: float | None  # seconds of existing media in the edit list; None without an edit list
+    last_chunk: int  # the largest offset of its chunks
     external: bool  # whether its media data are in another file
     defaults: Defaults
     box: Box  # in the movie's content
 
     @property
     def seconds(self) -> float:
-        """How long it is shown, as far as its samples go; 0 where it has none."""
+        """How long it is shown, limited to its samples; 0 if it has none."""
         if self.shown is not None:
             return self.shown
         lasting = self.claimed if self.lasting is None else self.lasting
@@ -60,7 +60,7 @@ class Track:
 
 
 def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, defaults: dict[int, Defaults]) -> Track:
-    """The track `trak` of the content of a `moov`, in which are the boxes `inside`."""
+    """Parses the track `trak` in the content of a `moov`, with the boxes `inside` it."""
     tables: dict[bytes, list[memoryview]] = defaultdict(list)
     for box in inside:
         tables[box.type].append(moov[box.body : box.end])
@@ -70,16 +70,16 @@ def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, 
 
     stsd = first(b"stsd")
     number, presented = _track_header(first(b"tkhd"))
-    handlers = [bytes(hdlr[8:12]) for hdlr in tables[b"hdlr"]]  # QuickTime has a second one, for where data are
+    handlers = [bytes(hdlr[8:12]) for hdlr in tables[b"hdlr"]]  # QuickTime has a second one, for the data reference
     handler = b"vide" if b"vide" in handlers else next(iter(handlers), b"")
     width, height = unpack(">HH", stsd[40:44]) if handler == b"vide" else (0, 0)
     samples = max((unpack(">I", stsz[8:12])[0] for stsz in tables[b"stsz"] + tables[b"stz2"]), default=0)
     if handler == b"soun" and [unpack(">I4xI", stts[4:16]) for stts in tables[b"stts"]] == [(1, 1)]:
-        samples = 0  # uncompressed sound: FFmpeg indexes its chunks, not its samples
+        samples = 0  # uncompressed audio: FFmpeg indexes its chunks, not its samples
     scale, claimed = _media_header(first(b"mdhd"))
     lasting = _lasting(first(b"stts")) if tables[b"stts"] else None
     shift = unpack(">I4xi", first(b"ctts")[4:])[1]
-    until = lasting + shift if lasting else None  # when what is shown last ends
+    until = lasting + shift if lasting else None  # when the last sample ends
     empty, skipped, shown = _edits(first(b"elst"), movie_scale, scale, until)
     return Track(
         number,
@@ -118,14 +118,14 @@ def chunk_offsets(chunks: tuple[bytes, memoryview]) -> Sequence[int]:
 
 
 def _track_header(tkhd: memoryview) -> tuple[int, int]:
-    """The track's number, and its duration in the movie's units; 0 where that is not known."""
+    """The track's number, and its duration in the movie's units; 0 if unknown."""
     wide = bytes(tkhd[:1]) == b"\1"
     number, duration = unpack(">I4xQ" if wide else ">I4xI", tkhd[20:] if wide else tkhd[12:])
     return number, 0 if duration == (1 << 64 if wide else 1 << 32) - 1 else duration
 
 
 def _media_header(mdhd: memoryview) -> tuple[int, int]:
-    """The units of a second, and the duration in them; 0 where it is not known."""
+    """The time units per second, and the duration in them; 0 if unknown."""
     wide = bytes(mdhd[:1]) == b"\1"
     scale, duration = unpack(">IQ" if wide else ">II", mdhd[20:32] if wide else mdhd[12:20])
     return scale, 0 if duration == (1 << 64 if wide else 1 << 32) - 1 else duration
@@ -143,7 +143,7 @@ def _bytes(stsz: memoryview) -> int:
 
 
 def _edits(elst: memoryview, movie_scale: int, scale: int, until: int | None) -> tuple[float, int, float | None]:
-    """Seconds before the track begins, what of its media is skipped, and the seconds shown (14496-12, 8.6.6)."""
+    """Seconds before the track begins, skipped media, and seconds shown (14496-12, 8.6.6)."""
     if not movie_scale or not scale or len(elst) < 20:
         return 0.0, 0, None
     wide = bytes(elst[:1]) == b"\1"
@@ -153,12 +153,12 @@ def _edits(elst: memoryview, movie_scale: int, scale: int, until: int | None) ->
     for at in range(8, 8 + size * count, size):
         duration, begin, rate = unpack(">QqI" if wide else ">IiI", elst[at : at + size])
         seconds = duration / movie_scale
-        if begin < 0:  # nothing is shown for so long
+        if begin < 0:  # an empty edit
             empty += seconds if skipped is None else 0
             shown += seconds
             continue
         skipped = begin if skipped is None else skipped
-        if until and rate:  # no more than there is; a rate of 0 holds one picture
+        if until and rate:  # limited to existing media; a rate of 0 holds one picture
             there = max(until - begin, 0) / scale
             seconds = min(seconds, there) if seconds else there
         shown += seconds
@@ -166,7 +166,7 @@ def _edits(elst: memoryview, movie_scale: int, scale: int, until: int | None) ->
 
 
 def _is_external(dref: memoryview) -> bool:
-    """Whether media data are in another file: `url ` or `alis` that names one, and is not marked as this one."""
+    """Whether media data are in another file: a `url ` or `alis` with a name that is not marked as this file."""
     entries = list(islice(boxes(dref, 8, len(dref)), 4))
     return bool(entries) and all(_names_a_file(dref, entry) for entry in entries)
 

@@ -1,11 +1,11 @@
-"""Why a file is not a playable video: stable names for programs, and a sentence and advice for people.
+"""Why a file is not a playable video: stable names for programs, and a message and advice for people.
 
 Errors are sorted by consequence, not by origin. A problem of the file itself is `Rejected` and becomes a verdict; an
 upload that no longer exists is `Gone` and gets none; any other exception is an infrastructure failure, and Lambda
 retries.
 
-There is a function for each sentence, so that a misspelled reason or missing evidence is a type error. A sentence is
-true for every file that gets it.
+There is a function for each message, so that a misspelled reason or missing evidence is a type error. A message is true
+for every file that gets it.
 """
 
 from collections.abc import Callable
@@ -35,13 +35,13 @@ class Reason(StrEnum):
 
 
 class Rejected(Exception):
-    """The file itself is not a playable video: a verdict, never retried.
+    """The file is not a playable video: a verdict, never retried.
 
-    `evidence` holds JSON values that let a person check the verdict (offsets and sizes in bytes).
+    `evidence` has JSON values for checking the verdict (offsets and sizes in bytes).
     """
 
-    sentence = ""  # the name of the function below that made it,
-    arguments: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed - and what it was given
+    sentence = ""  # the name of the function below that created it
+    arguments: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed - its arguments
 
     def __init__(self, reason: Reason, message: str, advice: str, evidence: dict[str, Any]) -> None:
         self.reason, self.message, self.advice = reason, message, advice
@@ -50,14 +50,14 @@ class Rejected(Exception):
 
 
 class Gone(Exception):
-    """The version was deleted or replaced before it was processed: no one is waiting for a verdict."""
+    """The version was deleted or replaced before it was processed, so it needs no verdict."""
 
 
 SENTENCES: Final[dict[str, Callable[..., Rejected]]] = {}
 
 
 def _sentence[**P](function: Callable[P, Rejected]) -> Callable[P, Rejected]:
-    """Lets another process name a sentence and its arguments."""
+    """Registers a function, so that another process can refer to it by name."""
 
     @wraps(function)
     def made(*args: P.args, **kwargs: P.kwargs) -> Rejected:
@@ -84,7 +84,7 @@ def empty() -> Rejected:
 
 @_sentence
 def not_a_video(found: str, **evidence: Any) -> Rejected:
-    """The file is something else: `found` says what, with its article ("a PNG picture"), or "" if unknown."""
+    """The file is something else: `found` is its kind with an article ("a PNG picture"), or "" if unknown."""
     likeness = f"it looks like {found}" if found else "its format was not recognized"
     return Rejected(
         Reason.NOT_A_VIDEO,
@@ -96,7 +96,7 @@ def not_a_video(found: str, **evidence: Any) -> Rejected:
 
 @_sentence
 def zeros(at_end: bool, everywhere: bool) -> Rejected:
-    """Everything that was read at its beginning is zeros; so is its end (`at_end`), or all of it (`everywhere`)."""
+    """Everything read from its beginning is zeros, and also its end (`at_end`) or all of it (`everywhere`)."""
     where = "" if everywhere else " at its beginning and its end" if at_end else " at its beginning"
     return Rejected(
         Reason.NOT_A_VIDEO,
@@ -108,7 +108,7 @@ def zeros(at_end: bool, everywhere: bool) -> Rejected:
 
 @_sentence
 def form_upload(kind: str) -> Rejected:
-    """The body of an HTTP request was stored, with the file inside it; `kind` is its media type."""
+    """The file is the body of an HTTP request that contains the video; `kind` is its media type."""
     name = "an HTML form upload" if kind == "multipart/form-data" else "a multipart request"
     return Rejected(
         Reason.NOT_A_VIDEO,
@@ -120,7 +120,7 @@ def form_upload(kind: str) -> Rejected:
 
 @_sentence
 def converted(into: str) -> Rejected:
-    """Binary data went through a program that treated it as text and changed it irreversibly."""
+    """A program treated the binary data as text and changed it irreversibly."""
     return Rejected(
         Reason.NOT_A_VIDEO,
         f"The file was damaged in transit: its bytes were converted as if they were {into}.",
@@ -153,7 +153,7 @@ def audio_only() -> Rejected:
 
 @_sentence
 def no_video_track(kinds: str) -> Rejected:
-    """There is neither a video track nor an audio track; `kinds` lists the tracks that exist ("subt")."""
+    """There are no video or audio tracks; `kinds` lists those that exist ("subt")."""
     return Rejected(
         Reason.NO_FRAMES,
         "The file has tracks, but none of them is video." if kinds else "The file has neither video nor audio.",
@@ -275,7 +275,7 @@ def too_large_to_decode(limit: str, **evidence: Any) -> Rejected:
 
 @_sentence
 def too_slow(**evidence: Any) -> Rejected:
-    """The time of an inspection was used up."""
+    """The time for the inspection was used up."""
     return Rejected(
         Reason.TOO_SLOW,
         "Inspecting the video took longer than the time limit.",
@@ -297,7 +297,7 @@ def archived(storage_class: str) -> Rejected:
 
 @_sentence
 def decoder_crashed(detail: str) -> Rejected:
-    """The decoder process died on this file twice; `detail` says how."""
+    """The decoder process crashed twice on this file; `detail` describes how."""
     return Rejected(
         Reason.UNDECODABLE,
         "Decoding this file crashed the decoder.",

@@ -1,29 +1,29 @@
-"""What FFmpeg is shown of a file: a seekable file over fetched ranges, with parts of it hidden or written over."""
+"""The file that FFmpeg reads: a seekable file of fetched ranges, with parts hidden or replaced."""
 
 from typing import Final
 
 from video_intake.media.range_reader import READ_AHEAD, RangeReader
 
-# What FFmpeg reads at a time unless it wants more at once. So few that nearly every key frame is more, and is asked
-# for as a whole; with FFmpeg's own 32 KB the first of a film often is not.
+# FFmpeg's buffer size; larger reads bypass it. It is smaller than nearly every key frame, so that those are read in one
+# piece; with FFmpeg's default of 32 KB, the first one often is not.
 BUFFER: Final = 8 * 1024
-MAX_AHEAD: Final = 8 * 1024 * 1024  # READ_AHEAD doubles up to here while one miss follows another: a long index
+MAX_AHEAD: Final = 8 * 1024 * 1024  # READ_AHEAD doubles up to this on consecutive misses: a long index
 
 
 class VirtualFile:
-    """A file to read from for PyAV: `read`, `seek`, `tell`.
+    """A readable file object for PyAV: `read`, `seek`, `tell`.
 
     It consists of `front`, the file's own bytes from `begin` on, and `back`.
 
-    FFmpeg asks again after an error, so the first failure is kept and later reads find an end of file: when FFmpeg
-    fails, look at `failure` first.
+    FFmpeg retries after an error, so the first failure is kept and later reads return an end of file: when FFmpeg
+    fails, check `failure` first.
     """
 
     def __init__(self, reader: RangeReader, front: bytes = b"", begin: int = 0, back: bytes = b"") -> None:
         self.front, self.begin, self.back = front, begin, back
         self.failure: BaseException | None = None
-        self.opening = False  # while true, packets that are not cached are zeros: see read()
-        self.onward = False  # while true, one packet is read after another: more is fetched than each of them
+        self.opening = False  # if true, packets that are not cached are zeros: see read()
+        self.onward = False  # if true, packets are read sequentially, so more than each of them is fetched
         self._reader = reader
         self._hidden: list[tuple[int, int, bytes]] = []
         self._position = 0
@@ -31,28 +31,28 @@ class VirtualFile:
 
     @property
     def shift(self) -> int:
-        """From an offset in the file to the position at which it is read."""
+        """The difference between a read position and the offset in the file."""
         return len(self.front) - self.begin
 
     @property
     def end(self) -> int:
-        """The position at which `read` finds the end of the file."""
+        """The position of the end of the file."""
         return self._reader.size + self.shift + len(self.back)
 
     def hide(self, start: int, end: int, header: bytes) -> None:
-        """Lets `read` find `header` and then zeros in [start, end) of the file, which is never fetched."""
+        """Replaces [start, end) of the file with `header` followed by zeros; it is never fetched."""
         self._hidden.append((start, end, header))
 
     def read(self, length: int) -> bytes:
-        """Up to `length` bytes, never more: PyAV copies whatever it is given into FFmpeg's buffer.
+        """Up to `length` bytes, never more, because PyAV copies all of them into FFmpeg's buffer.
 
-        What FFmpeg wants at once and does not fit into its buffer is a packet. On opening it wants the first one of
-        a track only to guess from what we know from the index, so that a round trip can be saved.
+        Reads that are larger than the buffer are packets. When opening a file, FFmpeg reads a track's first packet only
+        to guess what the index states, so zeros save a round trip.
         """
         if self.failure or not 0 <= self._position < self.end:
             return b""
         try:
-            self._reader.check_time()  # of what is cached too: an index can send FFmpeg in circles
+            self._reader.check_time()  # even for cached bytes: an index can send FFmpeg in circles
             at = self._position - self.shift
             if self._position < len(self.front):
                 piece = self.front[self._position :][:length]

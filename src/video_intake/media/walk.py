@@ -1,7 +1,7 @@
-"""The outermost boxes of a fragmented file, one after another: fragments, and what is between and after them.
+"""Walks the top-level boxes of a fragmented file: fragments, and anything between and after them.
 
-Whether a film was cut off is asked here, of the place where its boxes really end, whatever an index says. Between
-fragments any box may be: `styp`, `sidx`, `prft`, `emsg`, `free`, `uuid`, a second `moov`.
+The end of the boxes shows whether the file was cut off, regardless of any index. Between fragments there may be any
+box: `styp`, `sidx`, `prft`, `emsg`, `free`, `uuid`, a second `moov`.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from video_intake.media.boxes import Box, box_at
 from video_intake.media.isobmff import OUTERMOST
 from video_intake.media.range_reader import RangeReader
 
-LOOK: Final = 64 << 10  # at the beginning of a fragment: its `moof`, of some 16 bytes a frame
+LOOK: Final = 64 << 10  # read at the beginning of a fragment: its `moof`, about 16 bytes per frame
 SEARCHED: Final = 8 << 20  # for the next fragment, if what follows is not a box
 ENDLESS: Final = float("inf")
 CANDIDATES: Final = 10_000  # for the next fragment, and fragments without media data: real files have a few
@@ -22,17 +22,16 @@ CANDIDATES: Final = 10_000  # for the next fragment, and fragments without media
 
 @dataclass(frozen=True)
 class Fragment:
-    """A `moof`, and where the media data that follow it end."""
+    """A `moof`, and the end of the media data that follow it."""
 
     moof: Box
     end: int
 
 
 class Walk:
-    """Goes from box to box, as far as it is let.
+    """Walks from box to box until `ended`.
 
-    It is at an end when `ended`: `cut` is then the box that ends after the file does, and `junk` what follows the last
-    box without being one (start, end).
+    `cut` is then the box that extends beyond the file, and `junk` has the ranges (start, end) that are not boxes.
     """
 
     def __init__(self, reader: RangeReader, at: int) -> None:
@@ -47,7 +46,7 @@ class Walk:
         self._bare = 0  # fragments without media data
 
     def on(self, hops: float = 0) -> Iterator[Fragment]:
-        """Goes on through what was fetched, and to `hops` places that were not; yields the fragments on the way."""
+        """Continues through fetched bytes, fetching up to `hops` times; yields the fragments."""
         while not self.ended:
             self._reader.check_time()
             if self.at < self._reader.size and not self._reader.cached(self.at, 16):
@@ -60,7 +59,7 @@ class Walk:
             yield from self.fragments[known:]
 
     def all(self, hops: float = 0) -> None:
-        """Goes on without looking at anything."""
+        """As `on`, without yielding the fragments."""
         for _ in self.on(hops):
             pass
 
@@ -91,7 +90,7 @@ class Walk:
             self._whole()
 
     def _whole(self) -> None:
-        """The last `moof` has no media data after it: they may be elsewhere."""
+        """Adds a `moof` without media data after it, which may be elsewhere."""
         if self._moof and not self.cut:
             self._bare += 1
             verdicts.bound("fragments without media data", self._bare, CANDIDATES)
@@ -99,7 +98,7 @@ class Walk:
         self._moof = None
 
     def _end(self, rest: int) -> None:
-        """Fewer bytes than a box has: its beginning, if they can be the size of one."""
+        """Handles fewer bytes than a box has: the beginning of one, if they can be its size, or junk."""
         left = self._reader.peek(self.at, rest)
         if left[:1] == b"\0" and (rest < 4 or any(left[:4])):
             self.cut = Box(b"", self.at, self.at + 8, self.at + 8)
@@ -109,7 +108,7 @@ class Walk:
         self.ended = True
 
     def _search(self) -> None:
-        """This is not a box: continues at the next fragment, if there is one."""
+        """Skips bytes that are not a box, up to the next fragment if there is one."""
         end = min(self.at + SEARCHED, self._reader.size)
         seen = self._reader.peek(self.at, end - self.at)
         at = seen.find(b"moof", 4)
@@ -130,7 +129,7 @@ class Walk:
 
 
 def to_end(reader: RangeReader, start: int, hops: int) -> Walk | None:
-    """The walk from a fragment at `start` to the end of the file; None where that is too far, or there is none."""
+    """The walk from a fragment at `start` to the end of the file; None if that is too far or there is no fragment."""
     walk = Walk(reader, start)
     walk.all(hops)
     there = walk.ended and walk.fragments and (start, walk.fragments[0].moof.start) not in walk.junk
@@ -138,9 +137,9 @@ def to_end(reader: RangeReader, start: int, hops: int) -> Walk | None:
 
 
 def from_end(reader: RangeReader, wanted: Callable[[Fragment], bool]) -> Walk | None:
-    """A walk of the last fragments, one of them wanted, in what was fetched of the end.
+    """A walk through the last fragments, at least one of them `wanted`, in the fetched end of the file.
 
-    It begins at a signature, proven by boxes that lead from there to the end of the file.
+    It begins at a signature that is verified by the boxes from there to the end of the file.
     """
     tail = reader.fetched_end()
     begin = reader.size - len(tail)

@@ -1,6 +1,6 @@
-"""Messages between the function and its decoder: a JSON object, and bytes after it, over a local socket.
+"""Messages between the function and its decoder over a local socket: a JSON object followed by bytes.
 
-JSON and lengths, never pickle: whatever a hostile file makes of the decoder, its messages are only data.
+JSON with lengths, never pickle: even if a hostile file takes over the decoder, its messages are only data.
 """
 
 import json
@@ -12,18 +12,18 @@ from typing import Any, Final
 
 HEADER: Final = struct.Struct(">IQ")  # bytes of JSON, bytes after it
 MAX_JSON: Final = 1 << 20  # bytes; a result document has 4 KB, one with a hundred chapters 60
-MAX_AT_ONCE: Final = 64 << 20  # bytes of several ranges in one message: what one side holds while the other takes it
+MAX_AT_ONCE: Final = 64 << 20  # bytes of several ranges in one message, which the sender holds until they are received
 NEVER: Final = float("inf")
 
 type Message = dict[str, Any]
 
 
 class Broken(Exception):
-    """The other side closed the connection, or sent what is not a message."""
+    """The other side closed the connection or sent an invalid message."""
 
 
 def send(connection: socket.socket, message: Message, parts: Iterable[bytes] = ()) -> None:
-    """Sends a message and the bytes of `parts`. Raises Broken, or TimeoutError where the socket has a timeout."""
+    """Sends a message and the bytes of `parts`. Raises Broken, or TimeoutError if the socket has a timeout."""
     parts = list(parts)
     text = json.dumps(message).encode()
     try:
@@ -35,9 +35,9 @@ def send(connection: socket.socket, message: Message, parts: Iterable[bytes] = (
 
 
 def receive(connection: socket.socket, max_bytes: int, deadline: float = NEVER) -> tuple[Message, int]:
-    """A message, and how many bytes follow it (at most `max_bytes`), which `pieces` reads.
+    """Receives a message, and the number of bytes after it (at most `max_bytes`), which `pieces` reads.
 
-    Raises Broken, or TimeoutError when it is not complete at the `deadline` (of time.monotonic).
+    Raises Broken, or TimeoutError if it is not complete by the `deadline` (of time.monotonic).
     """
     length, follow = HEADER.unpack(_exactly(connection, HEADER.size, deadline))
     if length > MAX_JSON or follow > max_bytes:
@@ -52,7 +52,7 @@ def receive(connection: socket.socket, max_bytes: int, deadline: float = NEVER) 
 
 
 def pieces(connection: socket.socket, lengths: Sequence[int], deadline: float = NEVER) -> list[bytes]:
-    """The bytes after a message, in pieces of `lengths`. Raises what `receive` does."""
+    """The bytes after a message, in pieces of `lengths`. Raises as `receive` does."""
     return [_exactly(connection, length, deadline) for length in lengths]
 
 
@@ -60,7 +60,7 @@ def _exactly(connection: socket.socket, length: int, deadline: float) -> bytes:
     content = bytearray(length)
     rest = memoryview(content)
     while rest:
-        if deadline != NEVER:  # of the whole message: one that drips in must not keep anybody waiting
+        if deadline != NEVER:  # for the whole message, in case it arrives byte by byte
             connection.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
             count = connection.recv_into(rest)

@@ -1,11 +1,11 @@
-"""The process in which strangers' files are decoded. It knows bytes and nothing else: no key, no AWS, no network.
+"""The process that decodes untrusted files. It has access to bytes only: no key, no AWS, no network.
 
-A decode cannot be interrupted, and a decoder may crash, hang or take all the memory there is. Here that costs this
-process; video_intake.decoder ends it, starts another, and still has a verdict for the uploader.
+A decode cannot be interrupted, and a decoder may crash, hang or use up all memory. That affects only this process;
+video_intake.decoder ends it, starts another, and still has a verdict for the uploader.
 
     python -m video_intake.media.worker CONTROL LANE LANE
 
-The arguments are descriptors of connected sockets: one for jobs and answers, and one for each thread that may ask for
+The arguments are descriptors of connected sockets: one for jobs and answers, and one for each thread that may request
 bytes at the same time.
 """
 
@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import av.audio.stream  # PyAV imports these when a file has such a track, and then no file can be opened any more
+import av.audio.stream  # PyAV imports these on first use, when files can no longer be opened
 import av.subtitles.stream
 import av.video.stream  # noqa: F401
 
@@ -31,17 +31,17 @@ from video_intake.media.limits import Limits
 from video_intake.media.range_reader import Range, RangeReader
 from video_intake.media.verdicts import Rejected
 
-time.strptime("2026", "%Y")  # Python too imports what this needs on first use
+time.strptime("2026", "%Y")  # its imports on first use would fail too
 
-MAX_CPU_SECONDS: Final = 60  # of one job: for when nobody is left to end this process
+MAX_CPU_SECONDS: Final = 60  # per job, in case the function no longer exists to end this process
 
 
 class Abandoned(Exception):
-    """The bytes cannot be had. Why is known where they were asked for."""
+    """The bytes could not be fetched. The function knows why."""
 
 
 class Lanes:
-    """Ways to ask for bytes: a thread takes one that is free."""
+    """The connections for requesting bytes: each thread uses a free one."""
 
     def __init__(self, connections: Iterable[socket.socket]) -> None:
         self._free: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
@@ -49,7 +49,7 @@ class Lanes:
             self._free.put(connection)
 
     def fetch(self, ranges: Sequence[Range]) -> list[bytes]:
-        """The bytes of each range. Raises Abandoned."""
+        """Requests the bytes of each range. Raises Abandoned."""
         lane = self._free.get()
         try:
             return [chunk for batch in _batches(ranges) for chunk in _asked(lane, batch)]
@@ -58,7 +58,7 @@ class Lanes:
 
 
 def _batches(ranges: Sequence[Range]) -> Iterator[list[Range]]:
-    """No more in one than the other side wants to hold."""
+    """Splits ranges so that each batch is within the limit of a message."""
     batch: list[Range] = []
     for start, end in ranges:
         if batch and sum(b - a for a, b in batch) + end - start > wire.MAX_AT_ONCE:
@@ -78,7 +78,7 @@ def _asked(lane: socket.socket, ranges: Sequence[Range]) -> list[bytes]:
 
 
 def serve(control: socket.socket, lanes: Lanes) -> None:
-    """Does one job after another until nobody is there any more."""
+    """Does one job after another until the connection is closed."""
     wire.send(control, {"ready": True})
     while True:
         job, _ = wire.receive(control, 0)
@@ -86,7 +86,7 @@ def serve(control: socket.socket, lanes: Lanes) -> None:
         found, pictures = work(job, lanes)
         wire.send(control, found | {"lengths": list(map(len, pictures))}, pictures)
         del found, pictures
-        gc.collect()  # after the answer, so that nobody waits for it
+        gc.collect()  # after the answer, so that it does not delay it
 
 
 def work(job: dict[str, Any], lanes: Lanes) -> tuple[dict[str, Any], list[bytes]]:
@@ -101,14 +101,14 @@ def work(job: dict[str, Any], lanes: Lanes) -> tuple[dict[str, Any], list[bytes]
         return {"abandoned": True}, []
     except wire.Broken:
         raise
-    except Exception:  # noqa: BLE001 - a fault of ours: it is reported, and the file still gets a verdict
+    except Exception:  # noqa: BLE001 - a bug is reported, and the file still gets a verdict
         return {"fault": traceback.format_exc()[-4000:]}, []
 
 
 def confine() -> None:
-    """From here on: no new files or sockets, no more memory than an inspection may take, first to go when all is taken.
+    """Forbids new files and sockets, limits memory, and makes this the first process to be killed without memory.
 
-    Only Linux knows these limits, and where one cannot be set, the others hold.
+    These limits exist only on Linux. If one cannot be set, the others still apply.
     """
     if sys.platform != "linux":
         return
@@ -116,7 +116,7 @@ def confine() -> None:
         score.write("1000")
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, sys.stderr.fileno())
-    os.close(nowhere)  # and its number is the lowest that is free, which the next file would get
+    os.close(nowhere)  # its number is now the lowest free one, and the limit below forbids it
     for what, most in (
         (resource.RLIMIT_NOFILE, nowhere),
         (resource.RLIMIT_FSIZE, 0),
@@ -128,19 +128,19 @@ def confine() -> None:
 
 
 def limit_cpu() -> None:
-    """The CPU time that there is for one more job."""
+    """Limits the CPU time of the next job."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    with contextlib.suppress(OSError, ValueError):  # where less is allowed already
+    with contextlib.suppress(OSError, ValueError):  # if a lower limit exists
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + MAX_CPU_SECONDS, hard))
 
 
 def main() -> None:
-    """Serves the sockets that the command line names."""
+    """Serves the sockets given on the command line."""
     control, *lanes = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     confine()
-    gc.freeze()  # what was imported stays: collecting after a job looks at that job alone
-    with contextlib.suppress(wire.Broken):  # nobody is left
+    gc.freeze()  # so that collecting after a job ignores the imported modules
+    with contextlib.suppress(wire.Broken):  # the function has ended
         serve(control, Lanes(lanes))
 
 

@@ -1,4 +1,4 @@
-"""CloudFormation's API: `backend` in the place of moto's, and answers that moto gets wrong."""
+"""CloudFormation's API: replaces moto's with `backend`, and fixes moto's wrong responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tools.localcloud.cloudformation.stacks import Stack
 
 
 def _needs_capability(template: str, capabilities: list[str]) -> str | None:
-    """AWS creates roles only for a caller who said so; a deploy script that forgets it must fail here too."""
+    """Requires capabilities: AWS creates roles only with them, so a deploy script without them must fail here too."""
     roles = [r for r in Stack.parse_template(template)["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
     named = any("RoleName" in role.get("Properties", {}) for role in roles)
     if not roles or "CAPABILITY_NAMED_IAM" in capabilities or ("CAPABILITY_IAM" in capabilities and not named):
@@ -31,7 +31,7 @@ class InsufficientCapabilities(ValidationError):  # type: ignore[misc]  # moto's
 
 
 def _template_at(self: Any, url: str) -> str:
-    """The AWS CLI names an uploaded template by this endpoint's own URL, which moto takes for a bucket's host."""
+    """Reads an uploaded template: the AWS CLI uses this endpoint's URL, which moto mistakes for a bucket's host."""
     bucket, key = unquote(urlsplit(url).path).lstrip("/").split("/", 1)
     found = s3_backends[self.current_account][self.partition].get_object(bucket, key)
     if found is None:
@@ -40,7 +40,7 @@ def _template_at(self: Any, url: str) -> str:
 
 
 def install(account: Account) -> None:
-    """Put this engine into moto, before the first stack is made."""
+    """Installs this engine in moto, before the first stack is created."""
     StackResources.account = account
     models.ResourceMap, models.Stack = StackResources, Stack
     for name in ("create_change_set", "_new_stack", "execute_change_set", "create_stack", "update_stack", "_directly",
@@ -48,7 +48,7 @@ def install(account: Account) -> None:
         setattr(models.CloudFormationBackend, name, getattr(CloudFormation, name))
 
     responses.CloudFormationResponse._get_stack_from_s3_url = _template_at
-    # A change set without changes is made and FAILED, so that the CLI can say "No changes to deploy".
+    # A change set without changes is created as FAILED, so that the CLI can report "No changes to deploy".
     responses.CloudFormationResponse._validate_different_update = lambda *_: None
     answer = responses.CloudFormationResponse.create_change_set
 
@@ -68,7 +68,7 @@ def install(account: Account) -> None:
     plain_list = responses.CloudFormationResponse.list_stack_resources
 
     def list_stack_resources(self: Any) -> Any:
-        """moto says CREATE_COMPLETE of everything."""
+        """moto returns CREATE_COMPLETE for everything."""
         answer = plain_list(self)
         events = self.cloudformation_backend.get_stack(self._get_param("StackName")).events
         latest = {event.logical_resource_id: event for event in events}
@@ -81,7 +81,7 @@ def install(account: Account) -> None:
     plain_sets = responses.CloudFormationResponse.list_change_sets
 
     def list_change_sets(self: Any) -> Any:
-        """moto lists those of all stacks."""
+        """moto lists the resources of all stacks."""
         answer = plain_sets(self)
         wanted, found = self._get_param("StackName"), answer.result["Summaries"]
         answer.result["Summaries"] = [each for each in found if wanted in (each.stack_name, each.stack_id)]

@@ -1,4 +1,4 @@
-"""What CloudFormation's calls do: `stacks` makes, updates and deletes stacks in the place of moto."""
+"""CloudFormation's operations, which use `stacks` instead of moto to create, update and delete stacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.localcloud.cloudformation.stacks import Stack
 
 
 class CloudFormation(models.CloudFormationBackend):  # type: ignore[misc]  # moto's class is untyped to mypy
-    """The calls that change stacks. Only its functions are used: `api` puts them into moto's backend."""
+    """The operations that change stacks. `api` installs these functions in moto's backend."""
 
     def create_change_set(
         self, stack_name: str, change_set_name: str, template: str, parameters: dict[str, str],
@@ -34,7 +34,7 @@ class CloudFormation(models.CloudFormationBackend):  # type: ignore[misc]  # mot
         stack = found[0] if found else self._new_stack(stack_name, tags, notification_arns, role_arn)
         stack.resource_map.check(Stack.parse_template(template), parameters)
         self.stacks[stack.stack_id] = stack
-        retagged = bool(tags) and tags != stack.tags  # without any, an update leaves them as they are
+        retagged = bool(tags) and tags != stack.tags  # without any, an update keeps them
         if not found:
             stack.turn("REVIEW_IN_PROGRESS", "User Initiated")
         change_set = models.ChangeSet(
@@ -118,7 +118,7 @@ class CloudFormation(models.CloudFormationBackend):  # type: ignore[misc]  # mot
                 stack.turn("DELETE_IN_PROGRESS", "User Initiated")
                 try:
                     stack.resource_map.remove_all(retained or [])
-                except Exception as error:  # noqa: BLE001  # told in the stack's events, as on AWS
+                except Exception as error:  # noqa: BLE001  # reported in the stack's events, as on AWS
                     stack.turn("DELETE_FAILED", f"The following failed: {error}")
                     return
                 stack.turn("DELETE_COMPLETE")

@@ -1,8 +1,8 @@
-"""What a change set says it would do: the same comparison that `resources` makes when it carries one out.
+"""Computes the changes in a change set, with the same comparison as `resources` when it executes one.
 
-moto compares templates only, and lists logical ids without saying what changes about them. Here each resource is
-resolved against what lives. What is not there yet, and what follows an attribute of something that changes, cannot be
-known beforehand: AWS calls that a dynamic evaluation, and a replacement that hangs on it "Conditional".
+moto only compares templates, and lists logical IDs without details. Here each resource is resolved against the live
+ones. Values that depend on a new resource, or on an attribute of a changing one, are not known in advance: AWS calls
+that a dynamic evaluation, and a replacement that depends on it "Conditional".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TAGS: Change = {"Attribute": "Tags", "RequiresRecreation": "Never"}
 
 
 class NotYet:
-    """Stands for a resource that the change set would create."""
+    """A placeholder for a resource that the change set would create."""
 
     def __init__(self, logical_id: str):
         self.physical_resource_id = f"{{{logical_id}, known after it was created}}"
@@ -77,7 +77,7 @@ def _details(
 
 
 def _cause(written: Any, changed: dict[str, Change]) -> Change | None:
-    """Why a value that is the same today may be another one then."""
+    """Why a value that is the same now may change."""
     for name in sorted(references(written)):
         change = changed.get(name)
         if change and change["Action"] == "Modify":
@@ -89,7 +89,7 @@ def _cause(written: Any, changed: dict[str, Change]) -> Change | None:
 
 
 def _attribute(written: Any, name: str) -> str | None:
-    """The attribute by which a value refers to the resource `name`, if it does so by an attribute."""
+    """The attribute of the resource `name` that a value refers to, if any."""
     if isinstance(written, dict):
         for key, inner in written.items():
             if key == "Fn::GetAtt":

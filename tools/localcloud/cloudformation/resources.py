@@ -1,8 +1,7 @@
-"""The live resources of one stack, and the way from one template to the next.
+"""The live resources of one stack, and their update from one template to the next.
 
-moto skips types and properties it does not know. Here every resource is created, updated and deleted by a class of
-`resource_types`, in dependency order; a type or a property that nobody applies fails the change set before anything is
-touched.
+moto ignores unsupported types and properties. Here a class in `resource_types` creates, updates and deletes each
+resource, in dependency order; an unsupported type or property fails the change set before anything is changed.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ log = logging.getLogger(__name__)
 
 
 class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class is untyped to mypy
-    """The live resources of one stack, and the way from one template to the next."""
+    """The live resources of one stack, and their update from one template to the next."""
 
     account: Account
-    event: Event  # records what happens to a resource
+    event: Event  # records events of resources
     live: dict[str, Resource]
-    rolling_back = False  # what is removed then was made a moment ago
+    rolling_back = False  # resources that are removed then were just created
 
     def __init__(self, *args: Any, **kwargs: Any):
         self.live = {}
@@ -52,7 +51,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class
             return self.live[key]
         if key in self._parsed_resources:
             return self._parsed_resources[key]
-        raise ValidationError(message=f"Template error: nothing in this stack is called {key}")
+        raise ValidationError(message=f"Template error: this stack has nothing named {key}")
 
     def __iter__(self) -> Any:
         return iter(self.live)
@@ -65,7 +64,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class
             self.read(self._template, self.input_parameters)
 
     def read(self, template: dict[str, Any], parameters: dict[str, Any]) -> None:
-        """Take the template's parameters, mappings and conditions as those that count from now on."""
+        """Uses the template's parameters, mappings and conditions from now on."""
         self._template, self.input_parameters = template, parameters
         self._resource_json_map = template["Resources"]
         self.no_echo_parameter_keys: list[str] = []
@@ -75,7 +74,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class
         self.lazy_condition_map = conditions_of(template, lambda value: parsing.clean_json(value, self))
 
     def check(self, template: dict[str, Any], parameters: dict[str, Any]) -> None:
-        """Refuse, before anything is created, whatever would otherwise be left out without a word."""
+        """Refuses, before anything is created, everything that would otherwise be silently ignored."""
         trial = StackResources(
             self.stack_id,
             self["AWS::StackName"],
@@ -126,7 +125,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class
             raise ValidationError(message=f"Circular dependency between resources: {error.args[1]}") from error
 
     def apply(self) -> None:
-        """Bring what lives to what the template says; a failure leaves the rest for `rollback`."""
+        """Updates the live resources to the template; after a failure, `rollback` handles the rest."""
         wanted = self.in_order()
         retired: list[Resource] = []
         for logical_id in wanted:
@@ -144,9 +143,9 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class
             self.remove(resource)
 
     def _bring(self, logical_id: str, declared: dict[str, Any], properties: dict[str, Any]) -> list[Resource]:
-        """Create, change or replace one resource; returns what it replaced."""
+        """Creates, updates or replaces one resource; returns the one that it replaced."""
         kind = resource_types.of(declared["Type"])
-        assert kind is not None, "checked when the change set was made"
+        assert kind is not None, "checked when the change set was created"
         old = self.live.get(logical_id)
         if old is not None:
             old.deletion_policy = declared.get("DeletionPolicy", "Delete")
@@ -161,7 +160,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]  # moto's class
                 except Exception:
                     old.declared = before
                     with contextlib.suppress(Exception):
-                        old.update(properties)  # what was half applied goes back
+                        old.update(properties)  # undo a partial update
                     raise
                 self.event(logical_id, kind.type, old.physical_resource_id, "UPDATE_COMPLETE")
                 return []

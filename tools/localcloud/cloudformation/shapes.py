@@ -1,4 +1,4 @@
-"""From CloudFormation's values to the API's: texts to numbers, names, tags, policies."""
+"""Converts CloudFormation's values to the API's: texts to numbers, names, tags, policies."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from moto.cloudformation.utils import random_suffix
 
 
 def call(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
-    """The operation, with every value in the type that the API declares. CloudFormation is not strict: "300" is
-    300 where a number is wanted, and 300 is "300" in an environment variable."""
+    """Converts every value to the type that the API declares. CloudFormation is not strict: "300" is accepted for 300,
+    and 300 for "300" in an environment variable."""
     name = client.meta.method_to_api_mapping[operation]
     shape = client.meta.service_model.operation_model(name).input_shape
     return getattr(client, operation)(**coerced(arguments, shape))
@@ -36,7 +36,7 @@ def coerced(value: Any, shape: Any) -> Any:
 
 
 def policy_text(document: Any) -> str:
-    """JSON. YAML reads an unquoted `Version: 2012-10-17` as a date; CloudFormation keeps the text."""
+    """Converts to JSON. YAML parses an unquoted `Version: 2012-10-17` as a date; CloudFormation keeps the text."""
     return json.dumps(document, default=str)
 
 

@@ -1,4 +1,4 @@
-"""Stacks: moto's, with events for each resource, rollback, and the outputs that moto forgets or confuses."""
+"""moto's stacks, with events for each resource, rollback, and outputs that moto omits or confuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Stack(models.Stack):  # type: ignore[misc]  # moto's class is untyped to mypy
-    """moto's stack, with events for each resource and the statuses of a rollback."""
+    """moto's stack, with events for each resource and rollback statuses."""
 
     resource_map: StackResources
 
@@ -33,7 +33,7 @@ class Stack(models.Stack):  # type: ignore[misc]  # moto's class is untyped to m
         return resources
 
     def has_parameters(self, other_parameters: dict[str, Any]) -> bool:
-        """Whether these lead to the same values, defaults included; moto compares what was typed."""
+        """Whether the values are the same, including defaults; moto compares them as passed."""
         return self.resource_map.resolved_parameters == parameter_values(self.template_dict, other_parameters)
 
     def event(self, logical_id: str, kind: str, physical_id: str | None, status: str, reason: str = "") -> None:
@@ -47,7 +47,7 @@ class Stack(models.Stack):  # type: ignore[misc]  # moto's class is untyped to m
 
     @property
     def outputs(self) -> list[dict[str, Any]] | None:
-        """moto finds an export's name by its value, and so confuses two outputs that are equal."""
+        """moto looks up an export's name by its value, and so confuses two equal outputs."""
         exported = {
             name: parsing.clean_json(output["Export"]["Name"], self.resource_map)
             for name, output in self.template_dict.get("Outputs", {}).items()
@@ -65,7 +65,7 @@ class Stack(models.Stack):  # type: ignore[misc]  # moto's class is untyped to m
         ] or None
 
     def _create_output_map(self) -> models.OutputMap:
-        """moto exports an output even where its condition does not hold, and finds nothing to export."""
+        """moto exports an output even if its condition is false, and finds nothing to export."""
         outputs = {
             name: output
             for name, output in self.template_dict.get("Outputs", {}).items()
@@ -74,15 +74,15 @@ class Stack(models.Stack):  # type: ignore[misc]  # moto's class is untyped to m
         return models.OutputMap(self.resource_map, {"Outputs": outputs}, self.stack_id)
 
     def carry_out(self, verb: str, template: str, parameters: dict[str, str]) -> bool:
-        """CREATE or UPDATE to this template; on failure back to where it was. Returns whether it went well."""
+        """Creates or updates the stack, and rolls back on failure. Returns whether it succeeded."""
         before = (self.template, self.template_dict, self.parameters)
         self.turn(f"{verb}_IN_PROGRESS", "User Initiated")
         try:
             self._take(template, self.parse_template(template), parameters)
             self.resource_map.apply()
             self.output_map = self._create_output_map()
-            _ = self.outputs, self.exports  # an output that cannot be computed fails the stack, as on AWS
-        except Exception as error:  # noqa: BLE001  # whatever it was, the way is back
+            _ = self.outputs, self.exports  # an invalid output fails the stack, as on AWS
+        except Exception as error:  # noqa: BLE001  # any failure is rolled back
             failed = error
         else:
             self.turn(f"{verb}_COMPLETE")

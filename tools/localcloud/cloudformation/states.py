@@ -1,10 +1,10 @@
-"""States of a stack that only failures or other people cause: tests set them to see what is done then.
+"""Lets tests set states of a stack that only failures or other people cause.
 
     POST /_localcloud/stack {"name": "...", "status": "UPDATE_ROLLBACK_FAILED"}
     POST /_localcloud/stack {"name": "...", "drift": {"Uploads": ["/LifecycleConfiguration"], "Alarms": null}}
 
-Nothing happens to the resources. `drift` is what a detection would have found a moment ago: the properties that were
-changed by hand, or null for a resource that was deleted; moto has no detection.
+The resources do not change. `drift` is the result of a detection, which moto does not have: the properties that were
+changed manually, or null for a deleted resource.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a template says before any resource exists: parameters, rules, conditions, references.
+"""Evaluates a template before any resource exists: parameters, rules, conditions, references.
 
-CloudFormation compares strings: `!Equals [!Ref Count, 0]` holds for the parameter "0". moto keeps numbers
-as numbers, and knows neither the constraints of parameters nor rules.
+CloudFormation compares strings: `!Equals [!Ref Count, 0]` is true for the parameter "0". moto compares numbers, and
+supports neither constraints of parameters nor rules.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def as_text(value: Any) -> str:
 
 
 def parameter_values(template: dict[str, Any], given: dict[str, Any]) -> dict[str, str]:
-    """The value of every parameter, checked against what the template demands of it."""
+    """The value of every parameter, checked against the template's constraints."""
     declared = template.get("Parameters", {})
     unknown = sorted(set(given) - set(declared))
     if unknown:
@@ -32,7 +32,7 @@ def parameter_values(template: dict[str, Any], given: dict[str, Any]) -> dict[st
     values: dict[str, str] = {}
     for name, slot in declared.items():
         if slot["Type"] not in ("String", "Number"):
-            raise ValidationError(message=f"Parameter {name}: the local cloud does not know the type {slot['Type']}")
+            raise ValidationError(message=f"Parameter {name}: the local cloud does not support the type {slot['Type']}")
         values[name] = as_text(given.get(name, slot.get("Default")))
         if not _satisfies(values[name], slot):
             told = slot.get("ConstraintDescription", f"{values[name]!r} is not accepted")
@@ -57,7 +57,7 @@ def _satisfies(text: str, slot: dict[str, Any]) -> bool:
 
 
 class Conditions(dict[str, bool]):
-    """Name → whether it holds; and the means to work out further ones (of rules)."""
+    """The value of each condition by name, and a function that evaluates others (of rules)."""
 
     values_of: Resolve
 
@@ -68,10 +68,10 @@ def conditions_of(template: dict[str, Any], resolve: Resolve) -> Conditions:
     known.values_of = resolve
 
     def holds(condition: Any) -> bool:
-        if isinstance(condition, str):  # another condition, by name
+        if isinstance(condition, str):  # another condition by name
             if condition not in known:
                 if condition not in declared:
-                    raise ValidationError(message=f"Template error: no condition is called {condition}")
+                    raise ValidationError(message=f"Template error: there is no condition named {condition}")
                 known[condition] = holds(declared[condition])
             return known[condition]
         return evaluate(condition, resolve, holds)
@@ -82,7 +82,7 @@ def conditions_of(template: dict[str, Any], resolve: Resolve) -> Conditions:
 
 
 def evaluate(condition: Any, resolve: Resolve, named: Callable[[str], bool]) -> bool:
-    """A condition function; `named` answers for conditions called by name."""
+    """Evaluates a condition function; `named` evaluates conditions by name."""
 
     def again(inner: Any) -> bool:
         return evaluate(inner, resolve, named)
@@ -100,11 +100,11 @@ def evaluate(condition: Any, resolve: Resolve, named: Callable[[str], bool]) -> 
             return all(again(inner) for inner in argument)
         case "Fn::Or":
             return any(again(inner) for inner in argument)
-    raise ValidationError(message=f"Template error: the local cloud does not know the condition {function}")
+    raise ValidationError(message=f"Template error: the local cloud does not support the condition {function}")
 
 
 def violated_rule(template: dict[str, Any], resolve: Resolve) -> str | None:
-    """The sentence of the first rule that these parameters break."""
+    """The assertion description of the first rule that these parameters violate."""
 
     def named(name: str) -> bool:
         raise ValidationError(message=f"Template error: a rule cannot use the condition {name}")
@@ -119,7 +119,7 @@ def violated_rule(template: dict[str, Any], resolve: Resolve) -> str | None:
 
 
 def if_resolved(value: Any, conditions: dict[str, bool]) -> Any:
-    """The value with every `Fn::If` decided and nothing else touched."""
+    """The value with every `Fn::If` resolved and nothing else changed."""
     if isinstance(value, dict):
         if "Fn::If" in value:
             name, yes, no = value["Fn::If"]
@@ -131,7 +131,7 @@ def if_resolved(value: Any, conditions: dict[str, bool]) -> Any:
 
 
 def references(value: Any) -> set[str]:
-    """Every name that a value refers to, resources and parameters alike."""
+    """Every name that a value refers to, of resources and parameters."""
     found: set[str] = set()
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -152,7 +152,7 @@ def references(value: Any) -> set[str]:
 
 
 def drop_empty(value: Any) -> Any:
-    """Without what `AWS::NoValue` left behind; moto removes it from maps and forgets the lists."""
+    """Removes `AWS::NoValue`, which moto removes from maps but not from lists."""
     if isinstance(value, dict):
         return {key: drop_empty(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list):

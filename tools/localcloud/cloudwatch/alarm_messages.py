@@ -1,4 +1,4 @@
-"""What an alarm tells its topic: JSON for programs, prose for e-mail, as CloudWatch words both."""
+"""The messages of an alarm, with CloudWatch's wording: JSON for programs, text for e-mail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.localcloud.account import ACCOUNT_ID
 
 
 def written(alarm: Any, region: str, before: str) -> dict[str, str]:
-    """Subject and message, as arguments of SNS's Publish; `before` is the state that the alarm left."""
+    """Subject and message, as arguments of SNS's Publish; `before` is the previous state."""
     place = region_name(region)
     message = {
         "AlarmName": alarm.name,
@@ -45,7 +45,7 @@ def written(alarm: Any, region: str, before: str) -> dict[str, str]:
 
 
 def _trigger(alarm: Any) -> dict[str, Any]:
-    """What an alarm's message says of its conditions: one metric, or those of an expression."""
+    """The conditions in an alarm's message: one metric, or those of an expression."""
     watched: dict[str, Any] = {
         "MetricName": alarm.metric_name,
         "Namespace": alarm.namespace,

@@ -1,7 +1,7 @@
-"""CloudWatch alarms that notify: moto stores alarms and never looks at a metric.
+"""CloudWatch alarms with notifications: moto stores alarms but does not evaluate them.
 
-Evaluated every second over windows that end now, as AWS's sliding windows do every minute; there data arrives a
-minute late, so the same values lead to the same states later.
+They are evaluated every second over windows that end now. AWS does this every minute, with data that arrives a minute
+late, so the same values lead to the same states later.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 QUEUE_SECONDS = 30.0  # how often an unchanged queue reports its depth
-HELD_SECONDS = 10.0  # a state set by hand (set-alarm-state) lasts this long; on AWS until the next evaluation
+HELD_SECONDS = 10.0  # how long a state from set-alarm-state lasts; on AWS, until the next evaluation
 
 
 class Alarms:
@@ -73,12 +73,12 @@ class Alarms:
 
     def _publish(self, region: str, alarm: Any, before: str, topic_arn: str) -> None:
         if not keys.opens_topic(topic_arn, alarm.alarm_arn):
-            log.error("%s does not ring: the key of %s lets no CloudWatch alarm use it", alarm.name, topic_arn)
+            log.error("%s sends no notification: the key of %s does not admit CloudWatch alarms", alarm.name, topic_arn)
             return
         self.account.client("sns", region).publish(TopicArn=topic_arn, **alarm_messages.written(alarm, region, before))
 
     def pass_time(self, seconds: float) -> None:
-        """All data becomes so much older, and every queue reports again, as SQS does each minute."""
+        """Makes all data older by this time, and every queue report again, as SQS does each minute."""
         with self._evaluating:
             self._depths.clear()
             for backend in models.cloudwatch_backends[ACCOUNT_ID].values():
@@ -86,7 +86,7 @@ class Alarms:
                     datum.timestamp -= timedelta(seconds=seconds)
 
     def _report_queue(self, region: str, metric: Any) -> None:
-        """SQS reports a queue's depth to CloudWatch; here, the depth of the queues that an alarm watches."""
+        """Reports the depth of queues to CloudWatch, as SQS does; here, only of queues with an alarm."""
         name = next(d.value for d in metric.dimensions if d.name == "QueueName")
         queue = sqs_backends[ACCOUNT_ID][region].queues.get(name)
         if queue is None:
@@ -115,7 +115,7 @@ class Alarms:
             plain_init(alarm, *args, **kwargs)
             if alarm.rule is None:
                 check(alarm)
-            alarm.state_value = "INSUFFICIENT_DATA"  # moto begins with OK, AWS does not
+            alarm.state_value = "INSUFFICIENT_DATA"  # moto begins with OK; AWS does not
 
         def describe_alarms(response: Any) -> Any:
             self.evaluate()

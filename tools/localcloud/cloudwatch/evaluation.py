@@ -1,4 +1,4 @@
-"""From an alarm's metrics to its state, as CloudWatch evaluates them. What would come out otherwise is refused."""
+"""Computes an alarm's state from its metrics as CloudWatch does, and refuses what would differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from moto.cloudwatch.exceptions import ValidationError
 
 from tools.localcloud.cloudwatch.metric_math import Unknown, Value, computed, parsed, statistic
 
-EMITTED = {  # namespace → its one dimension here, and the metrics that there are
+EMITTED = {  # namespace → its only dimension here, and its metrics
     "AWS/Lambda": ("FunctionName", frozenset({
         "Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions",
         "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped", "DestinationDeliveryFailures",
@@ -72,13 +72,13 @@ def datapoint(data: Data, alarm: Any, end: float) -> Value:
 
 
 def watched(alarm: Any) -> list[tuple[str, Any]]:
-    """The namespaces, and what has the name and the dimensions of each metric."""
+    """The namespaces, and the object with the name and dimensions of each metric."""
     queries = [query.metric_stat.metric for query in alarm.metric_data_queries if query.metric_stat]
     return [(metric.namespace, metric) for metric in queries or [alarm]]
 
 
 def _in_order(alarm: Any) -> list[Any]:
-    """Metrics first: expressions refer to them."""
+    """Metrics first, because expressions refer to them."""
     return sorted(alarm.metric_data_queries, key=lambda query: query.metric_stat is None)
 
 
@@ -87,7 +87,7 @@ def _returned(alarm: Any) -> list[str]:
 
 
 def check(alarm: Any) -> None:
-    """Refuses what `Alarms` would evaluate otherwise than CloudWatch does. Raises moto's ValidationError."""
+    """Refuses what `Alarms` would evaluate differently from CloudWatch. Raises moto's ValidationError."""
     known: list[str] = []
     try:
         for query in _in_order(alarm):
@@ -99,9 +99,9 @@ def check(alarm: Any) -> None:
         if not alarm.metric_data_queries:
             statistic(alarm.extended_statistic or alarm.statistic, [])
         elif len(_returned(alarm)) != 1:
-            raise Unknown("metrics of which not exactly one returns data")
+            raise Unknown("several or no metrics that return data")
         if len({str(query.metric_stat.period) for query in alarm.metric_data_queries if query.metric_stat}) > 1:
-            raise Unknown("metrics of several periods")
+            raise Unknown("metrics with different periods")
         for namespace, metric in watched(alarm):
             dimension, emitted = EMITTED.get(namespace, ("", frozenset()))
             names = {each.name for each in metric.dimensions}

@@ -1,7 +1,7 @@
-"""CloudWatch Logs Insights, as far as the queries here need it.
+"""A subset of CloudWatch Logs Insights.
 
-moto's own engine passes over the commands that it does not know. Here what is not known is refused when the query
-starts. JSON lines are flattened into fields as CloudWatch does it: `a.b` for maps, `a.0` for lists.
+moto's engine ignores unsupported commands; here they are refused when the query starts. JSON lines are flattened into
+fields as in CloudWatch: `a.b` for maps, `a.0` for lists.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html
 """
 
@@ -21,7 +21,7 @@ AGGREGATES: dict[str, Callable[[list[Any]], Any]] = {
     "latest": lambda values: values[-1] if values else None, "earliest": lambda values: values[0] if values else None,
 }  # fmt: skip
 DEFAULT_LIMIT = 10_000
-SHOWN = ""  # under this name, which no field has: the names of the fields that the result shows
+SHOWN = ""  # a key that no field has, for the names of the fields that the result shows
 
 Rows = list[Fields]
 Command = Callable[[Rows], Rows]
@@ -45,7 +45,7 @@ def _command(text: str) -> Command:
         case "stats":
             return _stats(rest)
         case "sort" if found := re.fullmatch(r"(\S+)(?:\s+(asc|desc))?", rest.strip()):
-            by, down = expression(found[1]), found[2] != "asc"  # "desc" if it does not say
+            by, down = expression(found[1]), found[2] != "asc"  # "desc" by default
             return lambda rows: sorted(rows, key=lambda row: _rank(by(row)), reverse=down)
         case "limit" if rest.strip().isdecimal():
             return lambda rows: rows[: int(rest)]
@@ -100,7 +100,7 @@ def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def execute(log_groups: list[Any], query: str, start_time: int, end_time: int) -> list[dict[str, str]]:
-    """In the place of moto's: the rows of a query over these groups, from second to second."""
+    """Replaces moto's function: the rows of a query on these groups, between two times in seconds."""
     rows: Rows = []
     for group in log_groups:
         for stream in group.streams.values():

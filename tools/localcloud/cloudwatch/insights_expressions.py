@@ -1,4 +1,4 @@
-"""The expressions of CloudWatch Logs Insights that the queries here are written in: from text to functions of a row."""
+"""Parses expressions of CloudWatch Logs Insights into functions of a row."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ TOKEN = re.compile(
     r"""|(?P<regex>/(?:[^/\\]|\\.)+/)|(?P<mark>!=|<=|>=|[=<>(),\[\]])|(?P<name>`[^`]+`|[@\w][\w.]*))""",
     re.X,
 )
-SYSTEM = ("@timestamp", "@message", "@logStream", "@log")  # the others that Insights makes up of Lambda's lines are not
+SYSTEM = ("@timestamp", "@message", "@logStream", "@log")  # Insights' other fields for Lambda's lines are not supported
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 
 
 class Malformed(ValueError):
-    """A query that is wrong, or of which this knows too little. Its text is the part."""
+    """A query that is invalid or not supported. The message is the part in question."""
 
 
 def listed(text: str, mark: str) -> list[str]:
-    """Parts between marks, but not at those within quotes, slashes or brackets."""
+    """Splits at separators, except within quotes, slashes or brackets."""
     found = re.findall(rf"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|/(?:[^/\\]|\\.)+/|[{mark}()\[\]]|.""", text, re.S)
     parts, depth = [""], 0
     for one in found:
@@ -39,7 +39,7 @@ def listed(text: str, mark: str) -> list[str]:
 
 
 def expression(text: str) -> Expression:
-    """A function of a row, None where a field that it needs is missing. Raises Malformed."""
+    """A function of a row that returns None if a field is missing. Raises Malformed."""
     reader = _Reader(text)
     made = reader.either()
     if reader.tokens:
@@ -48,7 +48,7 @@ def expression(text: str) -> Expression:
 
 
 class _Reader:
-    """Reads `or`, `and`, `not`, comparisons and values, in this order of binding."""
+    """Parses `or`, `and`, `not`, comparisons and values, in this order of precedence."""
 
     def __init__(self, text: str) -> None:
         self.text, self.tokens = text, []
@@ -63,7 +63,7 @@ class _Reader:
     tokens: list[tuple[str, str]]
 
     def take(self, *wanted: str) -> str:
-        """The next token if it is one of these, in any case; otherwise nothing."""
+        """The next token if it is one of these (case-insensitive); otherwise nothing."""
         if self.tokens and self.tokens[0][0] in ("mark", "name") and self.tokens[0][1].lower() in wanted:
             return self.tokens.pop(0)[1].lower()
         return ""

@@ -1,6 +1,4 @@
-"""The API of CloudWatch Logs: queries that `insights` answers, a store of saved queries, and filters that are refused
-where moto would let every line through.
-"""
+"""The API of CloudWatch Logs: queries through `insights`, saved queries, and an error for filters that moto ignores."""
 
 from __future__ import annotations
 
@@ -21,18 +19,18 @@ KNOWN_FILTERS = re.compile(r'([A-Za-z]\w*( \w+)*|"[^"]*")?')  # words, or one te
 
 class MalformedQuery(LogsClientError):  # type: ignore[misc]  # moto's class is untyped to mypy
     def __init__(self, what: Malformed) -> None:
-        super().__init__("MalformedQueryException", f"The local cloud cannot answer this: {what}")
+        super().__init__("MalformedQueryException", f"The local cloud cannot evaluate this: {what}")
 
 
 class EventMessageFilter(utils.EventMessageFilter):  # type: ignore[misc]  # moto's class is untyped to mypy
     def __init__(self, pattern: str | None) -> None:
         if not KNOWN_FILTERS.fullmatch(pattern or ""):
-            raise InvalidParameterException(f"The local cloud does not know the filter pattern {pattern}")
+            raise InvalidParameterException(f"The local cloud does not support the filter pattern {pattern}")
         super().__init__(pattern)
 
 
 def install() -> None:
-    """Put engine and store under moto's Logs API."""
+    """Installs engine and store in moto's Logs API."""
     saved: dict[str, dict[str, dict[str, Any]]] = {}  # region → id → definition
     plain_start = models.LogsBackend.start_query
 

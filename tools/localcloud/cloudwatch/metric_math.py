@@ -1,4 +1,4 @@
-"""CloudWatch's metric math and statistics, as far as alarms here need them. Anything else is refused by name.
+"""A subset of CloudWatch's metric math and statistics. Anything else is refused.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 """
@@ -25,7 +25,7 @@ STATISTICS: dict[str, Callable[[list[float]], float]] = {
 
 
 class Unknown(ValueError):
-    """An expression or a statistic that would be computed otherwise than CloudWatch does, or not at all."""
+    """An expression or statistic that is not supported as in CloudWatch."""
 
 
 def statistic(name: str, values: list[float]) -> Value:
@@ -40,7 +40,7 @@ def statistic(name: str, values: list[float]) -> Value:
 
 
 def parsed(expression: str, ids: Collection[str]) -> ast.expr:
-    """The expression over metrics with these ids. Raises Unknown where `computed` could not follow."""
+    """Parses an expression over metrics with these IDs. Raises Unknown if `computed` does not support it."""
     try:
         tree = ast.parse(expression, mode="eval").body
     except SyntaxError:
@@ -73,7 +73,7 @@ def _check(node: ast.expr, ids: Collection[str]) -> None:
 
 
 def computed(node: ast.expr, known: dict[str, Value]) -> Any:
-    """What a parsed expression comes to. Where data is missing, so is the result, but for FILL."""
+    """Evaluates a parsed expression. Missing data gives a missing result, except with FILL."""
     match node:
         case ast.Constant(value=value):
             return value

@@ -1,7 +1,6 @@
-"""What AWS's own services write to CloudWatch: straight into moto's lists.
+"""Writes the log lines and metrics of AWS's own services directly into moto's lists.
 
-Each invocation writes lines and metrics half a dozen times. Over HTTP that took as much of the processor as everything
-that the function asked for.
+Each invocation writes half a dozen times. Over HTTP, that took as much CPU time as all of the function's requests.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from tools.localcloud.account import ACCOUNT_ID
 
 
 def metrics(region: str, namespace: str, data: list[dict[str, Any]]) -> None:
-    """In the form of PutMetricData."""
+    """Writes metrics in the format of PutMetricData."""
     now = datetime.now(UTC)
     timed = [datum | {"Timestamp": datum.get("Timestamp", now).replace(tzinfo=None)} for datum in data]  # as moto's are
     cloudwatch_backends[ACCOUNT_ID][region].put_metric_data(namespace, timed)
 
 
 def lines(region: str, group: str, stream: str, events: list[dict[str, Any]]) -> None:
-    """In the form of PutLogEvents."""
+    """Writes lines in the format of PutLogEvents."""
     logs_backends[ACCOUNT_ID][region].put_log_events(group, stream, events)

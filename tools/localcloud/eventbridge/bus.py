@@ -1,8 +1,8 @@
-"""The default event bus: from events to the targets of the rules that match, or to their dead-letter queues.
+"""The default event bus: delivers events to the targets of matching rules, or to their dead-letter queues.
 
-moto fires disabled rules, raises where the target is a function, and neither retries nor keeps what it cannot deliver.
-Retries are left out here too: what may be missing (a permission, the target) is not retried by EventBridge either.
-https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+moto triggers disabled rules, raises an exception for function targets, and neither retries nor keeps events that it
+cannot deliver. There are no retries here either, because EventBridge does not retry if a permission or target is
+missing. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Bus:
         self._account, self._lambdas = account, lambdas
 
     def publish(self, event: dict[str, Any]) -> None:
-        """To each target of each enabled rule of the event's Region that matches."""
+        """Delivers an event to each target of each matching enabled rule in its Region."""
         for rule in list(models.events_backends[ACCOUNT_ID][event["region"]].event_buses["default"].rules.values()):
             if rule.state == "ENABLED" and patterns.matches(rule.event_pattern.get_pattern(), event):
                 for target in list(rule.targets):
@@ -78,7 +78,7 @@ class Bus:
             raise Undeliverable("NO_PERMISSIONS", f"The key of {queue_arn} does not let {SERVICE} use it.")
 
     def _keep(self, rule_arn: str, target: dict[str, Any], event: dict[str, Any], reason: Undeliverable) -> None:
-        """In the target's dead-letter queue, if it has one that may be written to."""
+        """Sends the event to the target's dead-letter queue, if it has one with the required permission."""
         queue_arn = target.get("DeadLetterConfig", {}).get("Arn")
         if not queue_arn:
             return
@@ -101,26 +101,26 @@ class Bus:
 
 
 def install() -> None:
-    """Let moto keep rules and targets, but none that would be served otherwise than EventBridge serves them."""
+    """Lets moto store rules and targets, but refuses those that would behave differently from EventBridge."""
     plain_rule, plain_targets = models.EventsBackend.put_rule, models.EventsBackend.put_targets
 
     def put_rule(self: Any, name: str, **settings: Any) -> Any:
         unknown = [key for key in ("scheduled_expression", "role_arn") if settings.get(key)]
         if unknown or settings.get("event_bus_arn") not in (None, "default"):
-            raise ValidationException(f"The local cloud knows rules of the default bus by their patterns: {name}")
+            raise ValidationException(f"The local cloud only supports rules with patterns on the default bus: {name}")
         text = settings["event_pattern"] or "{}"
         if len(text) > patterns.MAX_LENGTH:
             raise InvalidEventPatternException(f"it has {len(text)} characters, more than {patterns.MAX_LENGTH}")
         try:
             patterns.check(json.loads(text))
-        except ValueError as error:  # of JSON too
+        except ValueError as error:  # including JSON syntax
             raise InvalidEventPatternException(str(error)) from error
         return plain_rule(self, name, **settings)
 
     def put_targets(self: Any, name: str, event_bus_arn: str | None, targets: list[dict[str, Any]]) -> None:
         for target in targets:
             if unknown := target.keys() - TARGET_SETTINGS:
-                raise ValidationException(f"The local cloud does not know {sorted(unknown)} of a target")
+                raise ValidationException(f"The local cloud does not support {sorted(unknown)} of a target")
             if target["Arn"].split(":")[2] not in ("lambda", "sqs"):
                 raise ValidationException(f"The local cloud cannot deliver events to {target['Arn']}")
         plain_targets(self, name, event_bus_arn, targets)

@@ -1,7 +1,7 @@
-"""Event patterns: which events a rule wants.
+"""Event patterns, which select the events of a rule.
 
-Known are exact texts, `prefix`, `suffix`, `wildcard` and `equals-ignore-case`. Everything else that EventBridge has
-(`anything-but`, `exists`, `numeric`, `$or` ...) is refused, which is better than an event too many or too few.
+Supported are exact texts, `prefix`, `suffix`, `wildcard` and `equals-ignore-case`. Everything else that EventBridge
+supports (`anything-but`, `exists`, `numeric`, `$or` ...) is refused.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
 """
 
@@ -16,7 +16,7 @@ MAX_LENGTH = 2048  # characters: https://docs.aws.amazon.com/eventbridge/latest/
 
 
 class Unknown(ValueError):
-    """A pattern that is not valid, or not known here. The message names the part."""
+    """A pattern that is invalid or not supported. The message names the part."""
 
 
 def check(pattern: Any) -> None:
@@ -25,7 +25,7 @@ def check(pattern: Any) -> None:
         raise Unknown(f"{pattern!r} must be an object with at least one field")
     for name, wanted in pattern.items():
         if name.startswith("$"):
-            raise Unknown(f"the local cloud does not know {name}")
+            raise Unknown(f"the local cloud does not support {name}")
         if not isinstance(wanted, list):
             check(wanted)
         elif not wanted:
@@ -35,7 +35,7 @@ def check(pattern: Any) -> None:
 
 
 def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
-    """Whether each field that the pattern names has one of the values that it lists. Raises Unknown."""
+    """Whether each field in the pattern has one of its values. Raises Unknown."""
     return all(_field_matches(wanted, event.get(name)) for name, wanted in pattern.items())
 
 
@@ -63,11 +63,11 @@ def _test(wanted: Any) -> Test:
         case {"wildcard": str(text), **rest} if not rest:
             expression = _wildcard(text)
             return lambda actual: expression.fullmatch(actual) is not None
-    raise Unknown(f"the local cloud does not know {wanted!r}")
+    raise Unknown(f"the local cloud does not support {wanted!r}")
 
 
 def _wildcard(text: str) -> re.Pattern[str]:
-    r"""`*` stands for any characters, or none; `\*` and `\\` for themselves."""
+    r"""`*` matches any characters, or none; `\*` and `\\` match `*` and `\`."""
     if re.search(r"(?<!\\)(\\\\)*\*\*", text):
         raise Unknown(f"{text!r} has two wildcards in a row")
     parts = re.findall(r"\\.?|[^\\]", text, re.DOTALL)

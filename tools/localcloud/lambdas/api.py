@@ -1,4 +1,4 @@
-"""Lambda's API: these functions in the place of moto's."""
+"""Lambda's API: replaces moto's functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from moto.core import responses
 from tools.localcloud.lambdas.functions import Lambdas
 
 REQUEST_ID = "x-amzn-requestid"
-# In AWS's words
+# AWS's message
 NO_PACKAGE = (
     "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist."
 )
@@ -38,14 +38,14 @@ def install(lambdas: Lambdas) -> None:
     def update_configuration(self: Any, updates: dict[str, Any]) -> Any:
         self.logging_config = updates.get("LoggingConfig", self.logging_config)
         self.tracing_config = updates.get("TracingConfig", self.tracing_config)
-        self.kms_key_arn = updates.get("KMSKeyArn", self.kms_key_arn) or None  # "" takes it away
+        self.kms_key_arn = updates.get("KMSKeyArn", self.kms_key_arn) or None  # "" removes it
         return plain_update(self, updates)
 
     def update_function_code(self: Any, updates: dict[str, Any]) -> Any:
         before = vars(self) | {"code": dict(self.code)}
         self.architectures = updates.get("Architectures", self.architectures)
         told = plain_code(self, updates)
-        if not self.code_bytes:  # moto takes a package that was deleted for an empty one
+        if not self.code_bytes:  # moto treats a deleted package as empty
             vars(self).update(before)
             raise models.InvalidParameterValueException(NO_PACKAGE)
         return told
@@ -68,7 +68,7 @@ def install(lambdas: Lambdas) -> None:
         return outcome.payload
 
     def invoke_from_service(self: Any, body: str, request_headers: Any, response_headers: Any) -> bytes:
-        """SNS and its like call the function directly, and asynchronously."""
+        """SNS and other services invoke the function directly and asynchronously."""
         lambdas.of(self.function_arn).events.submit(body.encode())
         return b""
 
@@ -77,7 +77,7 @@ def install(lambdas: Lambdas) -> None:
         plain_delete(self, function_name, qualifier)
         lambdas.forget(arn)
 
-    # moto makes up a request id for every answer; that of an invocation is what the function sees and records carry.
+    # moto generates a request ID for every response; an invocation's is the one in the function and in records.
     plain_id = responses.gen_amzn_requestid_long
     responses.gen_amzn_requestid_long = lambda headers: headers.get(REQUEST_ID) or plain_id(headers)
     models.LambdaFunction.__init__ = init

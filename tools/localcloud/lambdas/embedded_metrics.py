@@ -1,4 +1,4 @@
-"""CloudWatch's embedded metric format: metrics that a function writes into its log, read out again.
+"""Reads metrics from a function's log lines in CloudWatch's embedded metric format.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def metric_data(line: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Namespace and data of every directive in a log line; nothing for a line that is something else."""
+    """Namespace and data of every directive in a log line; nothing for other lines."""
     if '"_aws"' not in line:
         return
     try:

@@ -1,4 +1,4 @@
-"""The queue of a function's asynchronous events: turns, throttles, retries, and what happens to events given up.
+"""The queue of a function's asynchronous events: order, throttling, retries, and the on-failure destination.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 """
@@ -28,13 +28,13 @@ DEFAULT_RETRIES = 2
 DEFAULT_EVENT_AGE = 6 * 3600
 MAX_THROTTLE_SECONDS = 300.0
 
-Now = Callable[[], float]  # in seconds; events wait by this clock
+Now = Callable[[], float]  # in seconds, on the clock that events wait by
 Deliver = Callable[[str, dict[str, Any]], None]  # to an ARN, an event
 
 
 @dataclass(order=True)
 class QueuedEvent:
-    """An asynchronous event, in the order in which its turns come."""
+    """An asynchronous event, ordered by its next attempt."""
 
     due: float
     number: int
@@ -43,11 +43,11 @@ class QueuedEvent:
     received: float = field(compare=False)
     attempts: int = field(default=0, compare=False)
     throttles: int = field(default=0, compare=False)
-    tried_again: float = field(default=0.0, compare=False)  # not before, once it was throttled
+    tried_again: float = field(default=0.0, compare=False)  # earliest next attempt after it was throttled
 
 
 class EventQueue:
-    """Events of one function, run in its slots. `function.changed` guards the queue as well."""
+    """Events of one function, run in its slots. `function.changed` also guards the queue."""
 
     def __init__(self, function: RunningFunction, now: Now, retry_delay: float, deliver: Deliver):
         self._function, self._now, self._retry_delay, self._deliver = function, now, retry_delay, deliver
@@ -68,7 +68,7 @@ class EventQueue:
         return request_id
 
     def count(self) -> tuple[int, int]:
-        """Events that are unfinished, and those of them that wait for a retry."""
+        """The number of unfinished events, and of those waiting for a retry."""
         with self._changed:
             return self._unfinished, sum(1 for event in self._queue if event.due > self._now())
 
@@ -77,7 +77,7 @@ class EventQueue:
             try:
                 event = self._next_event()
             except UnknownFunctionException:
-                return  # deleted; what waits is gone with it, as on AWS
+                return  # deleted, with its waiting events, as on AWS
             if event is not None:
                 threading.Thread(target=self._process, args=(event,), daemon=True).start()
 
@@ -97,26 +97,26 @@ class EventQueue:
             return heapq.heappop(self._queue)
 
     def _is_shut(self) -> bool:
-        """With a reserved concurrency of 0 Lambda gives up every new event at once, without an attempt.
+        """With a reserved concurrency of 0, Lambda gives up on every new event immediately, without an attempt.
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
         return self._function.limit == (0, True)
 
     def _throttle(self) -> None:
-        """Lambda retries what it has no room for after a second, then ever later, up to five minutes, and reports the
-        age of an event at each try. Here whatever is first in the queue runs as soon as there is room."""
+        """Lambda retries throttled events after a second, then at growing intervals of up to five minutes, and reports
+        the age of an event at each attempt. Here the first event in the queue runs as soon as there is capacity."""
         now = self._now()
         refused = [one for one in self._queue if max(one.due, one.tried_again) <= now]
         for event in refused:
             event.throttles += 1
             event.tried_again = now + min(2.0 ** (event.throttles - 1), MAX_THROTTLE_SECONDS)
-        for some in batched(refused, 150, strict=False):  # values that one datum takes
+        for some in batched(refused, 150, strict=False):  # maximum number of values per datum
             self._output.metric(Throttles=len(some), AsyncEventAge=[(now - one.received) * 1000 for one in some])
 
     def _process(self, event: QueuedEvent) -> None:
         try:
             ended = self._try(event)
         except UnknownFunctionException:
-            log.info("%s was deleted while it worked on event %s", self._function.name, event.request_id)
+            log.info("%s was deleted while it processed event %s", self._function.name, event.request_id)
             ended = True
         except Exception:
             log.exception("event %s of %s", event.request_id, self._function.name)
@@ -130,11 +130,13 @@ class EventQueue:
             self._changed.notify_all()
 
     def _try(self, event: QueuedEvent) -> bool:
-        """Runs the event in the slot that was taken for it; whether that was the last time."""
+        """Runs the event in its slot; returns whether this was the last attempt."""
         age = self._now() - event.received
         if age > self._event_age() or self._is_shut():
             self._function.give_back()
-            condition = "EventAgeExceeded" if age > self._event_age() else "RetriesExhausted"  # AWS documents no other
+            condition = (
+                "EventAgeExceeded" if age > self._event_age() else "RetriesExhausted"
+            )  # the only one that AWS documents
             self._give_up(event, condition, None)
             return True
         self._output.metric(AsyncEventAge=age * 1000)
@@ -153,7 +155,7 @@ class EventQueue:
         except Exception as error:
             log.exception("event %s of %s could not be run", event.request_id, self._function.name)
             told = {"errorType": "Service.Unknown", "errorMessage": f"the local cloud failed: {error}"}
-            return Outcome(json.dumps(told).encode(), "Unhandled")  # an event is retried and kept, never lost
+            return Outcome(json.dumps(told).encode(), "Unhandled")  # the event is retried and kept, never lost
 
     def _configured(self) -> dict[str, Any]:
         configured = self._function.declared.event_invoke_config

@@ -1,8 +1,8 @@
-"""All functions of the account, and what comes to them.
+"""All functions of the account, and their events.
 
-moto stores functions and would run them in Docker. Here a function's package is unzipped from the bytes that were
-uploaded and runs in child processes (`worker`). Asynchronous events wait, are retried and end in the on-failure
-destination as on AWS (`event_queue`), with AWS's delays scaled down to `retry_delay`.
+moto stores functions and would run them in Docker. Here a function's uploaded package is unzipped and runs in child
+processes (`worker`). Asynchronous events are queued, retried and sent to the on-failure destination as on AWS
+(`event_queue`), with delays scaled down to `retry_delay`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tools.localcloud.lambdas.surroundings import Surroundings
 
 @dataclass(frozen=True)
 class Live:
-    """A function that has been called at least once."""
+    """A function that was invoked at least once."""
 
     running: RunningFunction
     events: EventQueue
@@ -53,19 +53,19 @@ class Lambdas:
         return time.monotonic() + self._passed
 
     def pass_time(self, seconds: float) -> None:
-        """Every retry that waits comes earlier by this much."""
+        """Makes every waiting retry happen earlier by this time."""
         self._passed += seconds
         for live in list(self._live.values()):
             with live.running.changed:
                 live.running.changed.notify_all()
 
     def events(self) -> dict[str, int]:
-        """Asynchronous events that are unfinished, and those among them that wait for a retry."""
+        """The number of unfinished asynchronous events, and of those waiting for a retry."""
         counts = [live.events.count() for live in list(self._live.values())]
         return {"unfinished": sum(one for one, _ in counts), "waiting": sum(one for _, one in counts)}
 
     def deliver(self, arn: str, event: dict[str, Any]) -> None:
-        """An event to a function or a queue, as a service delivers it."""
+        """Delivers an event to a function or a queue, as a service does."""
         _, _, kind, region, account_id, name = arn.split(":", 5)
         if kind == "lambda":
             function = models.lambda_backends[account_id][region].get_function(arn)
@@ -77,7 +77,7 @@ class Lambdas:
             raise ValueError(f"the local cloud cannot deliver to {arn}")
 
     def policy(self, arn: str) -> dict[str, Any] | None:
-        """Who may invoke a function; None where there is no such function."""
+        """The policy of a function; None if there is no such function."""
         region, account_id = arn.split(":")[3:5]
         try:
             function = models.lambda_backends[account_id][region].get_function(arn)
@@ -90,7 +90,7 @@ class Lambdas:
             live.running.stop()
 
     def forget(self, function_arn: str) -> None:
-        """Ends what runs of a function that was deleted; one of the same name begins anew."""
+        """Ends the processes of a deleted function, so that one of the same name starts from scratch."""
         with self._lock:
             live = self._live.pop(function_arn, None)
         if live is not None:

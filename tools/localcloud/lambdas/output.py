@@ -1,4 +1,4 @@
-"""What a function leaves behind: log lines in its log group, embedded metrics, and Lambda's own metrics."""
+"""A function's output: log lines in its log group, embedded metrics, and Lambda's own metrics."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tools.localcloud.lambdas.worker import Outcome, Worker
 log = logging.getLogger(__name__)
 
 UNITS = {"Duration": "Milliseconds", "AsyncEventAge": "Milliseconds"}  # everything else is counted
-FLUSH_SECONDS = 0.2  # a line is in CloudWatch within this time, even while its invocation runs
+FLUSH_SECONDS = 0.2  # lines are in CloudWatch within this time, even during the invocation
 TAIL_LINES = 60
 
 
 class FunctionOutput:
-    """The log and the metrics of one function. Lines are collected, because a call for each would be slow."""
+    """The log and the metrics of one function. Lines are batched, because a call for each would be slow."""
 
     def __init__(self, account: Account, region: str, name: str):
         self.account, self.region, self.name = account, region, name
@@ -40,8 +40,8 @@ class FunctionOutput:
         return str(function.logging_config.get("LogGroup") or f"/aws/lambda/{self.name}")
 
     def new_stream(self, function: Any) -> str:
-        """A stream for one worker. A group that does not exist is not made: the role says nothing about making
-        it, and so Lambda would lose the lines as well."""
+        """A stream for one worker. A missing group is not created, because the role does not allow that, so Lambda
+        would lose the lines too."""
         stream, group = f"{time.strftime('%Y/%m/%d')}/[$LATEST]{uuid.uuid4().hex}", self.log_group(function)
         logs = self.account.client("logs", self.region)
         try:
@@ -68,7 +68,7 @@ class FunctionOutput:
 
     @contextlib.contextmanager
     def of(self, worker: Worker, request_id: str, function: Any) -> Iterator[Callable[[Outcome], None]]:
-        """The lines around one invocation, and its metrics; all of it is in CloudWatch when it ends."""
+        """Writes Lambda's lines and metrics for one invocation, all of which are in CloudWatch when it ends."""
         stream, cold, began = self._streams[worker], worker.init_seconds is None, datetime.now(UTC)
         self._add(stream, f"START RequestId: {request_id} Version: $LATEST")
 
@@ -86,7 +86,7 @@ class FunctionOutput:
                 line += "\tStatus: error"
             self._add(stream, line)
             self.flush()
-            # "The timestamp on a metric reflects when the function was invoked", minutes before it is there.
+            # "The timestamp on a metric reflects when the function was invoked", minutes before it arrives.
             # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
             self.metric(began, Invocations=1, Errors=1 if outcome.error else 0, Duration=milliseconds)
 
@@ -95,7 +95,7 @@ class FunctionOutput:
             self._streams.pop(worker, None)
 
     def metric(self, at: datetime | None = None, **values: float | list[float]) -> None:
-        """Values of Lambda's own metrics, by their names, of now or of another time."""
+        """Writes values of Lambda's own metrics by name, for now or another time."""
         writing.metrics(
             self.region,
             "AWS/Lambda",
@@ -115,7 +115,7 @@ class FunctionOutput:
         while True:
             time.sleep(FLUSH_SECONDS)
             if self._lines:
-                with contextlib.suppress(Exception):  # the server is going down; there is nobody left to tell
+                with contextlib.suppress(Exception):  # the server is shutting down
                     self.flush()
 
     def flush(self) -> None:

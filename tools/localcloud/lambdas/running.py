@@ -1,4 +1,4 @@
-"""One function at work: its warm workers, and how many of them may work at once."""
+"""Runs one function: its warm workers, and its concurrency."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tools.localcloud.lambdas.runtime_api import Invocation
 from tools.localcloud.lambdas.surroundings import Surroundings
 from tools.localcloud.lambdas.worker import Outcome, Worker
 
-UNRESERVED_WORKERS = 2  # a function without reserved concurrency may take this much of a small machine
+UNRESERVED_WORKERS = 2  # limit for a function without reserved concurrency, for a small machine
 
-Workers = WeakValueDictionary[str, Worker]  # by the session token that each signs its requests with
+Workers = WeakValueDictionary[str, Worker]  # by the session token in their requests
 
 
 class TooManyRequests(ServiceException):  # type: ignore[misc]  # moto's class is untyped to mypy
@@ -29,7 +29,7 @@ class TooManyRequests(ServiceException):  # type: ignore[misc]  # moto's class i
 
 
 class RunningFunction:
-    """The workers of one function. `changed` guards `busy`, the number of slots that are taken."""
+    """The workers of one function. `changed` guards `busy`, the number of slots in use."""
 
     def __init__(self, account: Account, surroundings: Surroundings, workers: Workers, arn: str):
         self.arn, self.name = arn, arn.rpartition(":")[2]
@@ -44,18 +44,18 @@ class RunningFunction:
 
     @property
     def declared(self) -> Any:
-        """moto's function, as it is configured now. Raises moto's UnknownFunctionException once it is deleted."""
+        """moto's function with its current configuration. Raises moto's UnknownFunctionException once it is deleted."""
         return models.lambda_backends[self._account_id][self._region].get_function(self.name)
 
     @property
     def limit(self) -> tuple[int, bool]:
-        """How many invocations may run at once, and whether that is reserved."""
+        """The maximum number of concurrent invocations, and whether that is reserved."""
         reserved = self.declared.reserved_concurrency
         return (UNRESERVED_WORKERS, False) if reserved is None else (int(reserved), True)
 
     def run_now(self, payload: bytes) -> tuple[str, Outcome]:
-        """RequestResponse: throttled beyond the reserved concurrency; without one it waits for a worker. Returns the
-        request id as well."""
+        """RequestResponse: throttled beyond the reserved concurrency; without one, waits for a worker. Also returns the
+        request ID."""
         with self.changed:
             while self.busy >= (limit := self.limit)[0]:
                 if limit[1]:
@@ -67,7 +67,7 @@ class RunningFunction:
         return request_id, self.run(request_id, payload)
 
     def run(self, request_id: str, payload: bytes, attempt: int = 1) -> Outcome:
-        """Runs in a free slot that the caller has taken, and gives the slot back."""
+        """Runs in a slot that the caller took, and frees the slot."""
         try:
             self.output.metric(ConcurrentExecutions=self.busy)
             function = self.declared
@@ -119,7 +119,7 @@ class RunningFunction:
         worker.kill()
 
     def stop(self) -> None:
-        """Ends every worker, and whatever runs on them."""
+        """Ends every worker and its invocation."""
         with self.changed:
             self.stopped = True
             self.changed.notify_all()
@@ -128,7 +128,7 @@ class RunningFunction:
 
 
 def _signature(function: Any) -> str:
-    """Changes with everything that a running worker would not notice."""
+    """A value that changes with any setting that requires a new worker."""
     settings = [function.code_sha_256, function.handler, function.environment_vars, function.memory_size,
                 function.role, function.logging_config]  # fmt: skip
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""Lambda's runtime API: the HTTP interface through which one execution environment asks for events and answers them.
+"""Lambda's runtime API: the HTTP interface through which an execution environment gets events and returns responses.
 
-It knows no keys, so it is closed to web pages, and to other users of the machine where the system tells who calls.
+It uses no keys, so it refuses web pages, and other users of the machine if the system identifies them.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
@@ -36,7 +36,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the runtime sent back. The request id of an error during initialization is "init"."""
+    """The runtime's response. The request ID of an error during initialization is "init"."""
 
     request_id: str
     body: bytes
@@ -56,16 +56,16 @@ class RuntimeApi:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def give(self, invocation: Invocation) -> None:
-        """Answers the request for work that the child is waiting on, or the next one."""
+        """Responds to the child's current or next request for work."""
         self._invocations.put(invocation)
 
     def next_invocation(self) -> Invocation | None:
-        """Waits for work; None when there will be none."""
+        """Waits for work; None if it is closed."""
         self.asked_for_work.set()
         return self._invocations.get()
 
     def close(self) -> None:
-        """Safe to repeat. Does not wait."""
+        """Closes the interface without waiting. Safe to repeat."""
         self._invocations.put(None)
         threading.Thread(target=self._close, daemon=True).start()
 
@@ -127,7 +127,7 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
 
 
 def _is_strange(port: int) -> bool:
-    """Whether a connection from this port of 127.0.0.1 belongs to another user; nobody says so but Linux (proc(5))."""
+    """Whether a connection from this port of 127.0.0.1 belongs to another user; only known on Linux (proc(5))."""
     try:
         sockets = Path("/proc/net/tcp").read_text()
     except OSError:

@@ -1,7 +1,7 @@
-"""What a function finds on Lambda and nothing else: its package, the runtime's modules, the environment variables.
+"""Provides exactly what a function has on Lambda: its package, the runtime's modules, the environment variables.
 
-Of this machine's Python it sees only what Lambda's runtime carries (boto3 and the runtime client). A module that the
-package forgot is missing here too.
+From this machine's Python it has only what Lambda's runtime includes (boto3 and the runtime client), so a module that
+is missing in the package is missing here too.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Surroundings:
         return root
 
     def environ(self, function: Any, log_group: str, log_stream: str, token: str) -> dict[str, str]:
-        """What the template declares, and what Lambda itself sets; nothing of this process's environment."""
+        """The variables from the template and from Lambda, without those of this process."""
         declared = {str(key): str(value) for key, value in function.environment_vars.items()}
         return declared | {
             "AWS_ACCESS_KEY_ID": self._account.role_key(function.role),
             "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_SESSION_TOKEN": token,  # distinguishes the workers of a function
+            "AWS_SESSION_TOKEN": token,  # identifies a worker of a function
             "AWS_DEFAULT_REGION": function.region,
             "AWS_REGION": function.region,
             "AWS_ENDPOINT_URL": self._account.endpoint,
@@ -67,14 +67,14 @@ class Surroundings:
             "LANG": "en_US.UTF-8",
             "PATH": os.defpath,
             "PYTHONPATH": str(self._runtime),
-            "PYTHONUTF8": "1",  # what LANG means on Lambda; this machine may not have that locale
+            "PYTHONUTF8": "1",  # the meaning of LANG on Lambda; this machine may not have that locale
             "TZ": ":UTC",
             "_HANDLER": function.handler,
         }
 
 
 def _runtime_folder(folder: Path) -> Path:
-    """A folder with links to exactly the modules that Lambda's Python runtime carries."""
+    """A folder with links to exactly the modules in Lambda's Python runtime."""
     folder.mkdir(parents=True)
     for distribution in _with_dependencies(CARRIED_BY_LAMBDA):
         for file in distribution.files or []:
@@ -93,7 +93,7 @@ def _with_dependencies(names: tuple[str, ...]) -> Iterator[metadata.Distribution
         seen.add(name)
         try:
             distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # wanted by another Python or platform only
+        except metadata.PackageNotFoundError:  # needed only on another Python or platform
             continue
         yield distribution
         for requirement in distribution.requires or []:

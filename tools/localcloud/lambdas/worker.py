@@ -1,4 +1,4 @@
-"""One execution environment of Lambda: a child process with AWS's runtime client, watched as Lambda watches it."""
+"""An execution environment of Lambda: a child process with AWS's runtime client, with Lambda's limits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from dataclasses import dataclass
 
 from tools.localcloud.lambdas.runtime_api import Invocation, RuntimeApi
 
-INIT_SECONDS = 60.0  # Lambda allows 10; a laptop that compiles a package for the first time needs longer
+INIT_SECONDS = 60.0  # Lambda allows 10; compiling a package for the first time on a laptop takes longer
 LINUX = os.path.exists("/proc/self/statm")
-WATCH_SECONDS = 0.02 if LINUX else 0.25  # how often a running child is looked at: dead? too large? (elsewhere by `ps`)
+WATCH_SECONDS = (
+    0.02 if LINUX else 0.25
+)  # how often a running child is checked for its end and size (outside Linux with `ps`)
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,19 @@ class Worker:
         self._started = time.monotonic()
         self._api = RuntimeApi()
         self.process = subprocess.Popen(
-            # -S: no site-packages of this machine; what the function may import is in PYTHONPATH.
+            # -S: without this machine's site-packages; the function's modules are in PYTHONPATH.
             [sys.executable, "-S", "-m", "awslambdaric", handler],
             cwd=environ["LAMBDA_TASK_ROOT"],
             env=environ | {"AWS_LAMBDA_RUNTIME_API": self._api.address},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is the server's to handle
+            start_new_session=True,  # the server handles Ctrl-C
         )
         threading.Thread(target=self._listen, daemon=True).start()
 
     def invoke(self, invocation: Invocation) -> Outcome:
-        """Runs one event to its end, whatever that is. A worker that is not `alive` afterwards cannot be used again."""
+        """Runs one event and returns its outcome. A worker that is not `alive` afterwards cannot be reused."""
         self.invocation = invocation
         try:
             return self._initialize(invocation) or self._run(invocation)
@@ -66,7 +68,7 @@ class Worker:
             self.invocation = None
 
     def _initialize(self, invocation: Invocation) -> Outcome | None:
-        """Waits until the child asks for its first event; the outcome where it never does."""
+        """Waits until the child requests its first event; returns the outcome if it never does."""
         deadline = self._started + INIT_SECONDS
         while self.init_seconds is None and not self._api.asked_for_work.wait(WATCH_SECONDS):
             if not self._api.answers.empty():
@@ -124,14 +126,14 @@ class Worker:
         return self.process.poll() is None
 
     def kill(self) -> None:
-        """Ends the child and its API; safe to repeat."""
+        """Ends the child and its API. Safe to repeat."""
         if self.alive:
             self.process.kill()
         self.process.wait()
         self._api.close()
 
     def _listen(self) -> None:
-        """Reads what the child writes as it writes it: a full pipe would stop it."""
+        """Reads the child's output continuously, because a full pipe would block it."""
         assert self.process.stdout is not None
         pipe = self.process.stdout.fileno()
         while select.select([pipe], [], []):
@@ -139,7 +141,7 @@ class Worker:
                 return
 
     def drain(self) -> bool:
-        """Takes every line that has been written so far; False when there will never be another."""
+        """Takes every complete line so far; returns False at the end of the output."""
         assert self.process.stdout is not None
         pipe = self.process.stdout.fileno()
         with self._draining:

@@ -1,4 +1,4 @@
-"""What S3 announces of an object: as a notification, and through EventBridge. The shapes differ.
+"""S3's events about an object: the notification format and the EventBridge format.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
@@ -36,7 +36,7 @@ _last_sequencer = 0
 
 
 def sequencer() -> str:
-    """Grows with every event: hexadecimal, to be compared as text, as S3 documents it."""
+    """A hexadecimal number that grows with every event and is compared as text, as S3 documents."""
     global _last_sequencer
     with _sequence:
         _last_sequencer = max(time.time_ns(), _last_sequencer + 1)
@@ -44,7 +44,7 @@ def sequencer() -> str:
 
 
 def notification(event_name: str, bucket: Any, key: Any, rule_id: str) -> dict[str, Any]:
-    """The event for a function or a queue that the bucket's configuration names."""
+    """The event for a function or a queue in the bucket's configuration."""
     described = {
         # Form encoding with the slashes left alone: "a b/c+d.txt" → "a+b/c%2Bd.txt".
         "key": quote_plus(key.name, safe="/"),
@@ -81,9 +81,9 @@ def notification(event_name: str, bucket: Any, key: Any, rule_id: str) -> dict[s
 
 
 def event(event_name: str, bucket: Any, key: Any) -> dict[str, Any] | None:
-    """The event for EventBridge; None for what is not announced here (restores, moves between storage classes).
+    """The event for EventBridge; None for unsupported ones (restores, moves between storage classes).
 
-    The key is plain, and there is no version where the bucket never had any.
+    The key is not encoded, and there is no version if the bucket never had versioning.
     """
     described, more = {"key": key.name}, {}
     if bucket.versioning_status:

@@ -1,4 +1,4 @@
-"""A bucket's notification configuration: set as a whole, checked as S3 checks it, and read again as it was set."""
+"""A bucket's notification configuration: replaced entirely, validated as in S3, and returned as it was set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class InvalidDestination(S3ClientError):  # type: ignore[misc]  # moto's class i
 
 
 def require_permission(policy_of: Policy, function_arn: str, bucket: Any) -> None:
-    """S3 invokes a function only if the function's policy says so, and asks when the notification is set."""
+    """Checks that the function's policy allows S3 to invoke it, as S3 does when the notification is set."""
     policy = policy_of(function_arn) or {"Statement": []}
     action = "lambda:InvokeFunction"
     if not admits(policy, "s3.amazonaws.com", action, function_arn, bucket.arn, bucket.account_id):
@@ -33,7 +33,7 @@ def require_permission(policy_of: Policy, function_arn: str, bucket: Any) -> Non
 
 
 def _refuse_overlaps(rules: list[Any]) -> None:
-    """Two rules that one upload could match are an error on S3."""
+    """Refuses two rules that the same upload could match, as S3 does."""
     for one, other in itertools.combinations(rules, 2):
         events = any(fnmatchcase(a, b) or fnmatchcase(b, a) for a in one.events for b in other.events)
         (prefix, suffix), (other_prefix, other_suffix) = _edges(one), _edges(other)
@@ -74,8 +74,8 @@ def install(policy_of: Policy) -> None:
             raise
 
     def get_configuration(self: Any) -> Any:
-        """With EventBridge, which moto leaves out, so that callers who read, add and write would turn it off; and with
-        `Prefix` where `prefix` was put, as S3 answers."""
+        """The configuration with EventBridge, which moto omits, so that callers who read, add and write would turn it
+        off; and with `Prefix` instead of `prefix`, as in S3's response."""
         plain_serialized = self.serialized
 
         def serialized(result: ActionResult) -> Any:
@@ -91,7 +91,7 @@ def install(policy_of: Policy) -> None:
         return plain_get(self)
 
     def from_body(self: Any) -> Any:
-        """S3 takes what it answers; moto wants small letters."""
+        """S3 accepts its own responses; moto requires lowercase."""
         self.body = re.sub(r"<Name>(Prefix|Suffix)</Name>", lambda found: found[0].lower().replace("name", "Name"),
                            self.body if isinstance(self.body, str) else self.body.decode())  # fmt: skip
         return plain_body(self)

@@ -1,8 +1,8 @@
-"""S3's announcements on their way: to the functions and queues of a bucket's configuration, and to EventBridge.
+"""Delivers S3's events to the functions and queues in a bucket's configuration, and to EventBridge.
 
-moto's events carry no version and no sequencer, a multipart upload makes two of them, and what goes wrong on the way to
-the function is swallowed. Announcements leave only when the request that caused them has been answered: moto sends them
-first and then goes on writing metadata and tags over what the function may have done by then.
+moto's events have no version or sequencer, a multipart upload causes two of them, and delivery errors are ignored. Here
+events are sent after the response to the request that caused them: moto sends them first, and then overwrites metadata
+and tags that the function may have changed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _here = threading.local()
 
 @dataclass(frozen=True)
 class Waiting:
-    """An announcement; without a target it is EventBridge's."""
+    """An event to deliver; without a target, it is for EventBridge."""
 
     name: str
     bucket: Any
@@ -37,10 +37,10 @@ class Waiting:
 
 
 def _send_event(account_id: str, event_name: Any, bucket: Any, key: Any) -> None:
-    """Takes the place of moto's function of that name, and puts the announcement aside until `deliver_waiting`."""
+    """Replaces moto's function of that name, and keeps the event until `deliver_waiting`."""
     name, configuration = event_name.value, bucket.notification_configuration
     if configuration is None or (name == "s3:ObjectCreated:Put" and key.multipart is not None):
-        return  # moto calls the end of a multipart upload a Put as well; its own event follows
+        return  # moto also treats the end of a multipart upload as a Put; its own event follows
     waiting: list[Waiting] = _here.__dict__.setdefault("waiting", [])
     for rule in [*configuration.cloud_function, *configuration.queue]:
         if rule.matches(name, key.name):
@@ -52,15 +52,15 @@ def _send_event(account_id: str, event_name: Any, bucket: Any, key: Any) -> None
 def deliver_waiting(
     deliver: Callable[[str, Any, dict[str, Any]], None], publish: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Sends what this thread's request has caused. `deliver` takes the target's ARN, the bucket and the event.
+    """Sends the events of this thread's request. `deliver` takes the target's ARN, the bucket and the event.
 
-    A target that is gone is S3's to forget, and ours to log.
+    If a target no longer exists, S3 drops the event; here that is logged.
     """
     waiting, _here.waiting = _here.__dict__.get("waiting", []), []
     created = {id(one.key) for one in waiting if one.name in CREATED}
     for one in waiting:
         if one.name == TAGGED and id(one.key) in created:
-            continue  # moto takes the tags that an object is created with for a separate request
+            continue  # moto treats the tags of a new object as a separate request
         try:
             if one.target:
                 deliver(one.target, one.bucket, one.content)

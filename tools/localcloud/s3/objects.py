@@ -1,4 +1,4 @@
-"""S3's calls on objects: reading without holding, one writer at a time, and the checks that moto overlooks."""
+"""S3's object operations: streaming reads, one writer at a time, and checks that moto omits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moto.s3 import models, responses
 
 from tools.localcloud.s3.stored import StoredKey, complete, lazily
 
-# This endpoint stands for an HTTPS one, and does not know who asks
+# This endpoint represents an HTTPS one, and does not know the principal
 NOT_JUDGED_HERE = ("aws:SecureTransport", "s3:TlsVersion", "aws:PrincipalArn")
 
 
@@ -39,7 +39,7 @@ def _one_at_a_time(lock: contextlib.AbstractContextManager[Any], function: Calla
 
 
 def _with_checksum_kind(copy: Callable[..., Any]) -> Callable[..., Any]:
-    """moto copies a checksum of checksums and forgets that it is one; clients then refuse the copy's content."""
+    """moto copies a composite checksum as a regular one, so clients refuse the copy's content."""
 
     def copy_object(self: Any, source: Any, bucket: str, key: str, *args: Any, **more: Any) -> None:
         copy(self, source, bucket, key, *args, **more)
@@ -50,8 +50,8 @@ def _with_checksum_kind(copy: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _permission(self: Any, action: str, resource: str) -> Any:
-    """moto takes a condition that it cannot answer for fulfilled, and so refuses everything under an HTTPS-only
-    policy. What the transport or the principal decides is left out; the rest of the policy is moto's to judge."""
+    """moto treats conditions that it cannot evaluate as true, and so refuses everything under an HTTPS-only policy.
+    Conditions on transport or principal are omitted; moto evaluates the rest of the policy."""
     if self.policy is None:
         return access_control.PermissionResult.NEUTRAL
     policy = access_control.json.loads(self.policy)
@@ -64,7 +64,7 @@ def _permission(self: Any, action: str, resource: str) -> Any:
 
 
 def _asking_whose(head_bucket: Any) -> Any:
-    """moto overlooks ExpectedBucketOwner, by which a caller makes sure that a bucket is nobody else's."""
+    """moto ignores ExpectedBucketOwner, with which callers make sure that a bucket is not someone else's."""
 
     def asked(self: Any) -> Any:
         expected = self.headers.get("x-amz-expected-bucket-owner")
@@ -85,7 +85,7 @@ def install(folder: Path) -> None:
     models.S3Backend.copy_object = _with_checksum_kind(models.S3Backend.copy_object)
     for name in ("copy_object", "upload_part_copy"):
         setattr(models.S3Backend, name, _reading_lazily(getattr(models.S3Backend, name)))
-    lock = threading.RLock()  # moto's versions are a list that two uploads may replace
+    lock = threading.RLock()  # moto's versions are a list that concurrent uploads may replace
     for name in ("put_object", "delete_object", "put_object_tagging", "get_object", "list_objects", "list_objects_v2",
                  "list_object_versions"):  # fmt: skip
         setattr(models.S3Backend, name, _one_at_a_time(lock, getattr(models.S3Backend, name)))

@@ -1,7 +1,7 @@
-"""The content of S3's objects, in files: moto keeps a whole object in memory for every request that touches it.
+"""Stores the content of S3's objects in files: moto keeps a whole object in memory for every request.
 
-A gigabyte arrives in parts, is joined by copying, and is read in ranges; here none of that holds more than a part or a
-block. Small objects (results, most posters) stay as moto has them.
+A gigabyte arrives in parts, is joined by copying, and is read in ranges, with at most a part or a block in memory.
+Small objects (results, most posters) are stored as in moto.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any
 from moto.s3 import models
 from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
 
-BLOCK = 1 << 20  # what one read holds in memory
-SMALL = 256 << 10  # up to here an object is not worth a file
+BLOCK = 1 << 20  # bytes in memory per read
+SMALL = 256 << 10  # up to this size, an object is not stored in a file
 
 lazily = contextvars.ContextVar("lazily", default=False)  # whether `value` may be a StoredBytes
 
 
 class StoredBytes:
-    """A range of a file that behaves like bytes where moto answers a request: it has a length, can be cut, and
-    is sent block by block. The open file outlives the object's deletion, as a running download does on S3."""
+    """A range of a file that behaves like bytes in moto's responses: it has a length, can be sliced, and is sent in
+    blocks. The open file outlives the object's deletion, like a running download from S3."""
 
     def __init__(self, path: Path, start: int = 0, length: int | None = None, descriptor: int | None = None):
         self.path, self.start = path, start
@@ -102,21 +102,21 @@ class StoredKey(models.FakeKey):  # type: ignore[misc]  # moto's class is untype
         self.disposed = True
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Listed:
-        """moto copies every object of a bucket to list its versions, content and all."""
+        """moto copies every object of a bucket, including its content, to list versions."""
         listed = object.__new__(Listed)
         listed.__dict__.update(self.__dict__)
         return listed
 
 
 class Listed(StoredKey):
-    """An object in a listing: it looks at the content of the real one, and must not take it along when it goes."""
+    """An object in a listing, which uses the content of the real one and must not delete it."""
 
     def dispose(self, garbage: bool = False) -> None:
         pass
 
 
 class Joined:
-    """The file that a multipart upload became; the object takes it over instead of copying it once more."""
+    """The file of a multipart upload, which the object takes over instead of copying it again."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -126,8 +126,8 @@ class Joined:
 
 
 def complete(self: Any, body: Iterator[tuple[int, str]]) -> tuple[Joined, str, tuple[str, str, int] | None]:
-    """Join the parts by copying, each gone as soon as it is copied. Of the checksums only the composite ones are
-    kept: one over the whole object would read a gigabyte once more, for nobody."""
+    """Joins the parts by copying, and deletes each one after that. Only composite checksums are kept, because one of
+    the whole object would require reading a gigabyte again."""
     chosen = list(body)
     if not chosen:
         raise MalformedXML

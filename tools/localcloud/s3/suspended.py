@@ -1,6 +1,6 @@
-"""Suspended versioning: older versions stay, and everything new is version `null`, of which there is one.
+"""Suspended versioning: older versions are kept, and every new one replaces version `null`.
 
-moto treats such a bucket as one that never had versions, and so loses them.
+moto treats such a bucket as if it never had versioning, and so loses its versions.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/VersionSuspendedBehavior.html
 """
 
@@ -26,14 +26,14 @@ def _versioned(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _make_null(bucket: Any, key_name: str) -> None:
-    """The newest version becomes `null`, in the place of the one before."""
+    """Makes the newest version `null`, replacing the previous one."""
     *older, new = bucket.keys.getlist(key_name)
     new._version_id = NULL
     bucket.keys.setlist(key_name, [*(one for one in older if one.version_id != NULL), new])
 
 
 def install() -> None:
-    """Before the locks of `objects`, which these calls need."""
+    """Must be called before the locks of `objects` are installed, which these calls need."""
     plain_put, plain_delete = models.S3Backend.put_object, models.S3Backend.delete_object
     plain_head = responses.S3Response.head_object
 
@@ -58,7 +58,7 @@ def install() -> None:
         return done, told
 
     def head_object(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """moto refuses to look at version `null` of a bucket that it takes for one without versions."""
+        """moto refuses version `null` in a bucket that it treats as unversioned."""
         return _versioned(plain_head, self, *args, **kwargs)
 
     models.FakeBucket.is_versioned = property(

@@ -1,9 +1,9 @@
-"""Every resource type that the local cloud knows, each with exactly the properties that it applies.
+"""All supported resource types, each with exactly the properties that it applies.
 
-The tables of properties are a promise: what stands there is applied through the service's ordinary API, and
-anything else fails the change set (`stacks`). Growing the template means growing a class here.
-Structures are passed on as they are, with texts turned into the numbers that the API wants; botocore refuses
-what the API does not know. Where CloudFormation and the API differ, the difference is spelled out.
+Properties in the tables are applied through the service's public API, and any other fails the change set (`stacks`). To
+use a new property in the template, add it to its class here. Structures are passed on unchanged, except that texts
+become numbers where the API requires them; botocore refuses anything that the API does not support. Differences between
+CloudFormation and the API are handled explicitly.
 """
 
 from __future__ import annotations

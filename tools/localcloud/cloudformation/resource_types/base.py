@@ -1,4 +1,4 @@
-"""What every resource type of the local cloud is made of."""
+"""The base class of resource types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Resource:
 
     type: ClassVar[str]
     properties: ClassVar[frozenset[str]]
-    replaced_by: ClassVar[frozenset[str]] = frozenset()  # a change of one of these makes a new resource
+    replaced_by: ClassVar[frozenset[str]] = frozenset()  # changing one of these replaces the resource
 
     physical_resource_id: str
     deletion_policy = "Delete"
@@ -42,7 +42,7 @@ class Resource:
         return call(self.client(service), operation, arguments)
 
     def name(self, key: str) -> str:
-        """The name that the template gives, or one made of stack and logical id; the same ever after."""
+        """The name from the template, or one generated from stack and logical ID, which never changes."""
         if key in self.declared:
             return str(self.declared[key])
         if self._generated is None:
@@ -54,7 +54,7 @@ class Resource:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The stack's tags reach everything that takes tags, as on AWS; the resource's own win."""
+        """The stack's tags, overridden by the resource's own, as on AWS."""
         return self.stack_tags | tag_map(self.declared.get("Tags", []))
 
     @property

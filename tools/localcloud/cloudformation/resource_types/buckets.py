@@ -1,4 +1,4 @@
-"""S3 buckets as CloudFormation declares them; the lifecycle is where the two languages differ most."""
+"""S3 buckets as declared in CloudFormation, whose lifecycle rules differ most from the API's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Bucket(Resource):
         try:
             self.update({})
         except Exception:
-            self.call("s3", "delete_bucket", Bucket=name)  # a half-made bucket would block the next attempt
+            self.call("s3", "delete_bucket", Bucket=name)  # an incomplete bucket would block the next attempt
             raise
 
     def update(self, before: Properties) -> None:
@@ -59,13 +59,13 @@ class Bucket(Resource):
             self._s3("put_bucket_tagging", Tagging={"TagSet": self.tag_list})
 
     def _s3(self, operation: str, **arguments: Any) -> None:
-        """One setting of the bucket; what is no longer declared is deleted."""
+        """Applies one setting of the bucket, or deletes it if it is no longer declared."""
         if arguments and None in arguments.values():
             operation, arguments = DELETIONS[operation], {}
         self.call("s3", operation, Bucket=self.physical_resource_id, **arguments)
 
     def _versioning(self, wanted: Properties | None) -> None:
-        # S3 never goes back to "unversioned": what is taken away is suspended.
+        # S3 cannot return to "unversioned", so removed versioning is suspended
         self._s3("put_bucket_versioning", VersioningConfiguration=wanted or {"Status": "Suspended"})
 
     def _encryption(self, wanted: Properties | None) -> None:
@@ -80,12 +80,12 @@ class Bucket(Resource):
         self._s3("put_bucket_ownership_controls", OwnershipControls=wanted)
 
     def _lifecycle(self, wanted: Properties | None) -> None:
-        """Stored, never carried out: nothing here lives long enough to expire."""
+        """Stores lifecycle rules without executing them: nothing here exists long enough to expire."""
         rules = wanted and {"Rules": [_lifecycle_rule(rule) for rule in wanted["Rules"]]}
         self._s3("put_bucket_lifecycle_configuration", LifecycleConfiguration=rules)
 
     def _logging(self, wanted: Properties | None) -> None:
-        """Stored, once the other bucket's policy admits it; no log is written."""
+        """Stores the setting if the other bucket's policy allows it; no logs are written."""
         names = {"DestinationBucketName": "TargetBucket", "LogFilePrefix": "TargetPrefix"}
         status = {"LoggingEnabled": _renamed(wanted, names)} if wanted else {}
         self._s3("put_bucket_logging", BucketLoggingStatus=status)
@@ -124,7 +124,7 @@ def _notification_rule(rule: Properties, target: str, api_target: str) -> Proper
 
 
 def _lifecycle_rule(rule: Properties) -> Properties:
-    """CloudFormation's flat rule as the API's nested one; botocore refuses what is passed on unchanged and unknown."""
+    """Converts CloudFormation's flat rule to the API's nested one; botocore refuses unknown keys."""
     made: Properties = {"Filter": {"Prefix": ""}}
     for key, value in rule.items():
         match key:

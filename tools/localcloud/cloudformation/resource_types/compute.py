@@ -1,4 +1,4 @@
-"""Functions, what invokes them, and the roles that they take."""
+"""Functions, their triggers, and their roles."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Function(Resource):
         self._reserve({})
 
     def _code(self) -> Properties:
-        """Code in the template is the module `index` of a package."""
+        """Inline code becomes the module `index` of a package."""
         code: Properties = self.declared["Code"]
         if "ZipFile" not in code:
             return code
@@ -82,7 +82,7 @@ class Function(Resource):
     def _configuration(self) -> Properties:
         logging = self.declared.get("LoggingConfig", {})
         if set(logging) - {"LogFormat", "LogGroup"} or logging.get("LogFormat", "Text") != "Text":
-            raise ValueError(f"{self.logical_resource_id}: the local cloud writes text into a LogGroup, no other logs")
+            raise ValueError(f"{self.logical_resource_id}: the local cloud only writes text logs to a LogGroup")
         settings = self._only("Description", "Environment", "Handler", "LoggingConfig", "MemorySize", "Role", "Runtime",
                               "Timeout", "TracingConfig")  # fmt: skip
         return settings | ({"KMSKeyArn": self.declared["KmsKeyArn"]} if "KmsKeyArn" in self.declared else {})
@@ -126,7 +126,7 @@ class Permission(Resource):
 
 
 class EventSourceMapping(Resource):
-    """Of a queue, whose messages moto hands to the function one by one."""
+    """An event source mapping for a queue; moto delivers its messages to the function one at a time."""
 
     type = "AWS::Lambda::EventSourceMapping"
     properties = frozenset({"EventSourceArn", "FunctionName"})
@@ -148,13 +148,13 @@ class EventInvokeConfig(Resource):
 
     def create(self) -> None:
         if self.declared["Qualifier"] != "$LATEST":
-            raise ValueError(f"{self.logical_resource_id}: the local cloud runs $LATEST only")
+            raise ValueError(f"{self.logical_resource_id}: the local cloud only runs $LATEST")
         self.physical_resource_id = self.name("-")
         self.update({})
 
     def update(self, before: Properties) -> None:
         if before:
-            self.delete()  # moto appends a second configuration and goes on reading the first
+            self.delete()  # moto appends a second configuration but keeps reading the first
         self.call("lambda", "put_function_event_invoke_config", **self.given("Qualifier"))
 
     def delete(self) -> None:

@@ -43,14 +43,14 @@ class TopicPolicy(Resource):
                       AttributeValue=policy_text(self.declared["PolicyDocument"]))  # fmt: skip
 
     def delete(self) -> None:
-        """The topics go back to nobody's policy; a topic's default policy is its owner's anyway."""
+        """Removes the topics' policy; the default policy only admits the owner."""
         empty = policy_text({"Version": "2012-10-17", "Statement": []})
         for topic in self.declared["Topics"]:
             self.call("sns", "set_topic_attributes", TopicArn=topic, AttributeName="Policy", AttributeValue=empty)
 
 
 class Subscription(Resource):
-    """Confirmed at once, but for one address (see `mail`). On AWS each waits until a person follows the link."""
+    """A subscription that is confirmed immediately, except for one address (see `mail`); AWS waits for the link."""
 
     type = "AWS::SNS::Subscription"
     properties = frozenset(
@@ -107,7 +107,7 @@ class Queue(Resource):
     def _attributes(self) -> dict[str, str]:
         declared = self.given("QueueName", "Tags")
         if "KmsMasterKeyId" in declared:
-            declared.setdefault("SqsManagedSseEnabled", False)  # SQS knows one or the other
+            declared.setdefault("SqsManagedSseEnabled", False)  # SQS allows only one of them
         return {k: policy_text(v) if isinstance(v, dict | bool) else str(v) for k, v in declared.items()}
 
     def update(self, before: Properties) -> None:
@@ -117,7 +117,7 @@ class Queue(Resource):
         self.call("sqs", "tag_queue", QueueUrl=self.physical_resource_id, Tags=self.tags)
 
     def _policy(self) -> dict[str, str]:
-        """What QueuePolicy has set; moto forgets it when other attributes are set."""
+        """The policy from QueuePolicy, which moto drops when other attributes are set."""
         answer = self.call("sqs", "get_queue_attributes", QueueUrl=self.physical_resource_id, AttributeNames=["Policy"])
         return dict(answer.get("Attributes", {}))
 

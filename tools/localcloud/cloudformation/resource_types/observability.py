@@ -100,7 +100,7 @@ class Dashboard(Resource):
     def update(self, before: Properties) -> None:
         name = self.physical_resource_id
         self.call("cloudwatch", "put_dashboard", DashboardName=name, DashboardBody=self.declared["DashboardBody"])
-        backend = cloudwatch_backends[ACCOUNT_ID][self.region]  # moto's API knows tags of alarms only
+        backend = cloudwatch_backends[ACCOUNT_ID][self.region]  # moto's API supports tags only for alarms
         backend.tagger.tag_resource(backend.dashboards[name].arn, self.tag_list)
 
     def delete(self) -> None:

@@ -1,4 +1,4 @@
-"""Rules of EventBridge's default bus."""
+"""Rules on EventBridge's default bus."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ class Rule(Resource):
             self.call("events", "remove_targets", Rule=self.physical_resource_id, Ids=sorted(ids))
 
     def delete(self) -> None:
-        """Of a rule that has targets EventBridge would refuse it."""
+        """Deletes the rule after its targets, because EventBridge refuses to delete a rule with targets."""
         self._remove({target["Id"] for target in self.declared.get("Targets", [])})
         self.call("events", "delete_rule", Name=self.physical_resource_id)

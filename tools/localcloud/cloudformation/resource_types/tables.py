@@ -29,7 +29,7 @@ class Table(Resource):
         if declared.get("SSESpecification") != before.get("SSESpecification"):
             # github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1070
             if "SSESpecification" not in declared:
-                raise ValueError(f"{self.logical_resource_id}: SSESpecification cannot be taken away, as on AWS")
+                raise ValueError(f"{self.logical_resource_id}: SSESpecification cannot be removed, as on AWS")
             wanted = {"Enabled" if k == "SSEEnabled" else k: v for k, v in declared["SSESpecification"].items()}
             self.call("dynamodb", "update_table", TableName=name, SSESpecification=wanted)
         if declared.get("TimeToLiveSpecification") != before.get("TimeToLiveSpecification"):

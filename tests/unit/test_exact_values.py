@@ -1,4 +1,4 @@
-"""Pure modules to the letter: what other tests ask of them in general. `make mutate` looks here for its survivors."""
+"""The exact values of pure modules, which other tests check in general. `make mutate` needs them."""
 
 import time
 from dataclasses import replace
@@ -28,7 +28,7 @@ ANNOUNCED = {
     },
 }
 
-# What a person reads
+# Text for people
 
 
 def a_success(**video_facts) -> dict:
@@ -94,7 +94,7 @@ def test_the_mail_of_a_failure():
         "Why      The file ends too early: the upload or the recording was cut off.\n"
         "Advice   Upload it again. If the original does not play to the end either, the recording was cut off.\n"
         "Size     1.23 kB\n"
-        "Seen     lastSampleEnd: 99, fileEnd: 50\n"
+        "Details  lastSampleEnd: 99, fileEnd: 50\n"
         "\n"
         "Video    s3://videos/a.mp4\n"
         "         version 3HL4kqtJlcpXrof3\n"
@@ -108,7 +108,7 @@ def test_the_mail_of_a_failure():
     [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_000, "999 kB"), (999_600, "1 MB"), (1_000_000, "1 MB"),
      (1e9, "1 GB"), (25e9, "25 GB"), (2.5e12, "2.5e+03 GB")],
 )  # fmt: skip
-def test_sizes_read_well(size, text):
+def test_sizes_are_readable(size, text):
     empty = results.result(replace(UPLOAD, size=size), verdicts.empty(), COST)
     assert f"\nSize     {text}\n" in messages.email(empty)
 
@@ -116,50 +116,50 @@ def test_sizes_read_well(size, text):
 @pytest.mark.parametrize(
     ("seconds", "text"), [(60, "0:01:00"), (60.4, "0:01:00"), (3599, "0:59:59"), (3600 * 61 + 60, "61:01:00")]
 )
-def test_lengths_read_well(seconds, text):
+def test_durations_are_readable(seconds, text):
     result = a_success()
     result["container"]["duration"] = seconds
     assert f"\nLength   {text}\n" in messages.email(result)
 
 
-def test_attributes_are_such_as_sns_takes():
+def test_attributes_are_valid_for_sns():
     for result in (a_success() | {"status": "success"}, {"status": "failure", "failure": {"reason": "empty"}}):
         given = messages.attributes(result, "dev")
         assert {(one["DataType"], len(one)) for one in given.values()} == {("String", 2)}
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_subject_that_just_fits_is_not_cut(over):
+def test_a_subject_of_maximum_length_is_not_shortened(over):
     key = "~" * (messages.MAX_SUBJECT - len("Video ready: ") + over - 4) + ".mp4"
     subject = messages.subject({"source": {"key": key}})
     assert len(subject) == messages.MAX_SUBJECT
     assert subject == "Video ready: " + ("..." + key[4:] if over else key)
 
 
-# What S3 announces, and what a job asks for
+# S3's events, and a job's tasks
 
 
-def test_every_field_of_an_upload_is_what_was_announced():
+def test_every_field_of_an_upload_is_from_the_event():
     assert uploads.parse({"Records": [ANNOUNCED | {uploads.RERUN: 7}]}) == [
         Upload("the-bucket", "a.mp4", "v1", 5, "e1", "0A", "2026-07-01T10:00:00.000Z", "7")
     ]
 
 
-def test_what_need_not_be_announced():
+def test_optional_fields_of_an_event():
     entity = {name: value for name, value in ANNOUNCED["s3"]["object"].items() if name != "sequencer"}
     record = ANNOUNCED | {"s3": ANNOUNCED["s3"] | {"object": entity}}
     [upload] = uploads.parse({"Records": [record]})
     assert (upload.sequencer, upload.rerun) == ("", "")
 
 
-def test_a_wrong_event_is_named():
+def test_an_invalid_event_is_explained():
     [wrong] = uploads.parse({"Records": [ANNOUNCED | {"eventName": "ObjectRemoved:Delete"}]})
     assert str(wrong) == "Record 1 of 1 is not an upload: its eventName is ObjectRemoved:Delete."
 
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """A machine that does not keep UTC."""
+    """A machine with another time zone than UTC."""
     monkeypatch.setenv("TZ", "XXX-5")
     time.tzset()
     yield
@@ -168,7 +168,7 @@ def elsewhere(monkeypatch):
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_moments_are_written_as_s3_writes_them():
+def test_times_have_s3s_format():
     summer = timezone(timedelta(hours=2))
     assert uploads.timestamp(datetime(2026, 7, 1, 12, 0, 0, 123_999, summer)) == "2026-07-01T10:00:00.123Z"
     assert uploads.timestamp(datetime(2026, 7, 1, tzinfo=UTC)) == "2026-07-01T00:00:00.000Z"
@@ -177,21 +177,21 @@ def test_moments_are_written_as_s3_writes_them():
 @pytest.mark.parametrize(
     ("task", "told"),
     [
-        ({"s3Key": "a.mp4"}, "The task names no bucket or no key."),
-        ({"s3Bucket": "b"}, "The task names no bucket or no key."),
+        ({"s3Key": "a.mp4"}, "The task has no bucket or no key."),
+        ({"s3Bucket": "b"}, "The task has no bucket or no key."),
         (
             {"s3Bucket": "b", "s3Key": "a.mp4"},
-            "The manifest names no version. Make it of bucket, key and version id (scripts/replay.py batch).",
+            "The manifest has no version IDs. Create one with bucket, key and version ID (scripts/replay.py batch).",
         ),
     ],
 )
-def test_a_job_hears_in_a_sentence_what_is_wrong_with_its_task(task, told):
+def test_a_job_report_explains_what_is_wrong_with_a_task(task, told):
     event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task | {"taskId": "t"}]}
     [answer] = batch.answer(event, lambda _: pytest.fail("it is not to be tried"))["results"]
     assert answer == {"taskId": "t", "resultCode": "PermanentFailure", "resultString": told}
 
 
-# Where results lie, and what they name
+# Where results are, and what they contain
 
 
 def test_the_names_of_a_videos_files(inspection):
@@ -221,7 +221,7 @@ def test_the_names_of_a_videos_files(inspection):
     assert results.pictures(result, verdicts.empty()) == {}
 
 
-def test_a_key_that_just_fits_is_not_cut():
+def test_a_key_of_maximum_length_is_not_shortened():
     room = 1024 - len("results/") - len(f"/{UPLOAD.version_id}/") - len("storyboard.jpg")
     fits, longer = "x" * room, "x" * (room + 1)
     assert folder(replace(UPLOAD, key=fits)) == f"results/{fits}/{UPLOAD.version_id}/"
@@ -230,23 +230,23 @@ def test_a_key_that_just_fits_is_not_cut():
     assert cut.split("/")[1][-65] == "~"
 
 
-def test_a_wrong_name_is_told(inspection):
+def test_a_wrong_extension_is_reported(inspection):
     result = results.result(replace(UPLOAD, key="a.MOV"), inspection, COST)
     assert result["warnings"][0] == "The name ends in .mov, but the file is MP4."
 
 
-def test_a_rejection_says_its_reason_and_its_sentence():
+def test_a_rejection_has_its_reason_and_message():
     assert str(verdicts.unsupported_codec(codec="zzz9")) == (
         "unsupported-codec: The video is encoded as zzz9, which cannot be decoded here."
     )
 
 
-# What a file is, by its first bytes
+# Identifying a file by its first bytes
 
 
 @pytest.mark.parametrize("magic", [b"RIFF", b"RIFX", b"ON2 "])
 @pytest.mark.parametrize("form", [b"AVI ", b"AVIX", b"AVI\x19", b"AVIF"])
-def test_the_forms_of_avi(magic, form):
+def test_the_variants_of_avi(magic, form):
     assert signatures.container(magic + b"\x10\x20\x30\x40" + form + bytes(500)) == signatures.AVI
 
 
@@ -254,7 +254,7 @@ def test_the_forms_of_avi(magic, form):
     "head",
     [b"RIFF\x10\x20\x30\x40WAVE", b"RIFF\x10\x20\x30\x40avi ", b"XXXX\x10\x20\x30\x40AVI ", b"RIFF", b"", b"xxxxftyX"],
 )
-def test_no_container_of_ours(head):
+def test_unsupported_containers(head):
     assert signatures.container(head + bytes(500)) is None
 
 
@@ -264,7 +264,7 @@ def test_every_first_box(box):
 
 
 @pytest.mark.parametrize(("offset", "signature", "name"), signatures.OTHERS)
-def test_what_is_none_of_ours_is_told_by_name(offset, signature, name):
+def test_other_files_are_identified(offset, signature, name):
     assert signatures.describe(bytes(offset) + signature + bytes(512)) == name
 
 
@@ -285,7 +285,7 @@ def test_what_has_no_signature(head, name):
     assert signatures.describe(head) == name
 
 
-# One video from its ranges to its result
+# Inspecting one video
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +307,7 @@ def judged_by(decoder, content: bytes, **limits) -> SimpleNamespace:
     return SimpleNamespace(result=result, pictures=pictures, ranges=file.ranges)
 
 
-def test_a_playable_video_is_judged_with_what_that_took(judged):
+def test_a_playable_video_has_a_result_with_its_cost(judged):
     began = time.monotonic()
     good = judged(video(seconds=0.2))
     took = (time.monotonic() - began) * 1000
@@ -320,18 +320,18 @@ def test_a_playable_video_is_judged_with_what_that_took(judged):
     assert 0 < inspection["durationMs"] <= took
 
 
-def test_a_rejected_video_is_judged_too(judged):
+def test_a_rejected_video_has_a_result_with_its_cost(judged):
     bad = judged(b"no video, whatever its name says")
     assert (bad.result["status"], bad.result["failure"]["reason"]) == ("failure", "not-a-video")
     assert bad.pictures == {}
 
 
-def test_the_limits_are_those_that_are_given(judged):
+def test_the_given_limits_are_used(judged):
     assert judged(video(seconds=0.2), max_bytes=64).result["failure"]["reason"] == "too-large-to-decode"
     assert judged(video(seconds=0.2), max_pixels=64).result["failure"]["reason"] == "too-large-to-decode"
 
 
-def test_there_is_no_time_beyond_what_is_given(decoder):
+def test_the_given_time_is_not_exceeded(decoder):
     content = video(seconds=0.2)
     result, _ = judge(decoder, replace(UPLOAD, size=len(content)), File(content).fetch, Limits(), seconds=-1)
     assert result["failure"]["reason"] == "too-slow"
