@@ -18,7 +18,9 @@ from video_intake.media.random_access import Claim
 from video_intake.media.range_reader import READ_AHEAD, RangeReader
 from video_intake.media.walk import LOOK, Fragment, Walk
 
-FEW: Final = 8  # the number of fragments that are visited one by one: each costs a round trip
+FEW: Final = 8  # the number of fragments that are visited one by one: each costs a round trip. Of large ones:
+MANY: Final = 32
+VISIT: Final = 2 << 20  # bytes that are fetched in the time of one
 FIRST: Final = 128  # places that are looked at for the first fragment: 8 MB
 MAX_WINDOW: Final = 8 << 20  # looked through for the beginning of a fragment
 CANDIDATES: Final = 1000  # of them in a window: a quarter more than one fragment holds few
@@ -52,8 +54,16 @@ class Fragments:
 
     @property
     def few(self) -> bool:
-        """Whether visiting all of them is worth it, if all are as large as the first."""
-        return self.first is not None and not self.claim and not self.whole and self.estimate <= FEW
+        """Whether visiting all of them is worth it, if all are as large as the first.
+
+        Where each begins is known only from the one before, so nine are nine round trips: their sizes differ with the
+        pictures, by more than what can be fetched in the time of a guess. But to look for two of them in windows takes
+        longer if they are large.
+        """
+        if self.first is None or self.claim or self.whole:
+            return False
+        windows = 2 * (self.first.end - self.first.moof.start) * 5 // 4
+        return self.estimate <= min(max(FEW, windows / VISIT), MANY)
 
     @property
     def estimate(self) -> float:
