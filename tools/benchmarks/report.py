@@ -145,7 +145,7 @@ This is more like Lambda, where bandwidth grows with memory.
 
 ## The whole invocation
 
-The function with all of its calls, each answered after {FIRST_BYTE * 1000:.0f} ms: the record that it has begun, reading,
+The function with all of its calls, each answered after {FIRST_BYTE * 1000:.0f} ms: the record that it began, reading,
 results and tags side by side, the message, and the record of the outcome. **Waits** are calls, or groups of them, that
 come one after another. With 1,024 MB, Lambda gives a function {setting.share} of a core: the columns of a part were
 measured in a control group with this quota in every {QUOTA_PERIOD / 1000:.0f} ms.
