@@ -107,7 +107,11 @@ def race(
 def run_once(endpoint: str, folder: Path, kind: Kind, name: str, group: Path | None) -> Run:
     """One inspection in a separate process."""
     paths = [str(PACKAGES if name in ("P3", "P4") else ROOT / "src"), str(ROOT)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PATH": PATH}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PATH": PATH,
+        "MALLOC_ARENA_MAX": "1",
+    }  # the template's
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         files = [folder / WARM_UP.key, folder / kind.key]
         targets = [
