@@ -13,11 +13,11 @@ type Results = Mapping[str, Mapping[str, Run]]  # by kind and contestant
 
 NAMES: Final = {
     "ours": "video-intake",
-    "floor": "the same decoding, all ranges at once",
     "P1": "download, then ffprobe and ffmpeg",
     "P2": "ffprobe and ffmpeg on a presigned URL",
     "P3": "MediaInfo on a presigned URL (no poster)",
     "P4": "PyAV on s3fs",
+    "floor": "the same decoding, all ranges at once",
 }
 
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
@@ -170,13 +170,13 @@ not quite the video's.
   of function and decoder together.
 - **{NAMES["ours"]}**: `video_intake.media` over boto3, as the function calls it: all facts, and a poster of a key frame
   near 10 %.
-- **{NAMES["floor"]}**: an oracle. It knows the ranges that video-intake read, and asks for all of them in one round
-  trip. The difference is what finding them costs.
 - **{NAMES["P1"]}**: boto3's `download_file` as it is (8 MB parts, ten at a time), `ffprobe` to JSON, and
   `ffmpeg -ss` 10 % `-frames:v 1` scaled to 1,280 pixels.
 - **{NAMES["P2"]}**: the same two commands on the URL.
 - **MediaInfo**: `pymediainfo`'s bundled library, which reads URLs directly. Facts, no poster.
 - **{NAMES["P4"]}**: default settings, the key frame before 10 %, the same scaling and JPEG.
+- **{NAMES["floor"]}**: an oracle. It knows the ranges that video-intake read, and asks for all of them in one round
+  trip. The difference is what finding them costs.
 - A film in few large fragments without `mfra` is read from fragment to fragment, a round trip for each: where one
   begins is known only from the one before, and a guess misses by more than can be fetched in the time of a round trip.
 - The timeout is {TIMEOUT:.0f} s.
