@@ -1,5 +1,6 @@
 """The inspector of src/ as a contestant, the fastest that it could be, and the whole function around it."""
 
+import contextlib
 import importlib
 import os
 from collections.abc import Callable
@@ -29,29 +30,36 @@ class Target:
 
 def ours(endpoint: str) -> Job:
     """The inspector of src/, as the function calls it: in a separate process that is already running."""
-    fetcher, inspect = _inspector(endpoint)
-    return lambda target: inspect(fetcher(target), target)
+    fetcher, decoder = _fetcher(endpoint), _decoder()
+    return lambda target: _inspect(decoder, fetcher(target), target)
 
 
 def floor(endpoint: str) -> Job:
-    """An oracle: the ranges that ours reads, which its first run of an object notes, all at once; the same decoding."""
-    fetcher, inspect = _inspector(endpoint)
+    """An oracle: the ranges that ours reads, all at once, and the same decoding.
+
+    A first run of an object notes them, in a decoder that is not used again: the second must not find it warm.
+    """
+    fetcher, decoder = _fetcher(endpoint), _decoder()
     noted: dict[str, list[tuple[int, int]]] = {}
 
-    def job(target: Target) -> int:
-        fetch = fetcher(target)
-        if target.key in noted:
-            wanted = noted[target.key]
-            with ThreadPoolExecutor(len(wanted)) as pool:
-                known = dict(zip(wanted, pool.map(lambda each: fetch(*each), wanted), strict=True))
-            return inspect(lambda start, end: known.get((start, end)) or fetch(start, end), target)
+    def rehearse(fetch: Fetch, target: Target) -> int:
         ranges = noted[target.key] = []
 
         def note(start: int, end: int) -> bytes:
             ranges.append((start, end))
             return fetch(start, end)
 
-        return inspect(note, target)
+        with contextlib.closing(_decoder()) as other:
+            return _inspect(other, note, target)
+
+    def job(target: Target) -> int:
+        fetch = fetcher(target)
+        if target.key not in noted:
+            return rehearse(fetch, target)
+        wanted = noted[target.key]
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            known = dict(zip(wanted, pool.map(lambda each: fetch(*each), wanted), strict=True))
+        return _inspect(decoder, lambda start, end: known.get((start, end)) or fetch(start, end), target)
 
     return job
 
@@ -68,25 +76,30 @@ def invocation(endpoint: str) -> Job:
     return job
 
 
-def _inspector(endpoint: str) -> tuple[Callable[[Target], Fetch], Callable[[Fetch, Target], int]]:
-    """What fetches ranges of an object, and what inspects one by them."""
+def _fetcher(endpoint: str) -> Callable[[Target], Fetch]:
+    """What fetches ranges of an object."""
     reader = client(endpoint)
-    uploads, decoders, limits, s3_object = map(
-        importlib.import_module,
-        ("video_intake.uploads", "video_intake.decoder", "video_intake.media.limits", "video_intake.s3_object"),
-    )
-    decoder = decoders.Decoder()
+    uploads, s3_object = map(importlib.import_module, ("video_intake.uploads", "video_intake.s3_object"))
 
     def fetcher(target: Target) -> Fetch:
         (upload,) = uploads.parse(_event(target))
         fetch: Fetch = s3_object.fetcher(reader, upload)
         return fetch
 
-    def inspect(fetch: Fetch, target: Target) -> int:
-        found, _ = decoder.inspect(fetch, target.size, limits.Limits(), SECONDS)
-        return len(found.poster.jpeg)
+    return fetcher
 
-    return fetcher, inspect
+
+def _decoder() -> Any:
+    """A decoder with a process that is ready."""
+    decoder = importlib.import_module("video_intake.decoder").Decoder()
+    decoder.start()
+    return decoder
+
+
+def _inspect(decoder: Any, fetch: Fetch, target: Target) -> int:
+    limits = importlib.import_module("video_intake.media.limits").Limits()
+    found, _ = decoder.inspect(fetch, target.size, limits, SECONDS)
+    return len(found.poster.jpeg)
 
 
 def _event(target: Target) -> dict[str, Any]:
