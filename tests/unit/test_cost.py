@@ -12,6 +12,7 @@ import pytest
 from tests.support.files import File
 from tests.support.remux import remuxed
 from tools.videos import video
+from video_intake.media import fragments
 from video_intake.media.inspector import Limits, inspect
 from video_intake.media.range_reader import SMALL_FILE
 
@@ -32,6 +33,10 @@ def encoded(group: int) -> bytes:
 @cache
 def film(kind: str) -> bytes:
     container, _, flags = kind.partition(" ")
+    if container == "avi" and flags:
+        codec, audio = flags.split()
+        params = {"b": "20M"}
+        return video("avi", codec, size=(640, 360), seconds=5, picture=NOISY, audio=audio, codec_options=params)
     if container == "avi":
         return video("avi", "mpeg4", size=(1280, 720), seconds=8, audio="mp3", codec_options={"b": "20M"})
     group = MANY if flags.startswith("many") else FEW if flags.startswith("few") else FILM
@@ -74,6 +79,24 @@ def test_an_indexed_file_costs_its_ends_and_one_key_frame(kind):
 
 
 @pytest.mark.parametrize(
+    ("kind", "requests", "round_trips"),
+    [
+        ("avi mjpeg pcm_s16le", 3, 2),
+        ("avi mjpeg ac3", 3, 2),
+        ("avi mpeg4 ac3", 4, 3),  # the first picture is larger than the head that was fetched
+    ],
+)
+def test_of_an_avi_file_the_sound_before_the_key_frame_is_fetched_with_it(kind, requests, round_trips):
+    """FFmpeg begins to read there."""
+    file, *costs = cost(kind)
+    assert costs == [requests, round_trips]
+    start, end = key_frame(file.content, 0.1)
+    assert file.ranges[-1][0] <= start
+    assert file.ranges[-1][1] == end
+    assert cost(kind, storyboard=True)[2] == round_trips + 1
+
+
+@pytest.mark.parametrize(
     ("kind", "requests", "round_trips", "kilobytes"),
     [
         # with its own index at the end (mfra): two fragments are looked at, near the wanted place and the last
@@ -93,6 +116,15 @@ def test_only_some_fragments_are_read(kind, requests, round_trips, kilobytes):
     file, asked, waited = cost(kind)
     assert (asked, waited) == (requests, round_trips)
     assert sum(end - start for start, end in file.ranges) <= kilobytes * 1000
+
+
+def test_large_fragments_are_visited_where_looking_for_them_takes_longer(monkeypatch):
+    """Ten of them: the ends, nine visits, and the key frame, which is in the first one. What is large is made small."""
+    monkeypatch.setattr(fragments, "VISIT", fragments.VISIT // 4)
+    file, requests, round_trips = cost("mp4 frag_keyframe+empty_moov+skip_trailer")
+    assert file.content.count(b"mfhd") == 10
+    assert (requests, round_trips) == (12, 11)
+    assert sum(end - start for start, end in file.ranges) < 1_000_000
 
 
 @pytest.mark.parametrize(

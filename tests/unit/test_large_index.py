@@ -20,7 +20,7 @@ def film():
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    for bound, value in {"LARGE": 4096, "SLOW": 2048, "LOOK": 2048}.items():
+    for bound, value in {"LARGE": 4096, "SLOW": 2048, "LOOK": 2048, "HEAD": 1024}.items():
         monkeypatch.setattr(large_index, bound, value)
 
 
@@ -49,6 +49,51 @@ def test_the_audio_part_is_not_fetched(film, monkeypatch):
     pictures = next(track for track in layout.movie.tracks if track.handler == b"vide")
     assert (sounds.codecs, sounds.samples) == ((b"mp4a",), 0)
     assert pictures.samples == 40 * 25
+
+
+def with_sounds(film: bytes, count: int, odd: int = 0) -> bytes:
+    """The film with its sound track `count` times, some of them larger by up to three times `odd` bytes."""
+    moov = moov_of(film)
+    header, pictures, sound, *rest = (film[box.start : box.end] for box in boxes(memoryview(film), moov.body, moov.end))
+    header = header[:-4] + struct.pack(">I", count + 2)
+    sounds = [grown(sound, number % 4 * odd) for number in range(count)]
+    content = b"".join((header, pictures, *sounds, *rest))
+    return film[: moov.start] + struct.pack(">I4s", 8 + len(content), b"moov") + content + film[moov.end :]
+
+
+def grown(trak: bytes, by: int) -> bytes:
+    """The track with sample tables that end in so many bytes of free space."""
+    if by:
+        for kind in (b"trak", b"mdia", b"minf", b"stbl"):
+            at = trak.index(kind) - 4
+            trak = trak[:at] + struct.pack(">I", struct.unpack_from(">I", trak, at)[0] + by) + trak[at + 4 :]
+        trak += struct.pack(">I4s", by, b"free") + bytes(by - 8)
+    return trak
+
+
+@pytest.mark.parametrize("count", [10, 30])
+@pytest.mark.parametrize(("odd", "round_trips"), [(0, 1), (20, 1), (3000, 3)])
+def test_many_sound_tracks_are_found_in_few_round_trips(film, monkeypatch, count, odd, round_trips):
+    """With the ends of the file and the key frame, two more: five at most, however many tracks there are."""
+    content = with_sounds(film, count, odd)
+    reader = only_what_is_asked_for(File(content), monkeypatch)
+    moov = moov_of(content)
+    holes = isobmff.scan(reader).holes
+    assert len(holes) == count
+    assert reader.round_trips - 1 <= round_trips
+    if round_trips == 1:
+        assert reader.bytes_read < (moov.end - moov.start) / 2
+
+
+def test_a_film_that_states_a_wrong_number_of_tracks(film, monkeypatch):
+    content = with_sounds(film, 10)
+    header = moov_of(content).body
+    end = header + struct.unpack_from(">I", content, header)[0]
+    for stated in (0, 1, 3, 500, 0xFFFFFFFF):
+        lying = content[: end - 4] + struct.pack(">I", stated) + content[end:]
+        reader = only_what_is_asked_for(File(lying), monkeypatch)
+        assert len(isobmff.scan(reader).holes) == 10
+        assert reader.round_trips - 1 <= 3
 
 
 def test_the_facts_are_the_same(film, monkeypatch):

@@ -100,6 +100,15 @@ def test_a_range_is_divided_evenly_and_among_few_connections():
     assert len(asked) == range_reader.CONNECTIONS
 
 
+def test_ranges_that_overlap_or_touch_are_fetched_once_and_together():
+    asked = []
+    reader = RangeReader(zeros(asked), 400 * MB, 1 << 40)
+    reader.load([(30, 40), (10, 20), (15, 30), (-5, 5), (100, 110)])
+    assert asked == [5, 30, 10]
+    reader.load([(0, 50)])
+    assert asked[3:] == [5, 10]
+
+
 def test_several_threads_may_load_overlapping_ranges():
     """Both fetch at the same time: overlapping bytes are kept once, and nothing is lost."""
     content = random.Random(3).randbytes(4 * MB)

@@ -18,6 +18,7 @@ from tools.benchmarks.contestants import CONTESTANTS
 
 FOLDER: Final = race.ROOT / "build/bench/objects"
 DOCS: Final = race.ROOT / "docs"
+SHARE: Final = 0.58  # of a core: 1,024 MB of the 1,769 MB that have a whole one
 SHARED: Final = 75.0  # MB/s: what a Lambda of 1 GB has been seen to get from S3
 
 
@@ -26,11 +27,11 @@ def main() -> None:
     names = [kind.name for kind in files.KINDS]
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"kinds of file: {', '.join(names)} (default: all)")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), help="contestants")
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(report.NAMES), help="contestants")
     arguments = parser.parse_args()
     if unknown := set(arguments.files) - set(names):
         parser.error(f"no such kind of file: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
+    if not (shutil.which("ffmpeg", path=race.PATH) and shutil.which("ffprobe", path=race.PATH)):
         sys.exit("ffmpeg and ffprobe are needed to compare with: apt-get install ffmpeg, or brew install ffmpeg.")
     kinds = [kind for kind in files.KINDS if kind.name in (arguments.files or names)]
     print("Files:", flush=True)
@@ -44,18 +45,31 @@ def main() -> None:
     print("\n" + report.race_table(kinds, results), flush=True)
     parts = split(kinds)
     print("\n" + report.split_table(kinds, parts) + "\n", flush=True)
-    if set(arguments.only) != set(CONTESTANTS):
+    if set(arguments.only) != set(report.NAMES):
         return
     print("\n" + report.cost_table(kinds, results))
     print(f"\nAll connections share {SHARED:.0f} MB/s:", flush=True)
     with race.serving(FOLDER, SHARED) as endpoint:
         shared = race.race(endpoint, FOLDER, kinds, ["ours", "P1"], arguments.runs)
     print("\n" + report.shared_table(kinds, shared))
+    print(f"\nThe whole invocation, then with {SHARE} of a core:", flush=True)
+    calls = ["ours", "invocation"]
+    with race.serving(FOLDER) as endpoint, race.share_of_a_core(SHARE) as group:
+        whole = race.race(endpoint, FOLDER, kinds, calls, arguments.runs)
+        part = race.race(endpoint, FOLDER, kinds, calls, arguments.runs, group) if group else {}
+    print("\n" + report.lambda_table(kinds, whole, part))
     if len(kinds) == len(files.KINDS):
         setting = report.Setting(
-            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", machine(), versions(), arguments.runs, SHARED, check
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+            machine(),
+            versions(),
+            arguments.runs,
+            SHARED,
+            check,
+            SHARE,
         )
-        DOCS.joinpath("benchmarks.md").write_text(report.document(kinds, results, shared, parts, setting))
+        document = report.document(kinds, results, shared, (whole, part), parts, setting)
+        DOCS.joinpath("benchmarks.md").write_text(document)
         DOCS.joinpath("benchmarks.svg").write_text(picture.draw(kinds, results))
         print("\nWritten: docs/benchmarks.md, docs/benchmarks.svg")
 
@@ -74,8 +88,11 @@ def machine() -> str:
 
 def versions() -> str:
     """Of everything that is compared."""
-    said = subprocess.run(["ffmpeg", "-version"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    found = [f"Python {platform.python_version()}", f"ffmpeg {re.split(r'[ -]', said.split('version ')[1])[0]}"]
+    program = shutil.which("ffmpeg", path=race.PATH) or "ffmpeg"
+    said = subprocess.run([program, "-version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    build = "a static build" if str(race.PACKAGES) in program else "as installed"
+    number = re.split(r"[ -]", said.split("version ")[1])[0]
+    found = [f"Python {platform.python_version()}", f"ffmpeg {number} ({build})"]
     names = {"av": "PyAV", "boto3": "boto3", "pymediainfo": "pymediainfo", "s3fs": "s3fs"}
     places = [str(race.PACKAGES), *sys.path]
     installed = {found.name: found.version for found in importlib.metadata.distributions(path=places)}

@@ -13,151 +13,74 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
-from io import RawIOBase
 from pathlib import Path
 from typing import Any, Final
+from urllib.request import urlopen
 
-BUCKET: Final = "videos"
+from tools.benchmarks import own
+
 POSTER_EDGE: Final = 1280
-SECONDS: Final = 80.0  # less than a run may take
 SCALE: Final = f"scale='min({POSTER_EDGE},iw)':-2"
 
-type Job = Callable[["Target"], int | None]
 
-
-@dataclass(frozen=True)
-class Target:
-    """An object, and a folder for files of the contestant's own."""
-
-    key: str
-    size: int
-    etag: str
-    version: str
-    folder: str
-
-
-def ours(endpoint: str) -> Job:
-    """The inspector of src/, as the function calls it: in a separate process that is already running."""
-    client = _client(endpoint)
-    uploads, decoders, limits, s3_object = map(
-        importlib.import_module,
-        ("video_intake.uploads", "video_intake.decoder", "video_intake.media.limits", "video_intake.s3_object"),
-    )
-    decoder = decoders.Decoder()
-
-    def job(target: Target) -> int:
-        entity = {"key": target.key, "size": target.size, "eTag": target.etag, "versionId": target.version}
-        record = {"eventName": "ObjectCreated:Put", "eventTime": "2026-11-01T00:00:00.000Z"}
-        (upload,) = uploads.parse({"Records": [record | {"s3": {"bucket": {"name": BUCKET}, "object": entity}}]})
-        found, _ = decoder.inspect(s3_object.fetcher(client, upload), target.size, limits.Limits(), SECONDS)
-        return len(found.poster.jpeg)
-
-    return job
-
-
-def download(endpoint: str) -> Job:
+def download(endpoint: str) -> own.Job:
     """P1: everything to disk, by boto3's own parallel download, then ffprobe and ffmpeg."""
-    client = _client(endpoint)
+    client = own.client(endpoint)
 
-    def job(target: Target) -> int:
+    def job(target: own.Target) -> int:
         file = Path(target.folder, target.key)
-        client.download_file(BUCKET, target.key, str(file))
+        client.download_file(own.BUCKET, target.key, str(file))
         return _ffprobe_and_ffmpeg(str(file), target)
 
     return job
 
 
-def url(endpoint: str) -> Job:
+def url(endpoint: str) -> own.Job:
     """P2: ffprobe and ffmpeg read the object themselves, by a presigned URL."""
-    client = _client(endpoint)
+    client = own.client(endpoint)
     return lambda target: _ffprobe_and_ffmpeg(_presigned(client, target), target)
 
 
-def mediainfo(endpoint: str) -> Job:
+def mediainfo(endpoint: str) -> own.Job:
     """P3: MediaInfo reads the object itself, by a presigned URL. Facts only."""
-    client, library = _client(endpoint), importlib.import_module("pymediainfo").MediaInfo
+    client, library = own.client(endpoint), importlib.import_module("pymediainfo").MediaInfo
 
-    def job(target: Target) -> None:
+    def job(target: own.Target) -> None:
         tracks = {track.track_type for track in library.parse(_presigned(client, target)).tracks}
         assert "Video" in tracks, f"MediaInfo found only {tracks}"
 
     return job
 
 
-def plain(endpoint: str) -> Job:
-    """P4: PyAV, with nothing set, on a file that makes a request of each read."""
-    client, av = _client(endpoint), importlib.import_module("av")
-
-    class PlainObject(RawIOBase):
-        def __init__(self, target: Target) -> None:
-            self.target, self.position = target, 0
-
-        def readable(self) -> bool:
-            return True
-
-        def seekable(self) -> bool:
-            return True
-
-        def tell(self) -> int:
-            return self.position
-
-        def seek(self, offset: int, whence: int = 0) -> int:
-            self.position = offset + (0, self.position, self.target.size)[whence]
-            return self.position
-
-        def read(self, length: int = -1) -> bytes:
-            end = min(self.position + length, self.target.size) if length >= 0 else self.target.size
-            if end <= self.position:
-                return b""
-            wanted = f"bytes={self.position}-{end - 1}"
-            data: bytes = client.get_object(Bucket=BUCKET, Key=self.target.key, Range=wanted)["Body"].read()
-            self.position += len(data)
-            return data
-
-    return lambda target: _by_pyav(av, PlainObject(target))
-
-
-def s3fs(endpoint: str) -> Job:
-    """P5: PyAV, with nothing set, on s3fs with nothing set."""
+def s3fs(endpoint: str) -> own.Job:
+    """P4: PyAV, with nothing set, on s3fs with nothing set."""
     library, av = importlib.import_module("s3fs"), importlib.import_module("av")
     files = library.S3FileSystem(client_kwargs={"endpoint_url": endpoint, "region_name": "us-east-1"})
 
-    def job(target: Target) -> int:
-        with files.open(f"{BUCKET}/{target.key}") as file:
+    def job(target: own.Target) -> int:
+        with files.open(f"{own.BUCKET}/{target.key}") as file:
             return _by_pyav(av, file)
 
     return job
 
 
-CONTESTANTS: Final[dict[str, Callable[[str], Job]]] = {
-    "ours": ours,
+CONTESTANTS: Final[dict[str, Callable[[str], own.Job]]] = {
+    "ours": own.ours,
     "P1": download,
     "P2": url,
     "P3": mediainfo,
-    "P4": plain,
-    "P5": s3fs,
+    "P4": s3fs,
+    "floor": own.floor,
+    "invocation": own.invocation,
 }
 
 
-def _client(endpoint: str) -> Any:
-    """boto3's client with the function's settings."""
-    boto3, config = importlib.import_module("boto3"), importlib.import_module("botocore.config")
-    settings = config.Config(
-        max_pool_connections=16,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path"},
-    )
-    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=settings)
+def _presigned(client: Any, target: own.Target) -> str:
+    return str(client.generate_presigned_url("get_object", Params={"Bucket": own.BUCKET, "Key": target.key}))
 
 
-def _presigned(client: Any, target: Target) -> str:
-    return str(client.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": target.key}))
-
-
-def _ffprobe_and_ffmpeg(source: str, target: Target) -> int:
+def _ffprobe_and_ffmpeg(source: str, target: own.Target) -> int:
     probe = ["ffprobe", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", source]
     facts = json.loads(subprocess.run(probe, check=True, stdout=subprocess.PIPE).stdout)
     poster, at = Path(target.folder, "poster.jpg"), float(facts["format"]["duration"]) * 0.1
@@ -210,13 +133,17 @@ def _peak() -> float:
 
 def main() -> None:
     os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_EC2_METADATA_DISABLED": "true"}
-    warm_up, target = (Target(**one) for one in json.load(sys.stdin))
+    warm_up, target = (own.Target(**one) for one in json.load(sys.stdin))
     job = CONTESTANTS[sys.argv[1]](sys.argv[2])
     job(warm_up)
+    if sys.argv[1] == "floor":
+        job(warm_up)
+        job(target)  # of which it notes what is read
+    urlopen(f"{sys.argv[2]}/__stats").close()  # forgets all of that
     cpu, started = _cpu(), time.perf_counter()
     poster = job(target)
     wall = time.perf_counter() - started
-    print(json.dumps({"wall": wall, "cpu": _cpu() - cpu, "peak": _peak(), "poster": poster}))
+    print("\n" + json.dumps({"wall": wall, "cpu": _cpu() - cpu, "peak": _peak(), "poster": poster}))
 
 
 if __name__ == "__main__":

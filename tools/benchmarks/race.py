@@ -17,11 +17,14 @@ from typing import Any, Final
 from urllib.request import Request, urlopen
 
 from tools.benchmarks import shaped_s3
-from tools.benchmarks.contestants import Target
 from tools.benchmarks.files import MB, WARM_UP, Kind
+from tools.benchmarks.own import Target
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ROOT / "build/bench/packages"
+# A static build of ffmpeg and ffprobe, where there is one, or else what is installed
+PATH: Final = os.pathsep.join([str(PACKAGES / "ffmpeg/binaries"), os.environ["PATH"]])
+QUOTA_PERIOD: Final = 20_000  # microseconds, of Lambda's control groups
 TIMEOUT: Final = 90.0  # seconds for one run: three times what the function would have
 PATIENCE: Final = 17.0  # seconds; slower contestants are measured once, so that a complete run stays bearable
 
@@ -35,6 +38,7 @@ class Run:
     wall: float  # seconds
     cpu: float  # seconds, user and system
     peak: float  # MB
+    waits: float  # for requests one after another
     once: bool = False  # measured, because it took too long to be repeated
     failure: str | None = None
 
@@ -56,8 +60,34 @@ def serving(folder: Path, shared: float | None = None) -> Iterator[str]:
         server.stdin.close()  # which ends it
 
 
+@contextlib.contextmanager
+def share_of_a_core(share: float) -> Iterator[Path | None]:
+    """A control group whose processes get that share together, as in Lambda; None where none can be made."""
+    first = Path("/sys/fs/cgroup/cpu")
+    group = (first if first.is_dir() else first.parent) / f"bench-{os.getpid()}"
+    quota = round(share * QUOTA_PERIOD)
+    settings = {"cpu.max": f"{quota} {QUOTA_PERIOD}"}
+    if first.is_dir():
+        settings = {"cpu.cfs_period_us": str(QUOTA_PERIOD), "cpu.cfs_quota_us": str(quota)}
+    made: Path | None = group
+    try:
+        group.mkdir()
+        for name, value in settings.items():
+            (group / name).write_text(value)
+    except OSError:
+        made = None
+    try:
+        yield made
+    finally:
+        for _ in range(50):
+            if group.is_dir():
+                with contextlib.suppress(OSError):  # its last process may not have ended yet
+                    group.rmdir()
+                time.sleep(0.1)
+
+
 def race(
-    endpoint: str, folder: Path, kinds: Sequence[Kind], names: Sequence[str], runs: int
+    endpoint: str, folder: Path, kinds: Sequence[Kind], names: Sequence[str], runs: int, group: Path | None = None
 ) -> dict[str, dict[str, Run]]:
     """Medians by kind and contestant. Runs of all are interleaved, so that a noisy minute hurts nobody alone."""
     results: dict[tuple[str, str], list[Run]] = {(kind.name, name): [] for kind in kinds for name in names}
@@ -67,18 +97,21 @@ def race(
                 earlier = results[kind.name, name]
                 if earlier and (earlier[0].failure or earlier[0].wall > PATIENCE):
                     continue
-                earlier.append(run := run_once(endpoint, folder, kind, name))
-                said = (
-                    run.failure or f"{run.wall * 1000:8,.0f} ms  {run.requests:5.0f} requests  {run.megabytes:8.2f} MB"
-                )
-                print(f"  {number + 1}/{runs}  {kind.name:20}{name:6}{said}", flush=True)
+                earlier.append(run := run_once(endpoint, folder, kind, name, group))
+                read = f"{run.requests:5.0f} requests  {run.waits:5.0f} waits  {run.megabytes:8.2f} MB"
+                said = run.failure or f"{run.wall * 1000:8,.0f} ms  {read}"
+                print(f"  {number + 1}/{runs}  {kind.name:20}{name:11}{said}", flush=True)
     return {kind.name: {name: median(results[kind.name, name]) for name in names} for kind in kinds}
 
 
-def run_once(endpoint: str, folder: Path, kind: Kind, name: str) -> Run:
+def run_once(endpoint: str, folder: Path, kind: Kind, name: str, group: Path | None) -> Run:
     """One inspection in a separate process."""
-    paths = [str(ROOT / "src"), str(ROOT)] if name in ("ours", "P1", "P2", "P4") else [str(PACKAGES), str(ROOT)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    paths = [str(PACKAGES if name in ("P3", "P4") else ROOT / "src"), str(ROOT)]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PATH": PATH,
+        "MALLOC_ARENA_MAX": "1",
+    }  # the template's
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         files = [folder / WARM_UP.key, folder / kind.key]
         targets = [
@@ -90,6 +123,8 @@ def run_once(endpoint: str, folder: Path, kind: Kind, name: str) -> Run:
             command, cwd=ROOT, env=environment, text=True, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         ) as process:  # fmt: skip
+            if group:
+                (group / "cgroup.procs").write_text(str(process.pid))
             try:
                 said, complaint = process.communicate(
                     json.dumps([asdict(target) for target in targets]), timeout=TIMEOUT
@@ -97,24 +132,25 @@ def run_once(endpoint: str, folder: Path, kind: Kind, name: str) -> Run:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)  # with the programs that it started
                 said, complaint = "", f"took more than {TIMEOUT:.0f} s"
-        requests, length = taken(endpoint).get(kind.key, (0, 0))
+        requests, length, waits = taken(endpoint)
     if process.returncode or not said:
         last = complaint.strip().splitlines()[-1:] or [f"ended with status {process.returncode}"]
-        return Run(requests, length / MB, 0, 0, 0, failure=last[0])
-    facts: dict[str, Any] = json.loads(said)
-    return Run(requests, length / MB, facts["wall"], facts["cpu"], facts["peak"])
+        return Run(requests, length / MB, 0, 0, 0, waits, failure=last[0])
+    facts: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return Run(requests, length / MB, facts["wall"], facts["cpu"], facts["peak"], waits)
 
 
-def taken(endpoint: str) -> dict[str, tuple[int, int]]:
-    """Requests and bytes by key since the last time."""
+def taken(endpoint: str) -> tuple[int, int, int]:
+    """Requests, bytes, and waits since the last time."""
     with urlopen(f"{endpoint}/__stats") as answer:  # of our own server
-        return {key: (requests, length) for key, (requests, length) in json.load(answer).items()}
+        requests, length, waits = json.load(answer)
+        return requests, length, waits
 
 
 def median(runs: Sequence[Run]) -> Run:
     """The median of each column; a failure where one failed."""
     failure = next((run.failure for run in runs if run.failure), None)
-    columns = ("requests", "megabytes", "wall", "cpu", "peak")
+    columns = ("requests", "megabytes", "wall", "cpu", "peak", "waits")
     middle = {column: statistics.median(getattr(run, column) for run in runs) for column in columns}
     return Run(**middle, once=len(runs) == 1 and runs[0].wall > PATIENCE, failure=failure)
 

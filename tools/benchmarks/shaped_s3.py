@@ -1,8 +1,8 @@
 """A local S3, as far as reading objects goes, that is as far away and as narrow as the real one.
 
 `python -m tools.benchmarks.shaped_s3 FOLDER` serves FOLDER/<key> at /<bucket>/<key> for any bucket, prints its port and
-stops when its input ends. Any signature passes. GET and HEAD know Range, If-Match, versionId; a GET of /__stats answers
-what was asked of each key since the last time.
+stops when its input ends. Any signature passes. GET and HEAD know Range, If-Match, versionId; the other calls of the
+function are answered too (bookkeeping.py). A GET of /__stats answers what was asked since the last time.
 
 The first byte of an answer comes after FIRST_BYTE seconds, the rest at CONNECTION_RATE; with --shared N all connections
 together get N MB/s as well. Connecting costs nothing: a real one needs another round trip or two, for TLS.
@@ -21,51 +21,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tools.benchmarks import bookkeeping
+from tools.benchmarks.shaping import Pace, Stats
+
 FIRST_BYTE: Final = 0.020  # seconds; S3 answers small ranges within 10 to 30 ms
 CONNECTION_RATE: Final = 80e6  # bytes a second; 85 to 90 MB/s is what AWS tells people to expect of one connection
 VERSION: Final = "bench-1"
-CHUNKS: Final = (
-    32 << 10,
-    64 << 10,
-    128 << 10,
-    256 << 10,
-)  # small at first, so that a reader of streams waits no longer
-CREDIT: Final = 0.002  # seconds that a late wake-up may catch up
+CHUNKS: Final = (32 << 10, 64 << 10, 128 << 10, 256 << 10)  # small at first: a reader of streams waits no longer
 SEND_BUFFER: Final = 512 << 10  # what is counted and never read stays near this
-
-
-class Pace:
-    """Lets `rate` bytes a second pass, for one connection or for all."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate, self._due, self._lock = rate, 0.0, threading.Lock()
-
-    def wait(self, length: int) -> None:
-        """Returns when `length` more bytes would have arrived."""
-        now = time.monotonic()
-        with self._lock:
-            self._due = due = max(self._due, now - CREDIT) + length / self._rate
-        if due > now:
-            time.sleep(due - now)
-
-
-class Stats:
-    """Requests and bytes of each key."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, list[int]] = {}
-        self._lock = threading.Lock()
-
-    def add(self, key: str, requests: int, length: int) -> None:
-        with self._lock:
-            count = self._counts.setdefault(key, [0, 0])
-            count[0] += requests
-            count[1] += length
-
-    def take(self) -> dict[str, list[int]]:
-        with self._lock:
-            counts, self._counts = self._counts, {}
-        return counts
 
 
 @dataclass(frozen=True)
@@ -84,18 +47,18 @@ def etag(file: Path) -> str:
     return f"{facts.st_mtime_ns:x}-{facts.st_size:x}"
 
 
-def answer(folder: Path, target: str, headers: dict[str, str]) -> tuple[str, Answer]:
-    """The key that was asked for, and what S3 says."""
+def answer(folder: Path, target: str, headers: dict[str, str]) -> Answer:
+    """What S3 says."""
     url = urlsplit(target)
     key = unquote(url.path).lstrip("/").partition("/")[2]
     file = folder / key
     if ".." in key or not file.is_file():
-        return key, _error("404 Not Found", "NoSuchKey")
+        return _error("404 Not Found", "NoSuchKey")
     if parse_qs(url.query).get("versionId", [VERSION])[0] != VERSION:
-        return key, _error("404 Not Found", "NoSuchVersion")
+        return _error("404 Not Found", "NoSuchVersion")
     tag, size = f'"{etag(file)}"', file.stat().st_size
     if headers.get("if-match", tag) not in (tag, tag.strip('"')):
-        return key, _error("412 Precondition Failed", "PreconditionFailed")
+        return _error("412 Precondition Failed", "PreconditionFailed")
     start, end, status = 0, size, "200 OK"
     ranged = re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", "").strip())
     if ranged and ranged.group(0) != "bytes=-":
@@ -103,7 +66,7 @@ def answer(folder: Path, target: str, headers: dict[str, str]) -> tuple[str, Ans
         start = int(first) if first else max(size - int(last), 0)
         end = min(int(last) + 1, size) if first and last else size
         if start >= end:
-            return key, _error("416 Range Not Satisfiable", "InvalidRange")
+            return _error("416 Range Not Satisfiable", "InvalidRange")
         status = "206 Partial Content"
     said = {
         "Content-Length": str(end - start),
@@ -115,7 +78,12 @@ def answer(folder: Path, target: str, headers: dict[str, str]) -> tuple[str, Ans
     }
     if status.startswith("206"):
         said["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return key, Answer(status, said, file=file, start=start, end=end)
+    return Answer(status, said, file=file, start=start, end=end)
+
+
+def done(body: bytes | None) -> Answer | None:
+    """The answer with that body."""
+    return None if body is None else Answer("200 OK", {"Content-Length": str(len(body)), "ETag": '"0"'}, body)
 
 
 def _error(status: str, code: str) -> Answer:
@@ -134,18 +102,21 @@ def converse(connection: socket.socket, folder: Path, stats: Stats, shared: Pace
                 fields = iter(lambda: incoming.readline().decode("latin-1").strip(), "")
                 headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
                 if target == "/__stats":
-                    body = json.dumps(stats.take()).encode()
-                    said = Answer("200 OK", {"Content-Length": str(len(body))}, body)
-                    _send_head(connection, said)
-                    connection.sendall(body)
+                    statistics = done(json.dumps(stats.take()).encode())
+                    assert statistics
+                    _send_head(connection, statistics)
+                    connection.sendall(statistics.body)
                     continue
-                due = time.monotonic() + FIRST_BYTE
-                key, said = answer(folder, target, headers)
-                stats.add(key, 1, 0)
-                time.sleep(max(0.0, due - time.monotonic()))
+                begun = time.monotonic()
+                if "expect" in headers:
+                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                incoming.read(int(headers.get("content-length", 0)))
+                said = done(bookkeeping.answer(method, target, headers)) or answer(folder, target, headers)
+                time.sleep(max(0.0, begun + FIRST_BYTE - time.monotonic()))
+                stats.request(begun, time.monotonic())
                 _send_head(connection, said)
-                if method == "GET":
-                    _send_body(connection, key, said, stats, shared)
+                if method in ("GET", "POST"):
+                    _send_body(connection, said, stats, shared)
                 if headers.get("connection", "").lower() == "close":
                     return
         except ConnectionError:
@@ -157,7 +128,7 @@ def _send_head(connection: socket.socket, said: Answer) -> None:
     connection.sendall("\r\n".join(lines).encode("latin-1"))
 
 
-def _send_body(connection: socket.socket, key: str, said: Answer, stats: Stats, shared: Pace | None) -> None:
+def _send_body(connection: socket.socket, said: Answer, stats: Stats, shared: Pace | None) -> None:
     if said.file is None:
         return connection.sendall(said.body)
     pace, at, number = Pace(CONNECTION_RATE), said.start, 0
@@ -171,7 +142,7 @@ def _send_body(connection: socket.socket, key: str, said: Answer, stats: Stats, 
                 shared.wait(until - at)
             while at < until:
                 sent = os.sendfile(connection.fileno(), file, at, until - at)
-                stats.add(key, 0, sent)
+                stats.sent(sent)
                 at += sent
     finally:
         os.close(file)

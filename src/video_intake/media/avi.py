@@ -44,6 +44,7 @@ def video(reader: RangeReader, avi: Avi, max_pixels: int) -> Iterator[tuple[Open
     file = avi_index.rebuilt(reader, avi, media) if avi.irregular or avi.index else None
     if file is None:
         proven = media is not None or avi.movi.size not in riff.UNKNOWN
+        reader.load(avi_index.beginning(reader, avi))
         with _opened(VirtualFile(reader), reader, avi, max_pixels, proven) as plain:
             riff.check_end(reader, avi)
             right = _is_right(plain, avi, media)

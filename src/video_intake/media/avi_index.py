@@ -18,6 +18,8 @@ FOUND: Final = re.compile(rb"(?:[0-9]{2}(?:d[cb]|wb|pc|tx|__)|ix[0-9]{2}|JUNK|LI
 KEY: Final = 0x10  # of an entry's flags
 COVERED: Final = 0.95  # share of the media data in a complete index; the rest is padding
 MAX_OFFSET: Final = 0xFFFFFFFF
+FIRST: Final = 1000  # entries of an index, among which is the first of each stream
+MAX_FIRST: Final = 8 << 20  # bytes of the first chunk, more than which are not fetched in advance
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,7 @@ def listed(reader: RangeReader, avi: Avi) -> tuple[list[Chunk], dict[int, int]]:
     index = avi.index or _following(reader, avi)
     if index is None:
         return chunks, known
-    content = reader.peek(index.body, index.size // 16 * 16)
-    entries = [entry for entry in struct.iter_unpack("<4sIII", content) if MEDIA.fullmatch(entry[0])]
+    entries = [entry for entry in _entries(reader, index) if MEDIA.fullmatch(entry[0])]
     right = {base: sum(_is_right(reader, base, entry) is True for entry in entries) for base in (avi.data - 4, 0)}
     base = max(right, key=right.__getitem__)
     for number, entry in enumerate(entries):
@@ -89,6 +90,24 @@ def listed(reader: RangeReader, avi: Avi) -> tuple[list[Chunk], dict[int, int]]:
             chunks.append(Chunk(kind, base + offset, size))
             known[base + offset] = flag
     return chunks, known
+
+
+def beginning(reader: RangeReader, avi: Avi) -> list[tuple[int, int]]:
+    """What FFmpeg reads of the media data to open a file: the first chunk, and the header of each stream's first."""
+    index = _following(reader, avi)
+    first: dict[bytes, int] = {}
+    for kind, _, offset, _ in _entries(reader, index, FIRST) if index else ():
+        first.setdefault(kind[:2], offset)
+    before = avi.data - min(first.values(), default=0)  # offsets are from the list or from the beginning of the file
+    headers = [(before + offset, before + offset + 8) for offset in first.values()]
+    chunk = chunk_at(reader, avi.data)
+    return [*headers, (chunk.start, chunk.end)] if chunk and headers and chunk.size < MAX_FIRST else []
+
+
+def _entries(reader: RangeReader, index: Chunk, most: int | None = None) -> Iterator[tuple[bytes, int, int, int]]:
+    """The first `most` entries of an idx1 (name, flags, offset, size); fewer where the file ends in it."""
+    content = reader.peek(index.body, index.size if most is None else min(index.size, most * 16))
+    return struct.iter_unpack("<4sIII", content[: len(content) // 16 * 16])
 
 
 def _following(reader: RangeReader, avi: Avi) -> Chunk | None:

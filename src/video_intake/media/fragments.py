@@ -18,6 +18,8 @@ from video_intake.media.range_reader import READ_AHEAD, RangeReader
 from video_intake.media.walk import LOOK, Fragment, Walk
 
 FEW: Final = 8  # up to this many fragments are visited one by one: each costs a round trip
+MANY: Final = 32  # the same for large fragments
+VISIT: Final = 2 << 20  # bytes fetched in the time of one visit
 FIRST: Final = 128  # reads to find the first fragment: 8 MB
 MAX_WINDOW: Final = 8 << 20  # searched for the beginning of a fragment
 CANDIDATES: Final = 1000  # possible fragments in a window
@@ -51,8 +53,15 @@ class Fragments:
 
     @property
     def few(self) -> bool:
-        """Whether to visit all of them, assuming that all are as large as the first."""
-        return self.first is not None and not self.claim and not self.whole and self.estimate <= FEW
+        """Whether visiting all of them is worth it, assuming that all are as large as the first.
+
+        Only its predecessor shows where a fragment begins, so nine fragments cost nine round trips. But searching
+        windows for two of them takes longer if they are large.
+        """
+        if self.first is None or self.claim or self.whole:
+            return False
+        windows = 2 * (self.first.end - self.first.moof.start) * 5 // 4
+        return self.estimate <= min(max(FEW, windows / VISIT), MANY)
 
     @property
     def estimate(self) -> float:

@@ -17,6 +17,7 @@ from video_intake.media.container import Opened
 
 MAX_PACKETS: Final = 250  # searched for a key frame without an index: ten seconds of video
 LOOKED_AT: Final = 50  # index entries: if all of them are key frames, the marks are meaningless
+MAX_BEFORE: Final = 4 << 20  # bytes between the audio of a time and its picture: seconds of video
 INTRA: Final = frozenset({"cfhd"})  # codecs with only key frames that FFmpeg does not mark as such
 
 
@@ -140,8 +141,24 @@ def ranges(video: Opened, places: Iterable[float]) -> list[tuple[float, int, int
     for place in places if len(entries) else ():
         entry = entries[_group(video.stream, place)[0]]
         start = video.in_file(entry.pos)
-        found.setdefault(start, (place, start, min(start + entry.size + 8, video.reader.size)))
+        begin = _read_from(video, place, start) if video.by_packets else start
+        found.setdefault(start, (place, begin, min(start + entry.size + 8, video.reader.size)))
     return list(found.values())
+
+
+def _read_from(video: Opened, place: float, start: int) -> int:
+    """Where FFmpeg begins to read for the picture at `start` of an AVI file: at the sound of that time if it is first.
+
+    Seeking reads nothing, but shows where.
+    """
+    try:
+        video.container.seek(_inside_group(video.stream, place), stream=video.stream)
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return start
+    begin = video.in_file(video.file.tell())
+    return begin if start - MAX_BEFORE <= begin < start else start
 
 
 def _inside_group(stream: VideoStream, place: float) -> int:

@@ -9,13 +9,15 @@ from itertools import islice
 from mmap import mmap
 from typing import Final
 
-from video_intake.media.boxes import Box, box_at, boxes, free
+from video_intake.media.boxes import Box, box_at, boxes, free, unpack
 from video_intake.media.range_reader import RangeReader
 
 LARGE: Final = 1 << 20  # half an hour of video
 SLOW: Final = 2 << 20  # takes as long as one or two more round trips
-LOOK: Final = 64 << 10  # of a track: its type, and the start of its tables
-MAX_TRACKS: Final = 8  # examined, each with a round trip; the rest is fetched
+LOOK: Final = 64 << 10  # around a place where a track should begin
+HEAD: Final = 16 << 10  # of a track: its type, and the start of its tables
+MAX_LOOKS: Final = 2  # round trips to find the tracks; then the rest is fetched
+MAX_TRACKS: Final = 100
 MAX_BOXES: Final = 4  # after `moov`, and between its tracks: `free` and the media data, `mvhd`, `udta`, `iods`
 SAMPLE_TABLES: Final = frozenset({b"stts", b"ctts", b"stsc", b"stsz", b"stz2", b"stco", b"co64"})
 
@@ -33,17 +35,38 @@ def sound_tables(reader: RangeReader, moov: Box) -> tuple[Hole, ...]:
     if sum(end - start for start, end in reader.gaps(moov.start, moov.end)) <= SLOW:
         wanted = [(moov.start, moov.end + LOOK)]
     holes: list[Hole] = []
-    at = moov.body
+    at, left, looks = moov.body, _stated_tracks(reader, moov), 0
     for _ in range(MAX_TRACKS):
         track = _next_track(reader, at, moov.end)
         if track is None:
             break
         hole = _sound_table(reader, track)
         holes += [hole] if hole else []
-        at = track.end
-        # The rest of this track, and the beginning of the next one
-        reader.load([(at if hole else track.start, min(at + LOOK, moov.end)), *wanted])
+        wanted.append((hole[1] if hole else track.start, track.end))
+        at, left = track.end, left - 1
+        if any(True for _ in reader.gaps(at, min(at + HEAD, moov.end))):
+            looks += 1
+            wanted += _looks(at, moov.end, left, track if hole else None) if looks <= MAX_LOOKS else [(at, moov.end)]
+            reader.load(wanted)
+    reader.load(wanted)
     return tuple(holes) if _is_whole(reader, moov.end) else ()
+
+
+def _stated_tracks(reader: RangeReader, moov: Box) -> int:
+    """The number of tracks if they are numbered from 1, by `mvhd`, which ends with the next free number."""
+    box = box_at(reader, moov.body)
+    is_header = box is not None and box.type == b"mvhd" and box.end <= moov.end
+    return unpack(">I", reader.peek(box.end - 4, 4))[0] - 1 if box and is_header else 0
+
+
+def _looks(at: int, end: int, left: int, sound: Box | None) -> list[tuple[int, int]]:
+    """Where to look for the `left` tracks of [at, end): they are of the same size, often that of a track of `sound`.
+
+    The first begins at `at`; where the others do is known only when it was seen, and guessed to save a round trip each.
+    """
+    size = sound.end - sound.start if sound else (end - at) // max(left, 1)
+    spots = range(at, end, max(size, LOOK))[: max(min(left, MAX_TRACKS), 1)]
+    return [(spot - LOOK // 2, min(spot + LOOK // 2, end)) for spot in spots]
 
 
 def without(reader: RangeReader, start: int, end: int, holes: Sequence[Hole]) -> memoryview:
@@ -87,7 +110,7 @@ def _next_track(reader: RangeReader, at: int, end: int) -> Box | None:
 
 def _sound_table(reader: RangeReader, trak: Box) -> Hole | None:
     """The range of the track's sample tables; None if it is not an audio track or is unusual."""
-    head = memoryview(reader.peek(trak.start, min(LOOK, trak.end - trak.start)))
+    head = memoryview(reader.peek(trak.start, min(HEAD, trak.end - trak.start)))
     box = Box(trak.type, 0, trak.body - trak.start, trak.end - trak.start)
     for kind in (b"mdia", b"minf", b"stbl"):
         inside = {child.type: child for child in reversed(_children(head, box))}

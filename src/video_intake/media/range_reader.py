@@ -121,7 +121,12 @@ class RangeReader:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _missing(self, wanted: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        for start, end in wanted:
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(wanted):
+            if merged and start <= merged[-1][1]:
+                start, end = merged[-1][0], max(end, merged.pop()[1])
+            merged.append((start, end))
+        for start, end in merged:
             yield from self.gaps(max(start, 0), min(end, self.size))  # an index may point anywhere
 
     def gaps(self, start: int, end: int) -> Iterator[tuple[int, int]]:

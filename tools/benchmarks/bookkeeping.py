@@ -1,0 +1,50 @@
+"""What the function needs besides an object to read: its environment, and answers to its other calls.
+
+Every write succeeds, no record was there before, and no object has tags.
+"""
+
+from typing import Final
+
+ENVIRONMENT: Final = {
+    "ENVIRONMENT_SUFFIX": "bench",
+    "OUTCOME_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:bench",
+    "RESULT_BUCKET": "results",
+    "IDEMPOTENCY_TABLE": "bench",
+    "STORYBOARD": "disabled",
+    "MAX_FRAME_PIXELS": "35651584",
+    "MAX_BYTES_READ": "268435456",
+    "POSTER_MAX_EDGE": "1280",
+    "POWERTOOLS_SERVICE_NAME": "video-intake",
+    "POWERTOOLS_METRICS_NAMESPACE": "VideoIntake",
+    "AWS_LAMBDA_FUNCTION_NAME": "bench",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+TAGS: Final = b"<Tagging><TagSet/></Tagging>"
+PUBLISHED: Final = (
+    b'<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult>'
+    b"<MessageId>bench</MessageId></PublishResult></PublishResponse>"
+)
+
+
+class Context:
+    """Lambda's, of an invocation with a minute left."""
+
+    function_name = "bench"
+    memory_limit_in_mb = 1024
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:bench"
+    aws_request_id = "bench"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds."""
+        return 60_000
+
+
+def answer(method: str, target: str, headers: dict[str, str]) -> bytes | None:
+    """The body of the answer to a call that reads no object; None where it does."""
+    if "x-amz-target" in headers:  # DynamoDB
+        return b"{}"
+    if method == "POST":  # SNS
+        return PUBLISHED
+    if method == "PUT":
+        return b""
+    return TAGS if method == "GET" and "tagging" in target.partition("?")[2].split("&") else None
