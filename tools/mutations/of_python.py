@@ -9,7 +9,8 @@ from tools.mutations.mutation import ROOT, Mutation
 UNIT: Final = "tests/unit/test_{}.py"
 # The fastest first
 PIPELINE_TESTS: Final = (
-    "publisher", "results", "document", "exact_values", "s3_object", "batch", "uploads", "messages", "handler", "decoder", "warm",
+    "publisher", "results", "document", "exact_values", "s3_object", "batch", "uploads", "messages", "handler",
+    "decoder", "warm",
 )  # fmt: skip
 MEDIA_TESTS: Final = (
     "range_reader", "virtual_file", "display", "poster", "hdr", "facts", "reasons", "inspector", "storyboard",
