@@ -294,11 +294,8 @@ deployed() { awk -v name="$1" '$1 == name {print $2}' "$work/deployed"; }
 awk '$1 != "NotificationEmail" {printf "  %-22s %s\n", $1, $2}' "$work/deployed"
 email=$(deployed NotificationEmail)
 if [ -n "$email" ]; then
-  for topic in OutcomeTopicArn AlarmTopicArn; do
-    aws sns list-subscriptions-by-topic --topic-arn "$(deployed "$topic")" --output json
-  done >"$work/subscriptions"
   say
-  say "$(python3 "$root/scripts/stack_report.py" emails "$email" <"$work/subscriptions")"
+  report_emails "$email" "$(deployed OutcomeTopicArn)" "$(deployed AlarmTopicArn)"
 fi
 if [ -n "$bucket" ]; then
   check_bucket_key "$bucket" "$(deployed RoleArn)" "$(stack_parameter KmsKeyArn)"

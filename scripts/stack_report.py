@@ -78,16 +78,17 @@ def emails(topics: list[list[dict[str, Any]]], address: str) -> Iterable[str]:
     """What to do if the address is not confirmed for every topic; otherwise, one line that it is."""
     found = []
     for subscriptions in topics:
-        arns = [s["SubscriptionArn"].lower() for s in subscriptions if is_for(s, address)]
-        found.append("none" if not arns else "pending" if set(arns) <= PENDING else "confirmed")
+        arns = {s["SubscriptionArn"].lower() for s in subscriptions if is_for(s, address)} - {"deleted"}
+        found.append("none" if not arns else "pending" if arns <= PENDING else "confirmed")
     waiting, gone = found.count("pending"), found.count("none")
     if waiting:
         mails = "the e-mail" if waiting == 1 else f"the {waiting} e-mails"
         yield f"Confirm {mails} that AWS sent to {address}: no outcomes or alarms arrive until the link is clicked."
         yield "The link is valid for two days. After that, deploy with --email '' and then with the address again."
+        yield "If e-mails arrived before, SNS stopped them because there were more than ten a second: confirm again."
     if gone:
         yield f"{address} is no longer subscribed to {gone} of {len(found)} topics: unsubscribed, or never confirmed."
-        yield "Deploy with --email '' and then with the address again; AWS then sends new confirmation e-mails."
+        yield "See \"E-mails do not arrive\" in docs/operations.md."
     if not waiting and not gone:
         yield f"{address} is confirmed and receives e-mails."
 

@@ -59,6 +59,8 @@ read_stack "$stack"
 [ -n "$status" ] || fail "there is no stack $stack in account $account, $region. Pass --env, --stack-name, --region or --profile."
 
 say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_URL}"
+email=$(stack_parameter NotificationEmail)
+[ -z "$email" ] || report_emails "$email" "$(stack_output OutcomeTopicArn)" "$(stack_output AlarmTopicArn)"
 cd "$root"
 if python -m pytest --no-header --tb short -v -p no:cacheprovider tests/integration/test_verify.py --stack "$stack"; then
   say "$stack works."

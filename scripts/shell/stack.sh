@@ -48,3 +48,13 @@ report_failures() {
     say "$failures"
   fi
 }
+
+# report_emails ADDRESS TOPIC...: says whether e-mails from the topics reach the address.
+report_emails() {
+  local address=$1 topic
+  shift
+  for topic; do
+    aws sns list-subscriptions-by-topic --topic-arn "$topic" --output json
+  done >"$work/subscriptions"
+  say "$(python3 "$root/scripts/stack_report.py" emails "$address" <"$work/subscriptions")"
+}

@@ -43,6 +43,7 @@ def test_a_healthy_stack_passes_and_nothing_is_left_behind(verify, intake):
     assert status == 0, said
     assert said.count("PASSED") == 6, said
     assert f"{intake.name} works." in said
+    assert "you@example.com is confirmed and receives e-mails." in said
     assert traces(intake) == before
 
 

@@ -120,10 +120,11 @@ def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "e
 @pytest.mark.parametrize(
     ("topics", "words"),
     [
-        ([[subscription("PendingConfirmation")]] * 2, ["Confirm the 2 e-mails"]),
+        ([[subscription("PendingConfirmation")]] * 2, ["Confirm the 2 e-mails", "SNS stopped them"]),
         ([[subscription("PendingConfirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the e-mail that"]),
         ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation", "a@b.c")]] * 2, ["is confirmed"]),
         ([[], [subscription("arn:aws:sns:x")]], ["no longer subscribed to 1 of 2"]),
+        ([[subscription("Deleted")], [subscription("arn:aws:sns:x")]], ["no longer subscribed to 1 of 2"]),
         ([[subscription("arn", protocol="email-json")], []], ["no longer subscribed to 2 of 2"]),
         ([[subscription("PendingConfirmation")], []], ["Confirm the e-mail that", "no longer subscribed to 1 of 2"]),
     ],
