@@ -88,6 +88,7 @@ open_session() {
 
   work=$(mktemp -d "${TMPDIR:-/tmp}/video-intake.XXXXXX")
   trap 'rm -rf "$work"' EXIT
+  trap 'trap "" HUP; exit 129' HUP # an interrupted subshell of bash sends another SIGHUP, which would end `rm`
 }
 
 # bucket_exists NAME: 0 if it exists in this account, 1 if it does not; anything else ends the script.
