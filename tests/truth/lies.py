@@ -26,6 +26,7 @@ class Told:
 type Lie = Callable[[bytes, Random], Told | None]
 
 TRUNCATED: Final = frozenset({"truncated"})
+UNFILLED: Final = 600  # bytes of zeros, that are noticed
 
 
 def _edited(content: bytes, edit: Callable[[File], bool]) -> bytes | None:
@@ -426,6 +427,35 @@ def cut(content: bytes, chance: Random) -> Told | None:
     return Told(content[:at], TRUNCATED | whole)
 
 
+def unwritten(content: bytes, chance: Random) -> Told | None:
+    """Zeros from some place on: a download that reserved its room and was interrupted."""
+    at, offset, media, parts = len(content) * chance.randrange(10, 95) // 100, 0, 0, []
+    for node in File.parse(content).children if content[:4] != b"RIFF" else ():
+        offset += _size(node)
+        if node.type == b"mdat":
+            media = offset
+            parts.append(offset)
+    if content[:4] == b"RIFF":
+        media = content.rindex(b"idx1")
+    if at > media - UNFILLED or len(content) - at < UNFILLED:
+        return None
+    # After a whole fragment they could be room that a camera reserved
+    whole = {"success"} if any(abs(at - part) < 16 for part in parts) else set()
+    return Told(content[:at] + bytes(len(content) - at), frozenset({"truncated", "no-frames"}) | whole)
+
+
+def hole(content: bytes, chance: Random) -> Told | None:
+    """Zeros in the middle: a download in several parts, one of which is missing."""
+    size = len(content) // 8
+    at = len(content) * chance.randrange(20, 80) // 100
+    first = content.find(b"mdat") if content[:4] != b"RIFF" else content.find(b"movi")
+    last = content.rfind(b"moof") if b"moof" in content else content.rfind(b"moov")
+    if size < UNFILLED or at < first + 8 or (at < last < at + size):
+        return None
+    made = content[:at] + bytes(size) + content[at + size :]
+    return Told(made, frozenset({"truncated", "success"}))
+
+
 def padded(content: bytes, chance: Random) -> Told:
     """Zeros behind the end, as cameras leave them that reserve space."""
     return Told(content + bytes(chance.choice((4, 7, 8, 100, 5000, 300_000))))
@@ -448,6 +478,7 @@ MP4_LIES: Final[dict[str, Lie]] = {
     "boxes before": boxes_before,
     "cut": cut,
     "cut again": cut,
+    "unwritten": unwritten,
     "zeros": padded,
     "garbage": garbage,
 }
@@ -470,6 +501,7 @@ FRAGMENT_LIES: Final[dict[str, Lie]] = {
     "index of indexes": index_of_indexes,
     "cut": cut,
     "cut again": cut,
+    "unwritten": unwritten,
     "zeros": padded,
     "garbage": garbage,
 }

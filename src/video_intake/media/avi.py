@@ -41,6 +41,8 @@ def video(reader: RangeReader, avi: Avi, max_pixels: int) -> Iterator[tuple[Open
     media = avi_index.scan(reader, avi)
     if media and media.cut and not avi.index:
         raise verdicts.truncated(reader.size, box=media.cut.kind.decode(), boxEnd=media.cut.end)
+    if found := avi_index.unwritten(reader, avi, media):
+        raise verdicts.unwritten(*found)
     file = avi_index.rebuilt(reader, avi, media) if avi.irregular or avi.index else None
     if file is None:
         proven = media is not None or avi.movi.size not in riff.UNKNOWN

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from video_intake.media.avi_streams import Stream
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.riff import UNKNOWN, Avi, Chunk, chunk_at
+from video_intake.media.unwritten import NOT_ZERO, SECTOR
 from video_intake.media.virtual_file import VirtualFile
 
 MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx|__)")  # "__": DV with its audio, a separate type of AVI
@@ -89,6 +91,24 @@ def listed(reader: RangeReader, avi: Avi) -> tuple[list[Chunk], dict[int, int]]:
             chunks.append(Chunk(kind, base + offset, size))
             known[base + offset] = flag
     return chunks, known
+
+
+def unwritten(reader: RangeReader, avi: Avi, media: Media | None) -> tuple[int, int] | None:
+    """Zeros to the end of the file where the last chunks and the index should be; None where there are none.
+
+    Without a frame missing, by what the header states, they may be room that a camera reserved.
+    """
+    if avi.movi.size in UNKNOWN or avi.index or any(reader.fetched_end()[-SECTOR:]):
+        return None
+    end = min(avi.movi.end, reader.size)
+    begin = media.chunks[-1].end if media and media.chunks else max(end - SECTOR, avi.data)
+    if end - begin < SECTOR or any(len(media.of(at)) >= each.length for at, each in _pictures(avi) if media):
+        return None
+    return None if NOT_ZERO.search(reader.peek(begin, end - begin)) else (begin, reader.size)
+
+
+def _pictures(avi: Avi) -> Iterator[tuple[int, Stream]]:
+    return ((number, stream) for number, stream in enumerate(avi.streams) if stream.kind == b"vids")
 
 
 def _following(reader: RangeReader, avi: Avi) -> Chunk | None:

@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from video_intake.media import verdicts
+from video_intake.media import unwritten, verdicts
 from video_intake.media.boxes import free
 from video_intake.media.isobmff import Layout
 from video_intake.media.movie import Movie
@@ -100,6 +100,8 @@ def opened(
             stream, tracks = _pictures(container, movie, codec)
             if not proven:
                 _check_whole(container, reader, movie)
+            if movie:
+                unwritten.check(reader, container)
             _check_size(stream, movie, max_pixels)
             _prepare(container, stream, max_pixels)
             yield Opened(container, stream, tracks, reader, file, offset)

@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from video_intake.media import unwritten, verdicts
 from video_intake.media.container import Opened
 
 MAX_PACKETS: Final = 250  # looked through for a key frame where there is no index: ten seconds of film
@@ -40,6 +41,7 @@ class Frames:
         self.context.copy_opaque = True  # a picture then knows its own packet: see `time`
         self.damage = ""
         self.packets = 0
+        self.marked = unwritten.is_marked(video.stream)
         self._seen: set[int | None] = set()
 
     def near(self, places: Iterable[float]) -> Iterator[Shot]:
@@ -73,9 +75,15 @@ class Frames:
         return packet
 
     def decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
-        """What the decoder gives for a packet, or at the end for None. Raises what reading raises."""
+        """What the decoder gives for a packet, or at the end for None.
+
+        Raises what reading raises, and Rejected("truncated") where the packet was never written.
+        """
         if packet:
             packet.opaque = self.video.stamp(packet)
+            if self.marked and packet.pos is not None and unwritten.is_blank(memoryview(packet)):
+                begin = self.video.in_file(packet.pos)
+                raise verdicts.unwritten(begin, begin + packet.size)
         try:
             frames = self.context.decode(packet)
         except MemoryError:

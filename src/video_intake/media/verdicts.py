@@ -219,6 +219,17 @@ def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> R
 
 
 @_sentence
+def unwritten(start: int, end: int) -> Rejected:
+    """There are only zeros from `start` to `end`, where pictures or sound should be."""
+    return Rejected(
+        Reason.TRUNCATED,
+        "Part of the file was never written: it has only zeros where video or audio should be.",
+        "Upload it again. If the original does not play to the end either, its download or copy was interrupted.",
+        {"zerosFrom": start, "zerosUntil": end},
+    )
+
+
+@_sentence
 def without_index(file_end: int, reached: int) -> Rejected:
     """There is no `moov`; the file could be parsed up to `reached`."""
     return Rejected(

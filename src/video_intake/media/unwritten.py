@@ -1,0 +1,90 @@
+"""Zeros where pictures or sound should be: the room of a download or a copy was reserved, and not all of it was filled.
+
+Such a file has its full size, and an index that reaches its end. Only what was fetched is looked at.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from av.container import InputContainer
+from av.stream import Stream
+
+from video_intake.media import verdicts
+from video_intake.media.moof import Run
+from video_intake.media.range_reader import Range, RangeReader
+
+SECTOR: Final = 512  # bytes: nothing smaller is left unwritten
+LEAST: Final = 16  # bytes of a sample: one of fewer could be zeros
+MOST: Final = 100  # runs of zeros that are looked at, the longest first
+ZEROS: Final = bytes(SECTOR)
+NOT_ZERO: Final = re.compile(rb"[^\0]")
+# Codecs whose samples begin with a size, a start code or a mark: never are they all zeros, as silence is in PCM
+MARKED: Final = frozenset(
+    "h264 hevc vvc av1 vp8 vp9 mpeg1video mpeg2video mpeg4 h263 mjpeg prores dnxhd dvvideo png jpeg2000 cfhd "
+    "aac mp2 mp3 ac3 eac3 flac".split()
+)
+CODES: Final = frozenset(b"avc1 avc3 hvc1 hev1 dvh1 dvhe av01 vp09 mp4v mp4a ac-3 ec-3 fLaC".split())  # of such, in MP4
+END: Final = 8  # bytes, at the end of a sample
+
+
+def check(reader: RangeReader, container: InputContainer) -> None:
+    """Raises Rejected("truncated") where an index of the container has samples of which there are only zeros."""
+    runs = sorted(zeros(reader), key=lambda run: run[0] - run[1])[:MOST]
+    for stream in container.streams if runs else ():
+        if is_marked(stream):
+            for run in runs:
+                reader.check_time()
+                if _holds_a_sample(reader, stream, run):
+                    raise verdicts.unwritten(*run)
+
+
+def is_marked(stream: Stream) -> bool:
+    """Whether its samples are never all zeros."""
+    return stream.codec_context is not None and stream.codec_context.codec.canonical_name in MARKED
+
+
+def is_blank(sample: bytes | memoryview) -> bool:
+    """Whether a sample of such a codec was never written."""
+    return len(sample) >= LEAST and not any(sample[:LEAST]) and not NOT_ZERO.search(sample)
+
+
+def zeros(reader: RangeReader) -> Iterator[Range]:
+    """The runs of zeros in what was fetched, in the order of the file; one begins anew where a range begins."""
+    for start, chunk in reader.fetched:
+        at = chunk.find(ZEROS)
+        while at >= 0:
+            reader.check_time()
+            found = NOT_ZERO.search(chunk, at)
+            end = found.start() if found else len(chunk)
+            yield start + at, start + end
+            at = chunk.find(ZEROS, end)
+
+
+def at_end(reader: RangeReader, runs: Iterable[Run], ends: int, *, bare: bool) -> Range | None:
+    """The zeros at the end of a film in fragments, if these continue its last fragment or are in it.
+
+    `runs` are those of the fragment whose samples are never all zeros, `ends` is where it ends, and `bare` says
+    whether it has no media data. Zeros that follow a whole fragment may be room that a camera reserved.
+    """
+    if any(reader.peek(reader.size - END, END)) or any(reader.peek(ends, END)):
+        return None
+    if bare and ends < reader.size:
+        return ends, reader.size
+    for run in runs:
+        last = reader.peek(run.end - run.sizes[-1], run.sizes[-1])
+        if is_blank(last) or (ends < reader.size and last and not any(last[-END:])):
+            return run.end - len(last) + len(last.rstrip(b"\0")), reader.size
+    return None
+
+
+def _holds_a_sample(reader: RangeReader, stream: Stream, run: Range) -> bool:
+    entries = stream.index_entries
+    number = bisect_left(range(len(entries)), run[0], key=lambda each: entries[each].pos)
+    for each in (entries[at] for at in range(max(number - 1, 0), min(number + 1, len(entries)))):
+        inside = each.size >= LEAST and run[0] < each.pos + each.size <= run[1]
+        # One that is larger than what was fetched began before that
+        if inside and (each.pos >= run[0] or is_blank(reader.peek(each.pos, LEAST))):
+            return True
+    return False
