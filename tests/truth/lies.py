@@ -429,18 +429,21 @@ def cut(content: bytes, chance: Random) -> Told | None:
 
 def unwritten(content: bytes, chance: Random) -> Told | None:
     """Zeros from some place on: a download that reserved its room and was interrupted."""
-    at, offset, media, parts = len(content) * chance.randrange(10, 95) // 100, 0, 0, []
+    at, offset, first, media, parts = len(content) * chance.randrange(10, 95) // 100, 0, 0, 0, []
     for node in File.parse(content).children if content[:4] != b"RIFF" else ():
         offset += _size(node)
+        if node.type == b"moov" and not media:
+            first = offset
         if node.type == b"mdat":
             media = offset
             parts.append(offset)
     if content[:4] == b"RIFF":
         media = content.rindex(b"idx1")
-    if at > media - UNFILLED or len(content) - at < UNFILLED:
+    if not first < at < media - UNFILLED or len(content) - at < UNFILLED:
         return None
-    # After a whole fragment they could be room that a camera reserved
-    whole = {"success"} if any(abs(at - part) < 16 for part in parts) else set()
+    # After a whole fragment they could be room that a camera reserved, and in PCM silence
+    silent = b"moof" in content and b"sowt" in content
+    whole = {"success"} if silent or any(abs(at - part) < 16 for part in parts) else set()
     return Told(content[:at] + bytes(len(content) - at), frozenset({"truncated", "no-frames"}) | whole)
 
 

@@ -104,6 +104,7 @@ def unwritten(reader: RangeReader, avi: Avi, media: Media | None) -> tuple[int, 
     begin = media.chunks[-1].end if media and media.chunks else max(end - SECTOR, avi.data)
     if end - begin < SECTOR or any(len(media.of(at)) >= each.length for at, each in _pictures(avi) if media):
         return None
+    begin += 1 + 8  # padding, and what there may be of another chunk's header
     return None if NOT_ZERO.search(reader.peek(begin, end - begin)) else (begin, reader.size)
 
 

@@ -26,6 +26,7 @@ MARKED: Final = frozenset(
     "aac mp2 mp3 ac3 eac3 flac".split()
 )
 CODES: Final = frozenset(b"avc1 avc3 hvc1 hev1 dvh1 dvhe av01 vp09 mp4v mp4a ac-3 ec-3 fLaC".split())  # of such, in MP4
+BEFORE: Final = frozenset({b"styp", b"sidx", b"prft", b"emsg"})  # boxes that another fragment follows
 END: Final = 8  # bytes, at the end of a sample
 
 
@@ -68,19 +69,25 @@ def at_end(reader: RangeReader, runs: Iterable[Run], ends: int, *, bare: bool) -
     `runs` are those of the fragment whose samples are never all zeros, `ends` is where it ends, and `bare` says
     whether it has no media data. Zeros that follow a whole fragment may be room that a camera reserved.
     """
-    if any(reader.peek(reader.size - END, END)) or any(reader.peek(ends, END)):
+    if any(reader.peek(reader.size - END, END)):
         return None
-    if bare and ends < reader.size:
-        return ends, reader.size
+    begin = reader.size - len(reader.fetched_end()) + len(reader.fetched_end().rstrip(b"\0"))
+    following = reader.peek(ends, END)
+    if any(following):
+        return (begin, reader.size) if following[4:] in BEFORE else None
+    if bare and following:
+        return begin, reader.size
     for run in runs:
         last = reader.peek(run.end - run.sizes[-1], run.sizes[-1])
-        if is_blank(last) or (ends < reader.size and last and not any(last[-END:])):
-            return run.end - len(last) + len(last.rstrip(b"\0")), reader.size
+        if is_blank(last) or (following and last and not any(last[-END:])):
+            return begin, reader.size
     return None
 
 
 def _holds_a_sample(reader: RangeReader, stream: Stream, run: Range) -> bool:
     entries = stream.index_entries
+    if run[1] == reader.size and len(entries) and entries[-1].pos < run[0]:  # what was fetched of the end may be sound
+        return entries[-1].size >= LEAST and is_blank(reader.peek(entries[-1].pos, LEAST))
     number = bisect_left(range(len(entries)), run[0], key=lambda each: entries[each].pos)
     for each in (entries[at] for at in range(max(number - 1, 0), min(number + 1, len(entries)))):
         inside = each.size >= LEAST and run[0] < each.pos + each.size <= run[1]
