@@ -20,6 +20,7 @@ class Told:
     verdicts: frozenset[str] = frozenset({"success"})
     warned: bool | None = None  # whether there must, or must not, be a warning
     noticed_afar: bool = True  # whether it can be noticed without looking at all of the file
+    skipped: float = 0.0  # seconds at the beginning that are not shown
     copies: int = 1  # how often the film is in it, one after another
 
 
@@ -299,6 +300,25 @@ def without_decode_times(content: bytes, _: Random) -> Told | None:
     return Told(made) if made else None
 
 
+def begun_later(content: bytes, chance: Random) -> Told | None:
+    """An edit list that skips the beginning, as a copy without new encoding has it (`-ss`)."""
+    skipped = chance.choice((0.4, 1.1))
+
+    def edit(file: File) -> bool:
+        if _boxes(file, b"elst") or any(_u32(box.lead, 8) for box in _boxes(file, b"stsz")):
+            return False
+        for trak in _boxes(file, b"trak"):
+            (mdhd,) = (node for node in trak if node.type == b"mdhd")
+            units = int(skipped * _u32(mdhd.lead, 20 if mdhd.lead[:1] == b"\1" else 12))
+            assert trak.children is not None
+            trak.children.insert(1, Node(b"edts", struct.pack(">I4s5I", 28, b"elst", 0, 1, 0, units, 1 << 16)))
+            _moved(file, 36)
+        return True
+
+    made = _edited(content, edit)
+    return Told(made, skipped=skipped) if made else None
+
+
 def later_decode_times(content: bytes, chance: Random) -> Told | None:
     """A recording that begins in the middle of the day: the first tfdt is large."""
     seconds = chance.choice((600, 86_400, 1_800_000_000))
@@ -496,6 +516,7 @@ FRAGMENT_LIES: Final[dict[str, Lie]] = {
     "no sidx": _without(b"sidx"),
     "no styp": _without(b"styp"),
     "no tfdt": without_decode_times,
+    "begun later": begun_later,
     "late tfdt": later_decode_times,
     "damaged index": damaged_index,
     "twice described": twice_described,

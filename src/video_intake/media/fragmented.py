@@ -95,9 +95,9 @@ def _ends(lines: dict[int, Timeline], layout: Layout, fragments: Fragments) -> l
     ending = [] if fragments.whole else fragments.ending.fragments if fragments.ending else []
     present = {run.track for part in ending for run in fragments.runs(part)}
     known = {
-        number: line.begins + line.seconds
+        number: line.ends
         for number, line in lines.items()
-        if line.seconds is not None and (fragments.whole or number in present)
+        if line.ends is not None and (fragments.whole or number in present)
     }
     video = {track.id for track in layout.movie.tracks if track.handler == b"vide"} & lines.keys()
     return list(known.values()) if video <= known.keys() else []

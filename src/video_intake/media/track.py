@@ -13,6 +13,7 @@ from typing import Final
 from video_intake.media.boxes import Box, boxes, table, unpack
 
 MAX_DESCRIPTIONS: Final = 16  # of a track's samples, looked at for encryption; one or two are usual
+REORDERED: Final = 32  # samples, that may be decoded before one and shown after it; H.264 and HEVC have 16 frames
 MAX_EDITS: Final = 10_000  # parts of an edit list that are added up; an edited film has some hundreds
 
 
@@ -79,7 +80,7 @@ def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, 
     scale, claimed = _media_header(first(b"mdhd"))
     lasting = _lasting(first(b"stts")) if tables[b"stts"] else None
     shift = unpack(">I4xi", first(b"ctts")[4:])[1]
-    until = lasting + shift if lasting else None  # when what is shown last ends
+    until = _until(lasting, first(b"stts"), first(b"ctts")) if lasting else None
     empty, skipped, shown = _edits(first(b"elst"), movie_scale, scale, until)
     return Track(
         number,
@@ -135,6 +136,23 @@ def _lasting(stts: memoryview) -> int:
     count = unpack(">I", stts[4:8])[0]
     entries = table(stts[8 : 8 + 8 * count])
     return sum(map(mul, entries[::2], (delta if delta < 1 << 31 else 0 for delta in entries[1::2])))
+
+
+def _until(lasting: int, stts: memoryview, ctts: memoryview) -> int:
+    """When what is shown last ends: where a film was cut, that need not be what is decoded last."""
+    ends, end = [], lasting
+    for duration, shift in zip(_last(stts), _last(ctts), strict=False):
+        ends.append(end + shift)
+        end -= duration
+    return max(ends, default=lasting)
+
+
+def _last(runs: memoryview) -> list[int]:
+    """The last values of a table that says how often each is repeated, the last one first."""
+    count = unpack(">I", runs[4:8])[0]
+    rows = table(runs[8 : 8 + 8 * count][-8 * REORDERED :], "i")
+    values = (value for times, value in zip(rows[-2::-2], rows[::-2], strict=False) for _ in range(min(times, REORDERED)))
+    return list(islice(values, REORDERED))
 
 
 def _bytes(stsz: memoryview) -> int:
