@@ -467,18 +467,6 @@ def unwritten(content: bytes, chance: Random) -> Told | None:
     return Told(content[:at] + bytes(len(content) - at), frozenset({"truncated", "no-frames"}) | whole)
 
 
-def hole(content: bytes, chance: Random) -> Told | None:
-    """Zeros in the middle: a download in several parts, one of which is missing."""
-    size = len(content) // 8
-    at = len(content) * chance.randrange(20, 80) // 100
-    first = content.find(b"mdat") if content[:4] != b"RIFF" else content.find(b"movi")
-    last = content.rfind(b"moof") if b"moof" in content else content.rfind(b"moov")
-    if size < UNFILLED or at < first + 8 or (at < last < at + size):
-        return None
-    made = content[:at] + bytes(size) + content[at + size :]
-    return Told(made, frozenset({"truncated", "success"}))
-
-
 def padded(content: bytes, chance: Random) -> Told:
     """Zeros behind the end, as cameras leave them that reserve space."""
     return Told(content + bytes(chance.choice((4, 7, 8, 100, 5000, 300_000))))

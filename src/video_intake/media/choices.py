@@ -65,8 +65,10 @@ def any_picture(frames: Frames, places: Sequence[float]) -> Choice:
         return Choice(best.shot)
     for found in _everywhere(frames, places[0], budget):
         _look(found, best)
-        if best.shot:
-            return Choice(best.shot)
+        if best.shot and best.spread >= poster.BLANK_SPREAD:
+            break
+    if best.shot:
+        return Choice(best.shot)
     if last := next(iter(deque(onward.shots(frames, None, "DEFAULT", budget.part(3), damaged=True), 1)), None):
         return Choice(last, notes.refreshed())
     stated = 0 if frames.video.by_packets else frames.video.stream.frames  # in AVI, what the header claims

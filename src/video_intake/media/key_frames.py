@@ -13,12 +13,11 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from video_intake.media import unwritten, verdicts
 from video_intake.media.container import Opened
 
 MAX_PACKETS: Final = 250  # looked through for a key frame where there is no index: ten seconds of film
 LOOKED_AT: Final = 50  # entries of an index: if all of them are key frames, it says nothing
-TRIMMED: Final = 0.1  # seconds before the beginning: a picture that begins later may still be shown
+TRIMMED: Final = 0.001  # seconds before the beginning, that are rounding
 INTRA: Final = frozenset({"cfhd"})  # codecs of key frames alone of which FFmpeg does not know that
 
 
@@ -42,7 +41,6 @@ class Frames:
         self.context.copy_opaque = True  # a picture then knows its own packet: see `time`
         self.damage = ""
         self.packets = 0
-        self.marked = unwritten.is_marked(video.stream)
         self._seen: set[int | None] = set()
 
     def near(self, places: Iterable[float]) -> Iterator[Shot]:
@@ -76,15 +74,9 @@ class Frames:
         return packet
 
     def decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
-        """What the decoder gives for a packet, or at the end for None.
-
-        Raises what reading raises, and Rejected("truncated") where the packet was never written.
-        """
+        """What the decoder gives for a packet, or at the end for None. Raises what reading raises."""
         if packet:
             packet.opaque = self.video.stamp(packet)
-            if self.marked and packet.pos is not None and unwritten.is_blank(memoryview(packet)):
-                begin = self.video.in_file(packet.pos)
-                raise verdicts.unwritten(begin, begin + packet.size)
         try:
             frames = self.context.decode(packet)
         except MemoryError:

@@ -16,8 +16,8 @@ from video_intake.media.moof import Run
 from video_intake.media.range_reader import Range, RangeReader
 
 SECTOR: Final = 512  # bytes: nothing smaller is left unwritten
-LEAST: Final = 16  # bytes of a sample: one of fewer could be zeros
-MOST: Final = 100  # runs of zeros that are looked at, the longest first
+LEAST: Final = 8  # bytes of a sample: one of fewer could be zeros
+MOST: Final = 100  # runs of zeros that are looked at, the longest first; and the last samples
 ZEROS: Final = bytes(SECTOR)
 NOT_ZERO: Final = re.compile(rb"[^\0]")
 # Codecs whose samples begin with a size, a start code or a mark: never are they all zeros, as silence is in PCM
@@ -31,27 +31,39 @@ END: Final = 8  # bytes, at the end of a sample
 
 
 def check(reader: RangeReader, container: InputContainer) -> None:
-    """Raises Rejected("truncated") where an index of the container has samples of which there are only zeros."""
-    runs = sorted(zeros(reader), key=lambda run: run[0] - run[1])[:MOST]
-    for stream in container.streams if runs else ():
-        if is_marked(stream):
-            for run in runs:
-                reader.check_time()
-                if _holds_a_sample(reader, stream, run):
-                    raise verdicts.unwritten(*run)
+    """Raises Rejected("truncated") where the last sample of a stream that is not tiny is nothing but zeros.
+
+    That sample is fetched only where the file ends in zeros.
+    """
+    suspicious = not any(reader.fetched_end()[-SECTOR:])
+    for stream in container.streams:
+        entries = stream.index_entries
+        last_ones = (entries[number] for number in range(len(entries) - 1, max(len(entries) - MOST, 0) - 1, -1))
+        last = next((entry for entry in last_ones if entry.size >= LEAST), None)
+        if last and _is_marked(stream):
+            content = reader.cached(last.pos, last.size) or (suspicious and reader.peek(last.pos, LEAST))
+            if content and _is_blank(content):
+                raise verdicts.unwritten(last.pos, last.pos + last.size)
 
 
-def is_marked(stream: Stream) -> bool:
+def hole(reader: RangeReader, container: InputContainer) -> Range | None:
+    """Zeros that cover whole samples; None where nothing that was fetched has any."""
+    runs = sorted(_zeros(reader), key=lambda run: run[0] - run[1])[:MOST]
+    streams = [stream for stream in container.streams if _is_marked(stream)] if runs else []
+    return next((run for run in runs if any(_holds_a_sample(reader, stream, run) for stream in streams)), None)
+
+
+def _is_marked(stream: Stream) -> bool:
     """Whether its samples are never all zeros."""
     return stream.codec_context is not None and stream.codec_context.codec.canonical_name in MARKED
 
 
-def is_blank(sample: bytes | memoryview) -> bool:
+def _is_blank(sample: bytes | memoryview) -> bool:
     """Whether a sample of such a codec was never written."""
     return len(sample) >= LEAST and not any(sample[:LEAST]) and not NOT_ZERO.search(sample)
 
 
-def zeros(reader: RangeReader) -> Iterator[Range]:
+def _zeros(reader: RangeReader) -> Iterator[Range]:
     """The runs of zeros in what was fetched, in the order of the file; one begins anew where a range begins."""
     for start, chunk in reader.fetched:
         at = chunk.find(ZEROS)
@@ -79,19 +91,13 @@ def at_end(reader: RangeReader, runs: Iterable[Run], ends: int, *, bare: bool) -
         return begin, reader.size
     for run in runs:
         last = reader.peek(run.end - run.sizes[-1], run.sizes[-1])
-        if is_blank(last) or (following and last and not any(last[-END:])):
+        if _is_blank(last) or (following and last and not any(last[-END:])):
             return begin, reader.size
     return None
 
 
 def _holds_a_sample(reader: RangeReader, stream: Stream, run: Range) -> bool:
+    reader.check_time()
     entries = stream.index_entries
-    if run[1] == reader.size and len(entries) and entries[-1].pos < run[0]:  # what was fetched of the end may be sound
-        return entries[-1].size >= LEAST and is_blank(reader.peek(entries[-1].pos, LEAST))
     number = bisect_left(range(len(entries)), run[0], key=lambda each: entries[each].pos)
-    for each in (entries[at] for at in range(max(number - 1, 0), min(number + 1, len(entries)))):
-        inside = each.size >= LEAST and run[0] < each.pos + each.size <= run[1]
-        # One that is larger than what was fetched began before that
-        if inside and (each.pos >= run[0] or is_blank(reader.peek(each.pos, LEAST))):
-            return True
-    return False
+    return number < len(entries) and LEAST <= entries[number].size <= run[1] - entries[number].pos

@@ -95,6 +95,17 @@ def not_a_video(found: str, **evidence: Any) -> Rejected:
 
 
 @_sentence
+def preceded(size: int) -> Rejected:
+    """There is a video, but it begins after `size` bytes of something else."""
+    return Rejected(
+        Reason.NOT_A_VIDEO,
+        f"The file does not begin with its video: {size:,} {'byte comes' if size == 1 else 'bytes come'} before it.",
+        "Upload the original, or remove what comes before the video. A gateway, script, or tagging tool may have added it.",
+        {"found": "a video after other data", "videoFrom": size},
+    )
+
+
+@_sentence
 def zeros(at_end: bool, everywhere: bool) -> Rejected:
     """Everything that was read at its beginning is zeros; so is its end (`at_end`), or all of it (`everywhere`)."""
     where = "" if everywhere else " at its beginning and its end" if at_end else " at its beginning"
