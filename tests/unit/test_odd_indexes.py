@@ -1,7 +1,9 @@
 """Indexes that few encoders write and the standards allow, or nearly: in this process, so that coverage sees them."""
 
+import io
 import struct
 
+import av
 import pytest
 
 from tests.fuzz.mutations import File as Parts
@@ -99,3 +101,25 @@ def test_a_film_whose_fragments_hold_sound_alone():
     found = inspected(file.write())
     assert found.video.frames == 30  # of the first group, which is in the index
     assert found.poster
+
+
+def test_a_copy_that_ends_between_reordered_frames():
+    """`ffmpeg -t 1 -c copy`: the last frame to be decoded is shown after some that were left behind."""
+    options = {"preset": "ultrafast", "x264-params": "keyint=60:bframes=3:b-adapt=0:scenecut=0"}
+    plain = video(seconds=2, rate=10, audio=None, codec_options=options)
+    shown = []
+    with av.open(io.BytesIO(plain)) as source, av.open(target := io.BytesIO(), "w", format="mp4") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in list(source.demux())[:10]:
+            shown.append(packet.pts * packet.time_base)
+            if packet.pts > packet.dts and len(shown) > 5 and shown[-1] == max(shown):
+                break
+            packet.stream = stream
+            output.mux(packet)
+        else:
+            raise AssertionError("no such frame")
+        packet.stream = stream
+        output.mux(packet)
+    found = inspected(target.getvalue())
+    assert not found.warnings
+    assert found.container.duration == pytest.approx(float(max(shown) - min(shown)) + 0.1, abs=0.02)
