@@ -123,3 +123,13 @@ def test_a_copy_that_ends_between_reordered_frames():
     found = inspected(target.getvalue())
     assert not found.warnings
     assert found.container.duration == pytest.approx(float(max(shown) - min(shown)) + 0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("last", [0, 1, 1500])
+def test_the_last_frame_of_any_duration_does_not_change_the_rate(last):
+    """Writers know how long a frame is shown when the next one comes."""
+    file = Parts.parse(video(seconds=2, rate=12, audio=None))
+    (stts,) = (node for node in file.nodes() if node.type == b"stts")
+    frames, delta = struct.unpack_from(">II", stts.lead, 8)
+    stts.lead = numbers(0, 2, frames - 1, delta, 1, last)
+    assert inspected(file.write()).video.frame_rate == "12/1"

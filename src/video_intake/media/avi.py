@@ -96,6 +96,8 @@ def extent(opened: Opened, avi: Avi, indexed: bool) -> tuple[Opened, Extent]:
     if not stream or not frames:
         return opened, Extent(None, frames or None)
     steps = max(entries[-1].timestamp + 1, frames) if indexed else frames  # some repeat the picture before
+    if frames < steps < stream.length <= steps * (1 + APART):  # repeats at the end
+        steps = stream.length
     sound = max((_seconds(track) for track in opened.container.streams.audio), default=0.0)
     mean, warnings = _rate(stream, avi, steps, sound)
     if mean is None:

@@ -7,13 +7,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from operator import mul
 from typing import Final
 
+from video_intake.media import totals
 from video_intake.media.boxes import Box, boxes, table, unpack
 
 MAX_DESCRIPTIONS: Final = 16  # of a track's samples, looked at for encryption; one or two are usual
-REORDERED: Final = 32  # samples, that may be decoded before one and shown after it; H.264 and HEVC have 16 frames
 MAX_EDITS: Final = 10_000  # parts of an edit list that are added up; an edited film has some hundreds
 
 
@@ -41,6 +40,7 @@ class Track:
     claimed: int  # the duration that its media header claims
     presented: float | None  # seconds, that the track's header claims, with its edits
     lasting: int | None  # the duration that its sample tables add up to; None where they were not looked at
+    usual: int  # the duration of all samples but one or two: writers give the last one any; 0 where more differ
     bytes: int | None  # of its samples, all together
     empty: float  # seconds before it begins, by its edit list
     shift: int  # from decoding to presentation, of its first sample
@@ -78,9 +78,9 @@ def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, 
     if handler == b"soun" and [unpack(">I4xI", stts[4:16]) for stts in tables[b"stts"]] == [(1, 1)]:
         samples = 0  # uncompressed sound: FFmpeg indexes its chunks, not its samples
     scale, claimed = _media_header(first(b"mdhd"))
-    lasting = _lasting(first(b"stts")) if tables[b"stts"] else None
+    lasting = totals.lasting(first(b"stts")) if tables[b"stts"] else None
     shift = unpack(">I4xi", first(b"ctts")[4:])[1]
-    until = _until(lasting, first(b"stts"), first(b"ctts")) if lasting else None
+    until = totals.until(lasting, first(b"stts"), first(b"ctts")) if lasting else None
     empty, skipped, shown = _edits(first(b"elst"), movie_scale, scale, until)
     return Track(
         number,
@@ -94,7 +94,8 @@ def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, 
         claimed=claimed,
         presented=presented / movie_scale if presented and movie_scale else None,
         lasting=lasting,
-        bytes=_bytes(first(b"stsz")) if tables[b"stsz"] else None,
+        usual=totals.usual(first(b"stts")),
+        bytes=totals.size(first(b"stsz")) if tables[b"stsz"] else None,
         empty=empty,
         shift=shift,
         skipped=skipped,
@@ -130,34 +131,6 @@ def _media_header(mdhd: memoryview) -> tuple[int, int]:
     wide = bytes(mdhd[:1]) == b"\1"
     scale, duration = unpack(">IQ" if wide else ">II", mdhd[20:32] if wide else mdhd[12:20])
     return scale, 0 if duration == (1 << 64 if wide else 1 << 32) - 1 else duration
-
-
-def _lasting(stts: memoryview) -> int:
-    count = unpack(">I", stts[4:8])[0]
-    entries = table(stts[8 : 8 + 8 * count])
-    return sum(map(mul, entries[::2], (delta if delta < 1 << 31 else 0 for delta in entries[1::2])))
-
-
-def _until(lasting: int, stts: memoryview, ctts: memoryview) -> int:
-    """When what is shown last ends: where a film was cut, that need not be what is decoded last."""
-    ends, end = [], lasting
-    for duration, shift in zip(_last(stts), _last(ctts), strict=False):
-        ends.append(end + shift)
-        end -= duration
-    return max(ends, default=lasting)
-
-
-def _last(runs: memoryview) -> list[int]:
-    """The last values of a table that says how often each is repeated, the last one first."""
-    count = unpack(">I", runs[4:8])[0]
-    rows = table(runs[8 : 8 + 8 * count][-8 * REORDERED :], "i")
-    values = (value for times, value in zip(rows[-2::-2], rows[::-2], strict=False) for _ in range(min(times, REORDERED)))
-    return list(islice(values, REORDERED))
-
-
-def _bytes(stsz: memoryview) -> int:
-    same, count = unpack(">II", stsz[4:12])
-    return same * count if same else sum(table(stsz[12 : 12 + 4 * count]))
 
 
 def _edits(elst: memoryview, movie_scale: int, scale: int, until: int | None) -> tuple[float, int, float | None]:

@@ -21,10 +21,8 @@ MOST: Final = 100  # runs of zeros that are looked at, the longest first; and th
 ZEROS: Final = bytes(SECTOR)
 NOT_ZERO: Final = re.compile(rb"[^\0]")
 # Codecs whose samples begin with a size, a start code or a mark: never are they all zeros, as silence is in PCM
-MARKED: Final = frozenset(
-    "h264 hevc vvc av1 vp8 vp9 mpeg1video mpeg2video mpeg4 h263 mjpeg prores dnxhd dvvideo png jpeg2000 cfhd "
-    "aac mp2 mp3 ac3 eac3 flac".split()
-)
+PICTURES: Final = "h264 hevc vvc av1 vp8 vp9 mpeg1video mpeg2video mpeg4 h263 mjpeg prores dnxhd dvvideo png cfhd"
+MARKED: Final = frozenset([*PICTURES.split(), "jpeg2000", "aac", "mp2", "mp3", "ac3", "eac3", "flac"])
 CODES: Final = frozenset(b"avc1 avc3 hvc1 hev1 dvh1 dvhe av01 vp09 mp4v mp4a ac-3 ec-3 fLaC".split())  # of such, in MP4
 BEFORE: Final = frozenset({b"styp", b"sidx", b"prft", b"emsg"})  # boxes that another fragment follows
 END: Final = 8  # bytes, at the end of a sample

@@ -100,7 +100,7 @@ def preceded(size: int) -> Rejected:
     return Rejected(
         Reason.NOT_A_VIDEO,
         f"The file does not begin with its video: {size:,} {'byte comes' if size == 1 else 'bytes come'} before it.",
-        "Upload the original, or remove what comes before the video. A gateway, script, or tagging tool may have added it.",
+        "Upload the original, or remove what comes before the video: a gateway, script, or tagging tool added it.",
         {"found": "a video after other data", "videoFrom": size},
     )
 
