@@ -133,3 +133,16 @@ def test_the_last_frame_of_any_duration_does_not_change_the_rate(last):
     frames, delta = struct.unpack_from(">II", stts.lead, 8)
     stts.lead = numbers(0, 2, frames - 1, delta, 1, last)
     assert inspected(file.write()).video.frame_rate == "12/1"
+
+
+def test_an_edit_list_that_leaves_less_than_a_frame():
+    """`ffmpeg -ss 1.95 -c copy`, of a film of two seconds: the last frame is there, and is what is shown."""
+    file = Parts.parse(video(seconds=2, rate=10, audio=None))
+    (elst,) = (node for node in file.nodes() if node.type == b"elst")
+    (mvhd,) = (node for node in file.nodes() if node.type == b"mvhd")
+    (mdhd,) = (node for node in file.nodes() if node.type == b"mdhd")
+    (movie_scale,), (scale,) = (struct.unpack_from(">I", node.lead, 12) for node in (mvhd, mdhd))
+    elst.lead = numbers(0, 1, movie_scale // 20, int(1.95 * scale), 1 << 16)
+    found = inspected(file.write())
+    assert found.poster
+    assert found.container.duration == pytest.approx(2, abs=2), "what the header states, or what is shown"

@@ -91,7 +91,7 @@ def opened(
     whatever FFmpeg reports meanwhile; what reading raises comes out as it is.
     """
     options = OPTIONS | {"max_pixels": str(max_pixels)}
-    if movie and movie.endless_edits():
+    if movie and (movie.endless_edits() or movie.shows_no_frame()):
         options["advanced_editlist"] = "0"
     try:
         file.opening = bool(movie and movie.described())
@@ -100,9 +100,9 @@ def opened(
             stream, tracks = _pictures(container, movie, codec)
             if not proven:
                 _check_whole(container, reader, movie)
+            _check_size(stream, movie, max_pixels)
             if movie:
                 unwritten.check(reader, container)
-            _check_size(stream, movie, max_pixels)
             _prepare(container, stream, max_pixels)
             yield Opened(container, stream, tracks, reader, file, offset)
     except MemoryError:
