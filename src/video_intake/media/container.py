@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition
@@ -196,6 +197,7 @@ def _prepare(container: InputContainer, stream: VideoStream, max_pixels: int) ->
         other.discard = Discard.default if other is stream else Discard.all  # sound is never read
     stream.codec_context.thread_count = 1  # one picture is one thread's work; a second only costs memory
     stream.codec_context.skip_frame = "NONKEY"
+    stream.codec_context.flags |= Flags.unaligned  # or it would show what the bit stream crops on the left
     stream.codec_context.options = {"max_pixels": str(max_pixels)}
     stream.codec_context.open()
 
