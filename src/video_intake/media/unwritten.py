@@ -38,7 +38,7 @@ def check(reader: RangeReader, container: InputContainer) -> None:
         entries = stream.index_entries
         last_ones = (entries[number] for number in range(len(entries) - 1, max(len(entries) - MOST, 0) - 1, -1))
         last = next((entry for entry in last_ones if entry.size >= LEAST), None)
-        if last and _is_marked(stream):
+        if last and _is_marked(stream) and (suspicious or stream.type == "video"):  # sound may end in a blank frame
             content = reader.cached(last.pos, last.size) or (suspicious and reader.peek(last.pos, LEAST))
             if content and _is_blank(content):
                 raise verdicts.unwritten(last.pos, last.pos + last.size)
