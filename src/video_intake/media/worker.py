@@ -22,7 +22,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import av.audio.stream  # PyAV imports these when a file has such a track, and then no file can be opened any more
+import av.subtitles.codeccontext
 import av.subtitles.stream
+import av.subtitles.subtitle
 import av.video.stream  # noqa: F401
 
 from video_intake.media import answer, wire
