@@ -145,4 +145,3 @@ def test_an_edit_list_that_leaves_less_than_a_frame():
     elst.lead = numbers(0, 1, movie_scale // 20, int(1.95 * scale), 1 << 16)
     found = inspected(file.write())
     assert found.poster
-    assert found.container.duration == pytest.approx(2, abs=2), "what the header states, or what is shown"
