@@ -88,7 +88,7 @@ def emails(topics: list[list[dict[str, Any]]], address: str) -> Iterable[str]:
         yield "If e-mails arrived before, SNS stopped them because there were more than ten a second: confirm again."
     if gone:
         yield f"{address} is no longer subscribed to {gone} of {len(found)} topics: unsubscribed, or never confirmed."
-        yield "See \"E-mails do not arrive\" in docs/operations.md."
+        yield 'See "E-mails do not arrive" in docs/operations.md.'
     if not waiting and not gone:
         yield f"{address} is confirmed and receives e-mails."
 

@@ -6,7 +6,7 @@ from random import Random
 from typing import Final
 
 from tests.support.riff import KEY, Entry, opendml, parts, sized
-from tests.truth.lies import Lie, Told, cut, garbage, padded, plain
+from tests.truth.lies import Lie, Told, cut, garbage, padded, plain, unwritten
 
 
 def _index(entries: Iterable[Entry]) -> bytes:
@@ -166,6 +166,7 @@ AVI_LIES: Final[dict[str, Lie]] = {
     "opendml": lambda content, _: Told(opendml(content), warned=False),
     "cut": cut,
     "cut again": cut,
+    "unwritten": unwritten,
     "zeros": padded,
     "garbage": garbage,
 }

@@ -95,7 +95,7 @@ def faults(case: Case, told: Told) -> list[str]:
     if len(told.verdicts) > 1:  # it is impossible to know how much is missing
         return []
     film, wrong = case.film, []
-    seconds, count = film.seconds * told.copies, film.count * told.copies
+    seconds, count = film.seconds * told.copies - told.skipped, film.count * told.copies
     duration = found.container.duration
     about = 0 if told.noticed_afar or not case.far else 0.06 * count
     allowed = max(0.03 * seconds, 1.1 / film.rate, about / film.rate)
@@ -110,7 +110,7 @@ def faults(case: Case, told: Told) -> list[str]:
         wrong.append(f"rate {rate} instead of {film.frame_rate:.2f}")
     if not guessed and found.video.frames is not None and abs(found.video.frames - count) > about:
         wrong.append(f"{found.video.frames} frames instead of {count}")
-    wrong += _poster(film, found.poster, about, told.copies)
+    wrong += _poster(film, found.poster, about, told)
     if found.storyboard:
         wrong += _storyboard(film, found.storyboard, seconds, about)
     if told.warned is not None and bool(found.warnings) != told.warned:
@@ -118,16 +118,16 @@ def faults(case: Case, told: Told) -> list[str]:
     return wrong
 
 
-def _poster(film: Film, poster: Poster | None, about: float, copies: int) -> list[str]:
+def _poster(film: Film, poster: Poster | None, about: float, told: Told) -> list[str]:
     if poster is None:
         return ["no poster"]
     number = numbered.in_jpeg(poster.jpeg)
     if number is None:
         return ["nothing to be read in the poster"]
-    if not film.dark <= number < film.count:
+    if not max(film.dark, (told.skipped - 0.1) * film.rate - 3) <= number < film.count:
         return [f"picture {number} in the poster"]
     if poster.time is None or not any(
-        _fits(film, number, poster.time - film.seconds * at, about) for at in range(copies)
+        _fits(film, number, poster.time + told.skipped - film.seconds * at, about) for at in range(told.copies)
     ):
         return [f"poster.time {poster.time}, but picture {number} of {float(film.times[number]):.3f}"]
     return []

@@ -20,12 +20,14 @@ class Told:
     verdicts: frozenset[str] = frozenset({"success"})
     warned: bool | None = None  # whether there must, or must not, be a warning
     noticed_afar: bool = True  # whether it can be noticed without reading the whole file
+    skipped: float = 0.0  # seconds at the beginning that are not shown
     copies: int = 1  # how often the video is repeated in it
 
 
 type Lie = Callable[[bytes, Random], Told | None]
 
 TRUNCATED: Final = frozenset({"truncated"})
+UNFILLED: Final = 600  # bytes of zeros, that are noticed
 
 
 def _edited(content: bytes, edit: Callable[[File], bool]) -> bytes | None:
@@ -298,6 +300,25 @@ def without_decode_times(content: bytes, _: Random) -> Told | None:
     return Told(made) if made else None
 
 
+def begun_later(content: bytes, chance: Random) -> Told | None:
+    """An edit list that skips the beginning, as a copy without new encoding has it (`-ss`)."""
+    skipped = chance.choice((0.4, 1.1))
+
+    def edit(file: File) -> bool:
+        if _boxes(file, b"elst") or any(_u32(box.lead, 8) for box in _boxes(file, b"stsz")):
+            return False
+        for trak in _boxes(file, b"trak"):
+            (mdhd,) = (node for node in trak if node.type == b"mdhd")
+            units = int(skipped * _u32(mdhd.lead, 20 if mdhd.lead[:1] == b"\1" else 12))
+            assert trak.children is not None
+            trak.children.insert(1, Node(b"edts", struct.pack(">I4s5I", 28, b"elst", 0, 1, 0, units, 1 << 16)))
+            _moved(file, 36)
+        return True
+
+    made = _edited(content, edit)
+    return Told(made, skipped=skipped) if made else None
+
+
 def later_decode_times(content: bytes, chance: Random) -> Told | None:
     """A recording that begins in the middle of the day: the first tfdt is large."""
     seconds = chance.choice((600, 86_400, 1_800_000_000))
@@ -426,6 +447,26 @@ def cut(content: bytes, chance: Random) -> Told | None:
     return Told(content[:at], TRUNCATED | whole)
 
 
+def unwritten(content: bytes, chance: Random) -> Told | None:
+    """Zeros from some place on: a download that reserved its room and was interrupted."""
+    at, offset, first, media, parts = len(content) * chance.randrange(10, 95) // 100, 0, 0, 0, []
+    for node in File.parse(content).children if content[:4] != b"RIFF" else ():
+        offset += _size(node)
+        if node.type == b"moov" and not media:
+            first = offset
+        if node.type == b"mdat":
+            media = offset
+            parts.append(offset)
+    if content[:4] == b"RIFF":
+        media = content.rindex(b"idx1")
+    if not first < at < media - UNFILLED or len(content) - at < UNFILLED:
+        return None
+    # After a whole fragment they could be room that a camera reserved, and in PCM silence
+    silent = b"moof" in content and b"sowt" in content
+    whole = {"success"} if silent or any(abs(at - part) < 16 for part in parts) else set()
+    return Told(content[:at] + bytes(len(content) - at), frozenset({"truncated", "no-frames"}) | whole)
+
+
 def padded(content: bytes, chance: Random) -> Told:
     """Zeros after the end, as from cameras that reserve space."""
     return Told(content + bytes(chance.choice((4, 7, 8, 100, 5000, 300_000))))
@@ -448,6 +489,7 @@ MP4_LIES: Final[dict[str, Lie]] = {
     "boxes before": boxes_before,
     "cut": cut,
     "cut again": cut,
+    "unwritten": unwritten,
     "zeros": padded,
     "garbage": garbage,
 }
@@ -462,6 +504,7 @@ FRAGMENT_LIES: Final[dict[str, Lie]] = {
     "no sidx": _without(b"sidx"),
     "no styp": _without(b"styp"),
     "no tfdt": without_decode_times,
+    "begun later": begun_later,
     "late tfdt": later_decode_times,
     "damaged index": damaged_index,
     "twice described": twice_described,
@@ -470,6 +513,7 @@ FRAGMENT_LIES: Final[dict[str, Lie]] = {
     "index of indexes": index_of_indexes,
     "cut": cut,
     "cut again": cut,
+    "unwritten": unwritten,
     "zeros": padded,
     "garbage": garbage,
 }

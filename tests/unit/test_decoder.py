@@ -2,12 +2,16 @@
 
 import json
 import os
+import pkgutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import av
 import pytest
 
 from tests.support.hostile import scans, text_chunks
@@ -70,6 +74,25 @@ def test_a_video_is_inspected_as_in_this_process(good):
         )
     finally:
         decoder.close()
+
+
+def test_a_video_with_subtitles():
+    """PyAV loads a module for each type of track, which must happen while files can still be opened."""
+    content = video(size=(128, 96), seconds=0.3).replace(b"soun", b"sbtl").replace(b"mp4a", b"tx3g")
+    decoder = Decoder()
+    found = inspect(decoder, content)
+    decoder.close()
+    assert isinstance(found, Inspection)
+    assert found.container.audio_tracks == 0
+
+
+def test_all_of_pyav_is_loaded_while_files_can_still_be_opened():
+    code = f"import {worker.__name__}, sys; print(*sys.modules)"
+    source = os.environ | {"PYTHONPATH": str(Path(worker.__file__).parents[2])}
+    run = subprocess.run([sys.executable, "-c", code], env=source, capture_output=True, text=True, check=True)
+    loaded = run.stdout.split()
+    every = {module.name for module in pkgutil.walk_packages(av.__path__, "av.")}
+    assert every - set(loaded) <= {"av.__main__", "av.datasets"}
 
 
 def test_a_rejection_arrives_with_its_message_and_evidence():

@@ -58,6 +58,22 @@ def test_only_the_clean_aperture_is_shown():
     assert near(pixel(58, 20), (0, 0, 255))
 
 
+@pytest.mark.parametrize("crop", [(16, 8, 16, 8), (2, 0, 0, 0), (30, 0, 2, 0), (6, 10, 0, 0)])
+def test_what_the_bit_stream_crops_is_not_shown(crop):
+    """H.264's frame cropping, which decoders round off on the left unless they are told not to."""
+    left, top, right, bottom = crop
+    rectangle = f"x={left}:y={top}:w={320 - left - right}:h={180 - top - bottom}"
+    params = {"preset": "ultrafast", "x264-params": "crop-rect=" + ",".join(map(str, crop))}
+    picture = f"color=white,scale=320:180,drawbox={rectangle}:c=red:t=fill,drawbox={rectangle}:c=blue:t=12"
+    film = video(size=(320, 180), seconds=0.5, audio=None, picture=picture, codec_options=params)
+    found = inspected(film)
+    assert (found.video.width, found.video.height) == (320 - left - right, 180 - top - bottom)
+    width, height, pixel = pixels(found.poster.jpeg)
+    assert near(pixel(width // 2, height // 2), RED)
+    for x, y in ((3, 3), (width - 4, 3), (3, height - 4), (width - 4, height - 4)):
+        assert near(pixel(x, y), (0, 0, 255))
+
+
 @pytest.mark.parametrize("aperture", [clap(0, 0), clap(4000, 4000), clap(64, 48, right=5000), box(b"clap", bytes(5))])
 def test_an_impossible_aperture_is_ignored(aperture):
     found = inspected(still((255, 0, 0, 255), (0, 0, 255, 255), aperture))

@@ -1,7 +1,9 @@
 """Unusual indexes that the standards allow, or nearly: in this process, so that coverage counts them."""
 
+import io
 import struct
 
+import av
 import pytest
 
 from tests.fuzz.mutations import File as Parts
@@ -98,4 +100,48 @@ def test_fragments_with_only_audio():
         traf.type = b"free"
     found = inspected(file.write())
     assert found.video.frames == 30  # of the first group, which is in the index
+    assert found.poster
+
+
+def test_a_copy_that_ends_between_reordered_frames():
+    """`ffmpeg -t 1 -c copy`: the last frame to be decoded is shown after some that were left behind."""
+    options = {"preset": "ultrafast", "x264-params": "keyint=60:bframes=3:b-adapt=0:scenecut=0"}
+    plain = video(seconds=2, rate=10, audio=None, codec_options=options)
+    shown = []
+    with av.open(io.BytesIO(plain)) as source, av.open(target := io.BytesIO(), "w", format="mp4") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in list(source.demux())[:10]:
+            shown.append(packet.pts * packet.time_base)
+            if packet.pts > packet.dts and len(shown) > 5 and shown[-1] == max(shown):
+                break
+            packet.stream = stream
+            output.mux(packet)
+        else:
+            raise AssertionError("no such frame")
+        packet.stream = stream
+        output.mux(packet)
+    found = inspected(target.getvalue())
+    assert not found.warnings
+    assert found.container.duration == pytest.approx(float(max(shown) - min(shown)) + 0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("last", [0, 1, 1500])
+def test_the_last_frame_of_any_duration_does_not_change_the_rate(last):
+    """Writers know how long a frame is shown when the next one comes."""
+    file = Parts.parse(video(seconds=2, rate=12, audio=None))
+    (stts,) = (node for node in file.nodes() if node.type == b"stts")
+    frames, delta = struct.unpack_from(">II", stts.lead, 8)
+    stts.lead = numbers(0, 2, frames - 1, delta, 1, last)
+    assert inspected(file.write()).video.frame_rate == "12/1"
+
+
+def test_an_edit_list_that_leaves_less_than_a_frame():
+    """`ffmpeg -ss 1.95 -c copy`, of a film of two seconds: the last frame is there, and is what is shown."""
+    file = Parts.parse(video(seconds=2, rate=10, audio=None))
+    (elst,) = (node for node in file.nodes() if node.type == b"elst")
+    (mvhd,) = (node for node in file.nodes() if node.type == b"mvhd")
+    (mdhd,) = (node for node in file.nodes() if node.type == b"mdhd")
+    (movie_scale,), (scale,) = (struct.unpack_from(">I", node.lead, 12) for node in (mvhd, mdhd))
+    elst.lead = numbers(0, 1, movie_scale // 20, int(1.95 * scale), 1 << 16)
+    found = inspected(file.write())
     assert found.poster

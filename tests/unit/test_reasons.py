@@ -111,6 +111,37 @@ def test_zeros(content, where):
     assert verdict(content).message.endswith(where)
 
 
+@pytest.mark.parametrize("kind", ["plain", "avi", "fragments"])
+@pytest.mark.parametrize(
+    "front",
+    [
+        b"\xef\xbb\xbf",
+        b"\r\n",
+        bytes(512),
+        bytes(65_536),
+        b"ID3\4\0\0\0\0\1\0" + bytes(128),
+        b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n",
+    ],
+)
+def test_a_video_after_something_else(request, kind, front):
+    rejected = verdict(front + request.getfixturevalue(kind))
+    assert rejected.reason == "not-a-video"
+    assert rejected.evidence["videoFrom"] == len(front)
+    assert f"{len(front):,} bytes come before" in rejected.message
+
+
+def test_the_name_of_a_box_in_a_text_is_not_a_video():
+    assert verdict(b"see the boxes ftyp and RIFF and AVI LIST" * 50).evidence["found"] == "text"
+    assert verdict(bytes(2000) + b"\0\0\0\x14ftyp" + bytes(3000)).evidence["found"] == "an unknown format"
+
+
+def test_an_index_whose_tables_were_lost_is_damaged(plain):
+    """Not one of a track without frames: it states them."""
+    at = plain.index(b"stsc") + 4
+    rejected = verdict(plain[:at] + bytes(12) + plain[at + 12 :])
+    assert rejected.reason == "undecodable"
+
+
 def test_segments_and_initialization_segments_alone(fragments):
     at = fragments.index(b"moof") - 4
     assert "initialization segment" in verdict(fragments[at:]).message

@@ -6,7 +6,7 @@ from typing import Final
 
 from tools.mutations.mutation import ROOT, Mutation
 
-UNIT: Final = "tests/unit/test_{}.py"
+UNIT: Final = "tests/unit"
 # The fastest first
 PIPELINE_TESTS: Final = (
     "publisher", "results", "document", "exact_values", "s3_object", "batch", "uploads", "messages", "handler",
@@ -38,17 +38,22 @@ OPERATORS: Final[dict[type[ast.AST], tuple[str, str]]] = {
 
 def pipeline() -> Iterator[Mutation]:
     """Those of the modules that know AWS."""
-    names = " ".join(map(UNIT.format, PIPELINE_TESTS))
+    names = " ".join(map(unit, PIPELINE_TESTS))
     for path in sorted([ROOT / "src/handler.py", *(ROOT / "src/video_intake").glob("*.py")]):
-        own = UNIT.format(path.stem)
+        own = unit(path.stem)
         yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", f"{own} {names}" if own in names else names)
 
 
 def media() -> Iterator[Mutation]:
     """Those of the inspector."""
-    names = " ".join([*map(UNIT.format, MEDIA_TESTS), "tests/truth", UNIT.format("hostile"), UNIT.format("decoder")])
+    names = " ".join([*map(unit, MEDIA_TESTS), "tests/truth", unit("hostile"), unit("decoder")])
     for path in sorted((ROOT / "src/video_intake/media").glob("*.py")):
         yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", names)
+
+
+def unit(name: str) -> str:
+    """The path of a module of unit tests."""
+    return f"{UNIT}/test_{name}.py"
 
 
 def of_file(file: str, tests: str) -> Iterator[Mutation]:

@@ -41,6 +41,8 @@ def video(reader: RangeReader, avi: Avi, max_pixels: int) -> Iterator[tuple[Open
     media = avi_index.scan(reader, avi)
     if media and media.cut and not avi.index:
         raise verdicts.truncated(reader.size, box=media.cut.kind.decode(), boxEnd=media.cut.end)
+    if found := avi_index.unwritten(reader, avi, media):
+        raise verdicts.unwritten(*found)
     file = avi_index.rebuilt(reader, avi, media) if avi.irregular or avi.index else None
     if file is None:
         proven = media is not None or avi.movi.size not in riff.UNKNOWN
@@ -95,6 +97,8 @@ def extent(opened: Opened, avi: Avi, indexed: bool) -> tuple[Opened, Extent]:
     if not stream or not frames:
         return opened, Extent(None, frames or None)
     steps = max(entries[-1].timestamp + 1, frames) if indexed else frames  # some repeat the previous picture
+    if frames < steps < stream.length <= steps * (1 + APART):  # repeats at the end
+        steps = stream.length
     sound = max((_seconds(track) for track in opened.container.streams.audio), default=0.0)
     mean, warnings = _rate(stream, avi, steps, sound)
     if mean is None:

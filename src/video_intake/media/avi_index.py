@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from video_intake.media.avi_streams import Stream
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.riff import UNKNOWN, Avi, Chunk, chunk_at
+from video_intake.media.unwritten import NOT_ZERO, SECTOR
 from video_intake.media.virtual_file import VirtualFile
 
 MEDIA: Final = re.compile(rb"[0-9]{2}(?:d[cb]|wb|pc|tx|__)")  # "__": DV with its audio, a separate type of AVI
@@ -104,8 +106,27 @@ def beginning(reader: RangeReader, avi: Avi) -> list[tuple[int, int]]:
     return [*headers, (chunk.start, chunk.end)] if chunk and headers and chunk.size < MAX_FIRST else []
 
 
+def unwritten(reader: RangeReader, avi: Avi, media: Media | None) -> tuple[int, int] | None:
+    """The range of zeros up to the end of the file that replaces the last chunks and the index; None if there is none.
+
+    If no frame is missing according to the header, the zeros may be space that a camera reserved.
+    """
+    if avi.movi.size in UNKNOWN or avi.index or any(reader.fetched_end()[-SECTOR:]):
+        return None
+    end = min(avi.movi.end, reader.size)
+    begin = media.chunks[-1].end if media and media.chunks else max(end - SECTOR, avi.data)
+    if end - begin < SECTOR or any(len(media.of(at)) >= each.length for at, each in _pictures(avi) if media):
+        return None
+    begin += 1 + 8  # padding, and possibly the header of another chunk
+    return None if NOT_ZERO.search(reader.peek(begin, end - begin)) else (begin, reader.size)
+
+
+def _pictures(avi: Avi) -> Iterator[tuple[int, Stream]]:
+    return ((number, stream) for number, stream in enumerate(avi.streams) if stream.kind == b"vids")
+
+
 def _entries(reader: RangeReader, index: Chunk, most: int | None = None) -> Iterator[tuple[bytes, int, int, int]]:
-    """The first `most` entries of an idx1 (name, flags, offset, size); fewer where the file ends in it."""
+    """The first `most` entries of an idx1 (name, flags, offset, size); fewer if the file ends in it."""
     content = reader.peek(index.body, index.size if most is None else min(index.size, most * 16))
     return struct.iter_unpack("<4sIII", content[: len(content) // 16 * 16])
 

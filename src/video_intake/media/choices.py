@@ -65,11 +65,14 @@ def any_picture(frames: Frames, places: Sequence[float]) -> Choice:
         return Choice(best.shot)
     for found in _everywhere(frames, places[0], budget):
         _look(found, best)
-        if best.shot:
-            return Choice(best.shot)
+        if best.shot and best.spread >= poster.BLANK_SPREAD:
+            break
+    if best.shot:
+        return Choice(best.shot)
     if last := next(iter(deque(onward.shots(frames, None, "DEFAULT", budget.part(3), damaged=True), 1)), None):
         return Choice(last, notes.refreshed())
-    if not frames.packets and not frames.damage:
+    stated = 0 if frames.video.by_packets else frames.video.stream.frames  # in AVI, what the header claims
+    if not frames.packets and not frames.damage and not stated:
         raise verdicts.no_frames(frames=frames.video.stream.frames)
     raise verdicts.undecodable(frames.damage or "the decoder produced no picture")
 

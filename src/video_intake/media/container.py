@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from video_intake.media import verdicts
+from video_intake.media import unwritten, verdicts
 from video_intake.media.boxes import free
 from video_intake.media.isobmff import Layout
 from video_intake.media.movie import Movie
@@ -90,7 +91,7 @@ def opened(
     error of FFmpeg; and whatever reading raises.
     """
     options = OPTIONS | {"max_pixels": str(max_pixels)}
-    if movie and movie.endless_edits():
+    if movie and (movie.endless_edits() or movie.shows_no_frame()):
         options["advanced_editlist"] = "0"
     try:
         file.opening = bool(movie and movie.described())
@@ -100,6 +101,8 @@ def opened(
             if not proven:
                 _check_whole(container, reader, movie)
             _check_size(stream, movie, max_pixels)
+            if movie:
+                unwritten.check(reader, container)
             _prepare(container, stream, max_pixels)
             yield Opened(container, stream, tracks, reader, file, offset)
     except MemoryError:
@@ -193,6 +196,7 @@ def _prepare(container: InputContainer, stream: VideoStream, max_pixels: int) ->
         other.discard = Discard.default if other is stream else Discard.all  # audio is never read
     stream.codec_context.thread_count = 1  # more threads only cost memory
     stream.codec_context.skip_frame = "NONKEY"
+    stream.codec_context.flags |= Flags.unaligned  # or it would show what the bit stream crops on the left
     stream.codec_context.options = {"max_pixels": str(max_pixels)}
     stream.codec_context.open()
 

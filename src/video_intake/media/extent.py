@@ -57,7 +57,9 @@ def of_movie(movie: Movie, track: int) -> Extent:
     claims = [own.claimed / own.scale, own.presented or 0.0]
     if odd := next((claim for claim in claims if claim and _contradicts(claim, own_seconds, own.seconds)), None):
         warnings.append(notes.durations_differ(odd, own_seconds, "video track"))
-    return Extent(seconds or None, own.samples, None, own.bytes, own_seconds, sound, warnings)
+    alike = own.usual and abs(own.samples * own.usual / own.lasting - 1) < APART
+    rate = Fraction(own.scale, own.usual) if alike else None
+    return Extent(seconds or None, own.samples, rate, own.bytes, own_seconds, sound, warnings)
 
 
 def _contradicts(claim: float, *found: float) -> bool:

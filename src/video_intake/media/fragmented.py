@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from video_intake.media import container, splice, timeline, verdicts
+from video_intake.media import container, splice, timeline, unwritten, verdicts
 from video_intake.media.boxes import Box
 from video_intake.media.fragments import Fragments
 from video_intake.media.isobmff import Layout
@@ -95,9 +95,9 @@ def _ends(lines: dict[int, Timeline], layout: Layout, fragments: Fragments) -> l
     ending = [] if fragments.whole else fragments.ending.fragments if fragments.ending else []
     present = {run.track for part in ending for run in fragments.runs(part)}
     known = {
-        number: line.begins + line.seconds
+        number: line.ends
         for number, line in lines.items()
-        if line.seconds is not None and (fragments.whole or number in present)
+        if line.ends is not None and (fragments.whole or number in present)
     }
     video = {track.id for track in layout.movie.tracks if track.handler == b"vide"} & lines.keys()
     return list(known.values()) if video <= known.keys() else []
@@ -151,6 +151,7 @@ def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts:
     beyond = next((run.end for part in parts for run in fragments.runs(part) if run.end > reader.size), None)
     cut = ending.cut if ending else None
     if cut is None and beyond is None:
+        _check_zeros(reader, layout, fragments)
         if fragments.claim and fragments.claim.end > reader.size and _led_to_the_end(reader, fragments):
             cut = Box(b"sidx", 0, 0, fragments.claim.end)
         else:
@@ -159,6 +160,17 @@ def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts:
     seconds = _film(layout, fragments, there).seconds
     name = cut.type.decode("latin-1") if cut else "moof"
     raise verdicts.truncated(reader.size, seconds, box=name, boxEnd=cut.end if cut else beyond)
+
+
+def _check_zeros(reader: RangeReader, layout: Layout, fragments: Fragments) -> None:
+    """Raises Rejected where the last fragment was not written to its end."""
+    if not fragments.ending or not fragments.ending.fragments:
+        return
+    last = fragments.ending.fragments[-1]
+    marked = {track.id for track in layout.movie.tracks if unwritten.CODES.issuperset(track.codecs)}
+    runs = [run for run in fragments.runs(last) if run.track in marked]
+    if found := unwritten.at_end(reader, runs, last.end, bare=last.end == last.moof.end):
+        raise verdicts.unwritten(*found)
 
 
 def _led_to_the_end(reader: RangeReader, fragments: Fragments) -> bool:

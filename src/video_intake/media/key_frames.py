@@ -18,6 +18,7 @@ from video_intake.media.container import Opened
 MAX_PACKETS: Final = 250  # searched for a key frame without an index: ten seconds of video
 LOOKED_AT: Final = 50  # index entries: if all of them are key frames, the marks are meaningless
 MAX_BEFORE: Final = 4 << 20  # bytes between the audio of a time and its picture: seconds of video
+TRIMMED: Final = 0.001  # seconds before the beginning that may be rounding
 INTRA: Final = frozenset({"cfhd"})  # codecs with only key frames that FFmpeg does not mark as such
 
 
@@ -53,8 +54,8 @@ class Frames:
             if packet is None or packet.pos in self._seen:
                 continue
             self._seen.add(packet.pos)
-            if packet.is_discard:  # trimmed before the next key frame
-                continue
+            if packet.is_discard or self.is_trimmed(self._seconds(self.video.stamp(packet))):
+                continue  # before what is shown first, in the same group of pictures
             frames = [*self.decoded(packet), *self.decoded(None)]
             self.context.flush_buffers()
             for frame in islice(frames, 1):
@@ -97,10 +98,18 @@ class Frames:
 
         `stamp` replaces the packet's time, in the stream's units.
         """
-        base, stamp = self.video.stream.time_base, frame.opaque if stamp is None else stamp
-        if base and isinstance(stamp, int):
-            return float(stamp * base) * self.video.pace + self.video.offset
+        stamped = self._seconds(frame.opaque if stamp is None else stamp)
+        if stamped is not None:
+            return stamped
         return None if frame.time is None else frame.time * self.video.pace + self.video.offset
+
+    def is_trimmed(self, time: float | None) -> bool:
+        """Whether a picture of that time is before the beginning of a film in fragments, by its edit list."""
+        return time is not None and self.video.offset < 0 and time < -TRIMMED
+
+    def _seconds(self, stamp: object) -> float | None:
+        base = self.video.stream.time_base
+        return float(stamp * base) * self.video.pace + self.video.offset if base and isinstance(stamp, int) else None
 
     def _all_marked(self) -> bool:
         entries = self.video.stream.index_entries

@@ -55,6 +55,11 @@ class Movie:
         """Whether the edit lists could repeat samples too often, because each edit may include all of them."""
         return sum(each.samples * each.edits for each in self.tracks) > MAX_SAMPLES
 
+    def shows_no_frame(self) -> bool:
+        """Whether an edit list leaves less than a frame of the pictures, as a copy of the last moment has it."""
+        video = [each for each in self.tracks if each.handler == b"vide" and each.usual and each.shown is not None]
+        return any((each.shown or 0) * each.scale < each.usual for each in video)
+
     def refers_elsewhere(self) -> bool:
         """Whether it is a QuickTime reference movie (`rmra`), or all of its video is in other files."""
         video = [each.external for each in self.tracks if each.handler == b"vide"]

@@ -51,6 +51,11 @@ def junk(size: int, at_end: bool) -> str:
     return f"{size:,} bytes {place} are not part of the video."
 
 
+def unwritten(size: int) -> str:
+    """Zeros in the middle of the file cover whole frames."""
+    return f"Part of the file was never written: {size:,} bytes or more of its video or audio are zeros."
+
+
 def sound_elsewhere() -> str:
     """The audio is in another file."""
     return "The audio is stored in another file, which was not uploaded, so the video plays without sound."

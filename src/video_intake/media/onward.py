@@ -81,7 +81,9 @@ def shots(
                     del decoded[: decoded.index(frame.opaque)]
                 time = decoded[shown] if video.by_packets and shown < len(decoded) else frame.opaque
                 shown += 1
-                yield Shot(frame, frames.time(frame, time))
+                shot = Shot(frame, frames.time(frame, time))
+                if damaged or not frames.is_trimmed(shot.time):
+                    yield shot
     finally:
         context.flags &= ~Flags.output_corrupt
         video.file.onward = False

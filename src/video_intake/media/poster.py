@@ -30,7 +30,7 @@ def make(frame: VideoFrame, shown: Display, longest: int, time: float | None) ->
     Raises ValueError or av.FFmpegError if it cannot be converted.
     """
     picture = upright(frame, shown, longest)
-    return Poster(jpeg(picture), picture.width, picture.height, None if time is None else round(time, 6))
+    return Poster(jpeg(picture), picture.width, picture.height, None if time is None else round(max(time, 0.0), 6))
 
 
 def upright(frame: VideoFrame, shown: Display, longest: int) -> VideoFrame:

@@ -53,6 +53,11 @@ class RangeReader:
         self._lock = Lock()
 
     @property
+    def fetched(self) -> Iterator[tuple[int, bytes]]:
+        """The ranges that are cached, each with where it begins, in the order of the file."""
+        return zip(*self._cache, strict=True)
+
+    @property
     def overdue(self) -> bool:
         """Whether the deadline has passed."""
         return self.remaining < 0

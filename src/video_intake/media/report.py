@@ -3,7 +3,7 @@
 import av
 from av.audio.stream import AudioStream
 
-from video_intake.media import display, notes, poster, probe, storyboard
+from video_intake.media import display, notes, poster, probe, storyboard, unwritten
 from video_intake.media.choices import Choice
 from video_intake.media.extent import APART, Extent
 from video_intake.media.facts import Inspection
@@ -32,6 +32,8 @@ def of(
     warnings += _sizes(stated, (shot.frame.width, shot.frame.height))
     if layout and any(track.external and track.handler == b"soun" for track in layout.movie.tracks):
         warnings.append(notes.sound_elsewhere())
+    if layout and (hole := unwritten.hole(video.reader, video.container)):
+        warnings.append(notes.unwritten(hole[1] - hole[0]))
     whole = probe.of_container(video.container, video.reader.size, layout, extent.seconds, video.tracks)
     seen = probe.of_video(stream, shot.frame, shown, extent)
     picture, tiles = None, None

@@ -3,6 +3,8 @@
 import base64
 import codecs
 import re
+import struct
+from itertools import islice
 from typing import Final
 
 from video_intake.media import verdicts
@@ -22,8 +24,13 @@ MULTIPART: Final = re.compile(
 DATA_URL: Final = re.compile(rb'^"?(?:data:[^,\0]{0,200};base64,)?')  # RFC 2397; in JSON, in quotes
 BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 URL_SAFE: Final = bytes.maketrans(b"-_ ", b"+/+")  # RFC 4648, 5; forms turn "+" into a space
+BEGINNING: Final = re.compile(rb"\0\0[\0-\3].ftyp|RIFF....AVI LIST", re.DOTALL)  # of a video
+BEFORE: Final = frozenset({"", "text", "an MP3 audio file"})  # may be only a tag or a header before a video
 NO_TEXT: Final = re.compile("[\x80-\x9f\ufffd]")  # results of converting bytes, which are not in real text
 NO_LINES: Final = re.compile(rb"[^\t\x20-\x7E]\r\n")
+MARK: Final = 100  # bytes at the beginning of a text that identify it
+LOOKED_AT: Final = 128 << 10  # bytes searched for a video that begins later
+CANDIDATES: Final = 100  # possible beginnings
 ENOUGH: Final = 6  # converted characters or lines: not a coincidence
 
 # (offset, bytes, name); the first match wins. Names are from file(1) or common usage.
@@ -56,10 +63,17 @@ OTHERS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"ffconcat", "a playlist (FFmpeg concat)"),
     (0, b"v=0\r\no=", "a session description (SDP)"),
     (0, b"v=0\no=", "a session description (SDP)"),
-    (0, b"<?xml", "an XML document"),
-    (0, b"<!DOCTYPE html", "a web page"),
-    (0, b"<html", "a web page"),
-    (0, b"{", "a JSON document"),
+    (0, b"BZh", "a bzip2 archive"),
+    (0, b"\xfd7zXZ\0", "an XZ archive"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (0, b"{\\rtf", "an RTF document"),
+)
+# At the beginning of text, after white space, in upper or lower case
+TEXTS: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"<?xml", "an XML document"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"{", "a JSON document"),
 )
 
 
@@ -74,19 +88,32 @@ def container(head: bytes) -> str | None:
 
 def rejection(reader: RangeReader, head: bytes) -> Rejected:
     """The verdict on a file in no supported container that begins with `head` (at least 512 bytes if possible)."""
+    found = describe(head)
+    if part := MULTIPART.match(head):
+        return verdicts.form_upload("multipart/form-data" if b"form-data" in part[1] else "multipart")
+    if found in BEFORE and (begin := _beginning(reader)):
+        return verdicts.preceded(begin)
     if not head.strip(b"\0"):
         tail = reader.fetched_end()
         return verdicts.zeros(
             at_end=not tail.strip(b"\0"), everywhere=not tail.strip(b"\0") and len(tail) == reader.size
         )
-    if part := MULTIPART.match(head):
-        return verdicts.form_upload("multipart/form-data" if b"form-data" in part[1] else "multipart")
     if _is_base64(head):
         return verdicts.base64_text()
-    found = describe(head)
     if not found and (conversion := converted(head)):
         return verdicts.converted(conversion)
     return verdicts.not_a_video(found, firstBytes=head[:16].hex(" "))
+
+
+def _beginning(reader: RangeReader) -> int | None:
+    """Where a video begins, if that is in what was fetched of the file's beginning."""
+    head = reader.cached(0, LOOKED_AT)
+    for found in islice(BEGINNING.finditer(head), CANDIDATES):
+        at = found.start()
+        (size,) = struct.unpack(">I", head[at : at + 4])
+        if head[at : at + 4] == b"RIFF" or head[at + size + 4 : at + size + 8] in FIRST_BOXES:
+            return at
+    return None
 
 
 def converted(head: bytes) -> str:
@@ -112,6 +139,10 @@ def describe(head: bytes) -> str:
     for packet, first in ((188, 0), (192, 4)):  # M2TS has a timestamp before each packet
         if head[first : first + 1] == b"G" == head[first + packet : first + packet + 1]:
             return "an MPEG transport stream"
+    begin = head[:MARK].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    for signature, name in TEXTS:
+        if begin.startswith(signature):
+            return name
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(
             head

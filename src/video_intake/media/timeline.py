@@ -33,17 +33,27 @@ class Timeline:
     first: int  # when the first sample is decoded, on the file's clock
     end: int | None  # when the last one ends, since the first; None if unknown
     again: bool  # whether timestamps restart: recordings were joined
+    skipped: int  # media before the first shown sample, from the edit list
 
     @property
     def offset(self) -> float:
         """Seconds on the video's clock at which the first sample is decoded."""
-        return self.track.empty + (self.first - self.track.skipped) / self.track.scale
+        return self.track.empty + (self.first - self.skipped) / self.track.scale
 
     @property
     def begins(self) -> float:
         """Seconds on the video's clock at which the first sample is shown."""
+        return max(self._unskipped, self.track.empty)
+
+    @property
+    def ends(self) -> float | None:
+        """Seconds on the video's clock at which the last sample ends; None if unknown."""
+        return None if self.seconds is None else self._unskipped + self.seconds
+
+    @property
+    def _unskipped(self) -> float:
         shift = self.track.shift if self.track.samples else self.placed[0].run.shifts[0]
-        return max(self.offset + shift / self.track.scale, self.track.empty)
+        return self.offset + shift / self.track.scale
 
     @property
     def seconds(self) -> float | None:
@@ -125,4 +135,6 @@ def of(track: Track, fragments: Iterable[Sequence[Run]], whole: bool) -> Timelin
             cursor, alone = begin + run.lasting, False
     if cursor is None or not track.scale:
         return None
-    return Timeline(track, tuple(placed), first, cursor if known and (whole or not again) else None, again)
+    skipped = 0 if whole and first + cursor <= track.skipped else track.skipped  # one that leaves nothing is wrong
+    end = cursor if known and (whole or not again) else None
+    return Timeline(track, tuple(placed), first, end, again, skipped)

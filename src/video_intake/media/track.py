@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from operator import mul
 from typing import Final
 
+from video_intake.media import totals
 from video_intake.media.boxes import Box, boxes, table, unpack
 
 MAX_DESCRIPTIONS: Final = 16  # sample descriptions checked for encryption; one or two are usual
@@ -40,6 +40,7 @@ class Track:
     claimed: int  # duration in its media header
     presented: float | None  # seconds, in the track header, with edits
     lasting: int | None  # total duration in its sample tables; None if they were not read
+    usual: int  # the duration of all samples except for one or two (writers give the last one any); 0 if more differ
     bytes: int | None  # total size of its samples
     empty: float  # seconds before it begins, from its edit list
     shift: int  # from decoding to presentation of its first sample
@@ -77,9 +78,9 @@ def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, 
     if handler == b"soun" and [unpack(">I4xI", stts[4:16]) for stts in tables[b"stts"]] == [(1, 1)]:
         samples = 0  # uncompressed audio: FFmpeg indexes its chunks, not its samples
     scale, claimed = _media_header(first(b"mdhd"))
-    lasting = _lasting(first(b"stts")) if tables[b"stts"] else None
+    lasting = totals.lasting(first(b"stts")) if tables[b"stts"] else None
     shift = unpack(">I4xi", first(b"ctts")[4:])[1]
-    until = lasting + shift if lasting else None  # when the last sample ends
+    until = totals.until(lasting, first(b"stts"), first(b"ctts")) if lasting else None
     empty, skipped, shown = _edits(first(b"elst"), movie_scale, scale, until)
     return Track(
         number,
@@ -93,7 +94,8 @@ def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, 
         claimed=claimed,
         presented=presented / movie_scale if presented and movie_scale else None,
         lasting=lasting,
-        bytes=_bytes(first(b"stsz")) if tables[b"stsz"] else None,
+        usual=totals.usual(first(b"stts")),
+        bytes=totals.size(first(b"stsz")) if tables[b"stsz"] else None,
         empty=empty,
         shift=shift,
         skipped=skipped,
@@ -129,17 +131,6 @@ def _media_header(mdhd: memoryview) -> tuple[int, int]:
     wide = bytes(mdhd[:1]) == b"\1"
     scale, duration = unpack(">IQ" if wide else ">II", mdhd[20:32] if wide else mdhd[12:20])
     return scale, 0 if duration == (1 << 64 if wide else 1 << 32) - 1 else duration
-
-
-def _lasting(stts: memoryview) -> int:
-    count = unpack(">I", stts[4:8])[0]
-    entries = table(stts[8 : 8 + 8 * count])
-    return sum(map(mul, entries[::2], (delta if delta < 1 << 31 else 0 for delta in entries[1::2])))
-
-
-def _bytes(stsz: memoryview) -> int:
-    same, count = unpack(">II", stsz[4:12])
-    return same * count if same else sum(table(stsz[12 : 12 + 4 * count]))
 
 
 def _edits(elst: memoryview, movie_scale: int, scale: int, until: int | None) -> tuple[float, int, float | None]:

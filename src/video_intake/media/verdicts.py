@@ -95,6 +95,17 @@ def not_a_video(found: str, **evidence: Any) -> Rejected:
 
 
 @_sentence
+def preceded(size: int) -> Rejected:
+    """There is a video, but it begins after `size` bytes of something else."""
+    return Rejected(
+        Reason.NOT_A_VIDEO,
+        f"The file does not begin with its video: {size:,} {'byte comes' if size == 1 else 'bytes come'} before it.",
+        "Upload the original, or remove what comes before the video: a gateway, script, or tagging tool added it.",
+        {"found": "a video after other data", "videoFrom": size},
+    )
+
+
+@_sentence
 def zeros(at_end: bool, everywhere: bool) -> Rejected:
     """Everything read from its beginning is zeros, and also its end (`at_end`) or all of it (`everywhere`)."""
     where = "" if everywhere else " at its beginning and its end" if at_end else " at its beginning"
@@ -215,6 +226,17 @@ def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> R
         f"The file ends too early: the upload or the recording was cut off.{there}",
         UPLOAD_AGAIN,
         evidence | {"fileEnd": file_end} | ({"secondsComplete": round(seconds, 3)} if seconds else {}),
+    )
+
+
+@_sentence
+def unwritten(start: int, end: int) -> Rejected:
+    """There are only zeros from `start` to `end`, where pictures or sound should be."""
+    return Rejected(
+        Reason.TRUNCATED,
+        "Part of the file was never written: it has only zeros where video or audio should be.",
+        "Upload it again. If the original does not play to the end either, its download or copy was interrupted.",
+        {"zerosFrom": start, "zerosUntil": end},
     )
 
 

@@ -21,8 +21,10 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import av.audio.stream  # PyAV imports these on first use, when files can no longer be opened
+import av.audio.stream  # PyAV imports these when a file has such a track, and then files can no longer be opened
+import av.subtitles.codeccontext
 import av.subtitles.stream
+import av.subtitles.subtitle
 import av.video.stream  # noqa: F401
 
 from video_intake.media import answer, wire

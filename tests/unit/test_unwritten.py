@@ -1,0 +1,73 @@
+"""Interrupted downloads and copies, whose room was reserved: the file has its full size, and zeros in part of it."""
+
+import io
+
+import av
+import pytest
+
+from tests.support.boxes import box
+from tests.support.files import File, verdict
+from tools.videos import video
+from video_intake.media.inspector import inspect
+from video_intake.media.limits import Limits
+
+FILM = {"size": (320, 180), "seconds": 4, "rate": 12}
+
+
+def zeroed(content: bytes, begin: float, end: float = 1.0) -> bytes:
+    """With zeros between two places (0 to 1)."""
+    first, last = (int(len(content) * place) for place in (begin, end))
+    return content[:first] + bytes(last - first) + content[last:]
+
+
+@pytest.fixture(scope="module")
+def film() -> bytes:
+    return video(**FILM, options={"movflags": "faststart"})
+
+
+@pytest.fixture(scope="module")
+def layouts(film) -> dict[str, bytes]:
+    fragments = video(**FILM, options={"movflags": "frag_keyframe+empty_moov+skip_trailer"})
+    return {"indexed": film, "fragments": fragments, "avi": video("avi", "mpeg4", **FILM, audio=None)}
+
+
+@pytest.mark.parametrize("begin", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("layout", ["indexed", "fragments", "avi"])
+def test_an_interrupted_download_is_truncated(layouts, layout, begin):
+    rejected = verdict(zeroed(layouts[layout], begin))
+    assert rejected.reason == "truncated"
+    assert "never written" in rejected.message
+    assert rejected.evidence["zerosUntil"] <= len(layouts[layout])
+
+
+def test_a_large_file_costs_one_more_request_at_most():
+    """Its end was fetched anyway; of what is zeros there, the beginning of one sample is looked at."""
+    large = video(size=(640, 360), seconds=8, codec="mjpeg", pixel_format="yuvj420p", options={"movflags": "faststart"})
+    assert len(large) > 2 << 20
+    file = File(zeroed(large, 0.5))
+    with pytest.raises(Exception, match="never written"):
+        inspect(file.reader(), Limits())
+    assert len(file.ranges) <= 4
+
+
+def test_a_hole_in_the_middle_is_a_warning(film):
+    found = inspect(File(zeroed(film, 0.5, 0.7)).reader(), Limits())
+    assert found.poster
+    assert "never written" in " ".join(found.warnings)
+
+
+def test_room_that_was_reserved_is_not_missing(film):
+    """Cameras leave zeros after the film, and muxers before its index."""
+    for content in (film + bytes(5000), film + box(b"free", bytes(5000)), film):
+        assert not inspect(File(content).reader(), Limits()).warnings
+
+
+def test_silence_is_not_missing():
+    """Uncompressed silence is zeros, and may be all that was fetched of the end."""
+    content = video("mov", **FILM, audio="pcm_s16le", options={"movflags": "faststart"})
+    with av.open(io.BytesIO(content)) as container:
+        pictures, sound = container.streams.video[0].index_entries, container.streams.audio[0].index_entries
+        end = max(entry.pos + entry.size for entry in pictures)
+        assert max(entry.pos for entry in sound) >= end, "it comes last"
+    silent = content[:end] + bytes(len(content) - end)
+    assert not inspect(File(silent).reader(), Limits()).warnings
