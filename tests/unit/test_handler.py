@@ -19,6 +19,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
 from tools.videos import video
 from video_intake import idempotency, publisher
+from video_intake.media.range_reader import SMALL_FILE
 from video_intake.uploads import Upload, parse
 
 SEQUENCE = itertools.count(1)
@@ -418,3 +419,31 @@ def test_existing_tags_are_not_written_again():
     with stubber:  # which fails at any other call
         publisher.Publisher(client, None, "topic", "test")._tag(result)
     stubber.assert_no_pending_responses()
+
+
+def test_an_indexed_video_is_seven_waits_for_aws(world, monkeypatch):
+    """The record that it began, two for the file, two for what is written side by side, the message, the record."""
+    calls, groups = [], []
+    call = BaseClient._make_api_call
+    monkeypatch.setattr(BaseClient, "_make_api_call", lambda *args: (calls.append(args[1]), call(*args))[1])
+
+    def one_by_one(writes):
+        before, lengths = len(calls), []
+        for write in writes:
+            began = len(calls)
+            write()
+            lengths.append(len(calls) - began)
+        groups.append(max(lengths))
+        del calls[before:]
+
+    world.module.publisher.carry_out = one_by_one
+    noisy = video("mov", size=(640, 360), seconds=3, picture="testsrc2,noise=alls=40:allf=t")
+    assert len(noisy) > SMALL_FILE
+    record = uploaded(world, "film.mov", noisy)
+    calls.clear()
+    (outcome,) = world.handler({"Records": [record]})
+    reads, others = calls.count("GetObject"), [name for name in calls if name != "GetObject"]
+    result = json.load(world.s3.get_object(Bucket=BUCKET, Key=outcome["resultKey"])["Body"])
+    assert reads == result["inspection"]["requests"] == 3
+    assert others == ["PutItem", "Publish", "UpdateItem"]
+    assert len(others) + sum(groups) + result["inspection"]["roundTrips"] == 7

@@ -82,8 +82,9 @@ def split(kinds: list[files.Kind]) -> dict[str, dict[str, float]]:
 
 
 def machine() -> str:
-    """Of what kind it is, and not which one."""
-    return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    """Of what kind it is, and not which one; and how busy it was, with this and other work."""
+    load = os.getloadavg()[2]
+    return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, load average {load:.0f}"
 
 
 def versions() -> str:
