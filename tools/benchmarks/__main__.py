@@ -32,7 +32,7 @@ def main() -> None:
     if unknown := set(arguments.files) - set(names):
         parser.error(f"no such kind of file: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     if not (shutil.which("ffmpeg", path=race.PATH) and shutil.which("ffprobe", path=race.PATH)):
-        sys.exit("ffmpeg and ffprobe are needed to compare with: apt-get install ffmpeg, or brew install ffmpeg.")
+        sys.exit("ffmpeg and ffprobe are missing: apt-get install ffmpeg, or brew install ffmpeg.")
     kinds = [kind for kind in files.KINDS if kind.name in (arguments.files or names)]
     print("Files:", flush=True)
     for kind in (*kinds, files.WARM_UP):
@@ -82,13 +82,13 @@ def split(kinds: list[files.Kind]) -> dict[str, dict[str, float]]:
 
 
 def machine() -> str:
-    """Of what kind it is, and not which one; and how busy it was, with this and other work."""
+    """The kind of machine, and its load average over 15 minutes."""
     load = os.getloadavg()[2]
     return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, load average {load:.0f}"
 
 
 def versions() -> str:
-    """Of everything that is compared."""
+    """The versions of everything that is compared."""
     program = shutil.which("ffmpeg", path=race.PATH) or "ffmpeg"
     said = subprocess.run([program, "-version"], check=True, stdout=subprocess.PIPE, text=True).stdout
     build = "a static build" if str(race.PACKAGES) in program else "as installed"

@@ -27,7 +27,7 @@ PUBLISHED: Final = (
 
 
 class Context:
-    """Lambda's, of an invocation with a minute left."""
+    """A Lambda context with one minute left."""
 
     function_name = "bench"
     memory_limit_in_mb = 1024
@@ -40,7 +40,7 @@ class Context:
 
 
 def answer(method: str, target: str, headers: dict[str, str]) -> bytes | None:
-    """The body of the answer to a call that reads no object; None where it does."""
+    """The response body for a call that does not read an object; None if it does."""
     if "x-amz-target" in headers:  # DynamoDB
         return b"{}"
     if method == "POST":  # SNS

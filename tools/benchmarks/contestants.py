@@ -1,8 +1,8 @@
-"""Who is measured. Each function prepares a way to inspect, which answers how large the poster is, or None without one.
+"""The contestants. Each function prepares an inspection, which returns the size of the poster, or None without one.
 
 `python -m tools.benchmarks.contestants NAME ENDPOINT`, with two Targets as JSON on its input, is a warm Lambda in a
-separate process: it imports what the contestant needs, inspects the first object, which is small, and is measured on
-the second. Programs are started while the clock runs, as they would be there.
+separate process: it imports what the contestant needs, inspects the first, small object, and measures the second.
+Starting programs is part of the measured time, as it would be there.
 """
 
 import importlib
@@ -25,7 +25,7 @@ SCALE: Final = f"scale='min({POSTER_EDGE},iw)':-2"
 
 
 def download(endpoint: str) -> own.Job:
-    """P1: everything to disk, by boto3's own parallel download, then ffprobe and ffmpeg."""
+    """P1: boto3's parallel download to disk, then ffprobe and ffmpeg."""
     client = own.client(endpoint)
 
     def job(target: own.Target) -> int:
@@ -37,13 +37,13 @@ def download(endpoint: str) -> own.Job:
 
 
 def url(endpoint: str) -> own.Job:
-    """P2: ffprobe and ffmpeg read the object themselves, by a presigned URL."""
+    """P2: ffprobe and ffmpeg on a presigned URL."""
     client = own.client(endpoint)
     return lambda target: _ffprobe_and_ffmpeg(_presigned(client, target), target)
 
 
 def mediainfo(endpoint: str) -> own.Job:
-    """P3: MediaInfo reads the object itself, by a presigned URL. Facts only."""
+    """P3: MediaInfo on a presigned URL. Facts only."""
     client, library = own.client(endpoint), importlib.import_module("pymediainfo").MediaInfo
 
     def job(target: own.Target) -> None:
@@ -54,7 +54,7 @@ def mediainfo(endpoint: str) -> own.Job:
 
 
 def s3fs(endpoint: str) -> own.Job:
-    """P4: PyAV, with nothing set, on s3fs with nothing set."""
+    """P4: PyAV on s3fs, both with default settings."""
     library, av = importlib.import_module("s3fs"), importlib.import_module("av")
     files = library.S3FileSystem(client_kwargs={"endpoint_url": endpoint, "region_name": "us-east-1"})
 
@@ -109,17 +109,17 @@ def _cpu() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     ours = sum(usage.ru_utime + usage.ru_stime for usage in used)
     spent = (file.read_text().split()[0] for child in _children() for file in child.glob("task/*/schedstat"))
-    return ours + sum(map(int, spent)) / 1e9  # nanoseconds, of a process that has not ended: our decoder's
+    return ours + sum(map(int, spent)) / 1e9  # nanoseconds, of our decoder process, which has not ended
 
 
 def _children() -> list[Path]:
-    """Processes that were started and are there; none where there is no /proc."""
+    """Running child processes; none without /proc."""
     found = (file.read_text().split() for file in Path("/proc/self/task").glob("*/children"))
     return [Path("/proc", child) for children in found for child in children]
 
 
 def _peak() -> float:
-    """MB of this process, with our decoder's, or of the programs it started if one was larger."""
+    """MB of this process and our decoder, or of the largest program it started."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if Path("/proc/self/status").exists():  # of this program alone: ru_maxrss begins at the parent's
         lines = (
@@ -138,8 +138,8 @@ def main() -> None:
     job(warm_up)
     if sys.argv[1] == "floor":
         job(warm_up)
-        job(target)  # of which it notes what is read
-    urlopen(f"{sys.argv[2]}/__stats").close()  # forgets all of that
+        job(target)  # which records the ranges that are read
+    urlopen(f"{sys.argv[2]}/__stats").close()  # resets the statistics
     cpu, started = _cpu(), time.perf_counter()
     poster = job(target)
     wall = time.perf_counter() - started

@@ -1,7 +1,7 @@
-"""The eight kinds of file, generated: a few seconds are encoded once, and their packets repeated to the wanted size.
+"""Generates the eight kinds of file: a few seconds are encoded once, and their packets repeated up to the size.
 
-So every byte of them is a sample or an index, groups of pictures last a second or two, and H.264 and HEVC have
-B-frames, as in files from cameras and editors. `python -m tools.benchmarks.files FOLDER` makes them.
+Every byte is a sample or an index, groups of pictures last a second or two, and H.264 and HEVC have B-frames, as in
+files from cameras and editors. `python -m tools.benchmarks.files FOLDER` makes them.
 """
 
 import math
@@ -17,7 +17,7 @@ import av
 from tools import videos as samples
 
 MB: Final = 1_000_000
-NOISE: Final = "noise=alls=6:allf=t"  # as of a sensor: without it key frames would be unnaturally small
+NOISE: Final = "noise=alls=6:allf=t"  # like a sensor; without it, key frames would be too small
 
 
 def _h264(keyint: int, megabits: float) -> dict[str, str]:
@@ -79,7 +79,7 @@ KINDS: Final = (
         "1gb-mov",
         "1gb.mov",
         "phone.mp4",
-        "1 GB .mov as a phone writes it: 1080p H.264, `moov` last",
+        "1 GB .mov as from a phone: 1080p H.264, `moov` last",
         "1 GB .mov, index last",
         1000 * MB,
     ),
@@ -104,7 +104,7 @@ KINDS: Final = (
         "2h-film",
         "2h-film.mp4",
         "film.mp4",
-        "2 h film, 1080p H.264, two sound tracks, fast start: `moov` of 7.7 MB",
+        "2 h, 1080p H.264, two audio tracks, fast start: `moov` of 7.7 MB",
         "2 h film, index of 7.7 MB",
         seconds=7200,
         sounds=2,

@@ -1,4 +1,4 @@
-"""The inspector of src/ as a contestant, the fastest that it could be, and the whole function around it."""
+"""This project as contestants: the inspector, an oracle, and the whole function."""
 
 import contextlib
 import importlib
@@ -11,7 +11,7 @@ from typing import Any, Final
 from tools.benchmarks import bookkeeping
 
 BUCKET: Final = "videos"
-SECONDS: Final = 80.0  # less than a run may take
+SECONDS: Final = 80.0  # less than the timeout of a run
 
 type Job = Callable[["Target"], int | None]
 type Fetch = Callable[[int, int], bytes]
@@ -19,7 +19,7 @@ type Fetch = Callable[[int, int], bytes]
 
 @dataclass(frozen=True)
 class Target:
-    """An object, and a folder for files of the contestant's own."""
+    """An object, and a folder for the contestant's files."""
 
     key: str
     size: int
@@ -29,15 +29,15 @@ class Target:
 
 
 def ours(endpoint: str) -> Job:
-    """The inspector of src/, as the function calls it: in a separate process that is already running."""
+    """The inspector, as the function calls it: in a decoder process that is already running."""
     fetcher, decoder = _fetcher(endpoint), _decoder()
     return lambda target: _inspect(decoder, fetcher(target), target)
 
 
 def floor(endpoint: str) -> Job:
-    """An oracle: the ranges that ours reads, all at once, and the same decoding.
+    """An oracle: requests all ranges that ours reads at once, then decodes the same way.
 
-    A first run of an object notes them, in a decoder that is not used again: the second must not find it warm.
+    A first run records the ranges, with another decoder, so that the measured one is not warmer than ours.
     """
     fetcher, decoder = _fetcher(endpoint), _decoder()
     noted: dict[str, list[tuple[int, int]]] = {}
@@ -65,7 +65,7 @@ def floor(endpoint: str) -> Job:
 
 
 def invocation(endpoint: str) -> Job:
-    """The whole function, with all of its calls: reading, results, tags, message and record."""
+    """The whole function, with all of its calls to AWS."""
     os.environ |= bookkeeping.ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint}
     handler = importlib.import_module("handler").handler
 
@@ -77,7 +77,7 @@ def invocation(endpoint: str) -> Job:
 
 
 def _fetcher(endpoint: str) -> Callable[[Target], Fetch]:
-    """What fetches ranges of an object."""
+    """A function that fetches ranges of an object."""
     reader = client(endpoint)
     uploads, s3_object = map(importlib.import_module, ("video_intake.uploads", "video_intake.s3_object"))
 
@@ -90,7 +90,7 @@ def _fetcher(endpoint: str) -> Callable[[Target], Fetch]:
 
 
 def _decoder() -> Any:
-    """A decoder with a process that is ready."""
+    """A decoder whose process is ready."""
     decoder = importlib.import_module("video_intake.decoder").Decoder()
     decoder.start()
     return decoder

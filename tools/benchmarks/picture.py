@@ -8,7 +8,7 @@ from typing import Final
 from tools.benchmarks.files import Kind
 from tools.benchmarks.report import NAMES, Results
 
-COLOURS: Final = {"ours": "#0a7d5a", "P2": "#d98c00", "P1": "#8a93a3"}
+COLORS: Final = {"ours": "#0a7d5a", "P2": "#d98c00", "P1": "#8a93a3"}
 TICKS: Final = {
     0.05: "50 ms",
     0.1: "0.1 s",
@@ -28,14 +28,14 @@ FONT: Final = "-apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-
 
 def draw(kinds: Sequence[Kind], results: Results) -> str:
     """An SVG with a background, so that it is readable on dark and light pages."""
-    longest = max(results[kind.name][name].wall for kind in kinds for name in COLOURS)
+    longest = max(results[kind.name][name].wall for kind in kinds for name in COLORS)
     first, last = min(TICKS), max(longest * 1.15, 1.0)
 
     def x(seconds: float) -> float:
         share = math.log(max(seconds, first) / first) / math.log(last / first)
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
-    block = BAR * len(COLOURS) + GAP
+    block = BAR * len(COLORS) + GAP
     bottom = TOP + block * len(kinds)
     height = bottom + FOOT
     parts = [
@@ -45,7 +45,7 @@ def draw(kinds: Sequence[Kind], results: Results) -> str:
         _text(24, 34, "Time for the facts and a poster of one video in S3", size=17, weight=600),
     ]
     legend = 24.0
-    for name, colour in COLOURS.items():
+    for name, colour in COLORS.items():
         parts.append(f'<rect x="{legend}" y="52" width="12" height="12" rx="2" fill="{colour}"/>')
         parts.append(_text(legend + 18, 63, NAMES[name]))
         legend += 46 + 6.9 * len(NAMES[name])
@@ -57,7 +57,7 @@ def draw(kinds: Sequence[Kind], results: Results) -> str:
     for number, kind in enumerate(kinds):
         y = TOP + number * block
         parts.append(_text(LEFT - 14, y + BAR * 1.5 + 4, kind.label, anchor="end"))
-        for name, colour in COLOURS.items():
+        for name, colour in COLORS.items():
             run = results[kind.name][name]
             end = x(run.wall)
             label = "no answer" if run.failure else _seconds(run.wall)

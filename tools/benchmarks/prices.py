@@ -1,4 +1,4 @@
-"""What an inspection costs: the part of it that differs between the contestants."""
+"""The cost of an inspection: the parts that differ between contestants."""
 
 from typing import Final
 
@@ -12,5 +12,5 @@ LAMBDA_GB: Final = 1.0  # the memory of the function
 
 
 def cost(run: Run) -> float:
-    """Dollars for a thousand videos like it."""
+    """Dollars for a thousand such videos."""
     return 1000 * (run.wall * LAMBDA_GB * LAMBDA_GB_SECOND + LAMBDA_REQUEST + run.requests * S3_GET)

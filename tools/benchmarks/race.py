@@ -22,30 +22,30 @@ from tools.benchmarks.own import Target
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ROOT / "build/bench/packages"
-# A static build of ffmpeg and ffprobe, where there is one, or else what is installed
+# A static build of ffmpeg and ffprobe if there is one, otherwise the installed one
 PATH: Final = os.pathsep.join([str(PACKAGES / "ffmpeg/binaries"), os.environ["PATH"]])
-QUOTA_PERIOD: Final = 20_000  # microseconds, of Lambda's control groups
-TIMEOUT: Final = 90.0  # seconds for one run: three times what the function would have
-PATIENCE: Final = 17.0  # seconds; slower contestants are measured once, so that a complete run stays bearable
+QUOTA_PERIOD: Final = 20_000  # microseconds, as in Lambda's control groups
+TIMEOUT: Final = 90.0  # seconds for one run: three times the limit in the function
+PATIENCE: Final = 17.0  # seconds; slower contestants are measured only once
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one inspection took; `failure` says why there is nothing to tell."""
+    """The measurements of one inspection; `failure` is the reason if there are none."""
 
     requests: float
     megabytes: float
     wall: float  # seconds
     cpu: float  # seconds, user and system
     peak: float  # MB
-    waits: float  # for requests one after another
-    once: bool = False  # measured, because it took too long to be repeated
+    waits: float  # number of sequential requests or groups of parallel ones
+    once: bool = False  # measured only once, because it was slow
     failure: str | None = None
 
 
 @contextlib.contextmanager
 def serving(folder: Path, shared: float | None = None) -> Iterator[str]:
-    """A shaped S3 over `folder`: its endpoint."""
+    """Serves `folder` as a shaped S3; yields its endpoint."""
     command = [
         sys.executable,
         "-m",
@@ -62,7 +62,7 @@ def serving(folder: Path, shared: float | None = None) -> Iterator[str]:
 
 @contextlib.contextmanager
 def share_of_a_core(share: float) -> Iterator[Path | None]:
-    """A control group whose processes get that share together, as in Lambda; None where none can be made."""
+    """A control group whose processes share that part of a core, as in Lambda; None if it cannot be created."""
     first = Path("/sys/fs/cgroup/cpu")
     group = (first if first.is_dir() else first.parent) / f"bench-{os.getpid()}"
     quota = round(share * QUOTA_PERIOD)
@@ -81,7 +81,7 @@ def share_of_a_core(share: float) -> Iterator[Path | None]:
     finally:
         for _ in range(50):
             if group.is_dir():
-                with contextlib.suppress(OSError):  # its last process may not have ended yet
+                with contextlib.suppress(OSError):  # its last process may still be ending
                     group.rmdir()
                 time.sleep(0.1)
 
@@ -89,7 +89,7 @@ def share_of_a_core(share: float) -> Iterator[Path | None]:
 def race(
     endpoint: str, folder: Path, kinds: Sequence[Kind], names: Sequence[str], runs: int, group: Path | None = None
 ) -> dict[str, dict[str, Run]]:
-    """Medians by kind and contestant. Runs of all are interleaved, so that a noisy minute hurts nobody alone."""
+    """Medians by kind and contestant. Runs are interleaved, so that a noisy minute affects all contestants."""
     results: dict[tuple[str, str], list[Run]] = {(kind.name, name): [] for kind in kinds for name in names}
     for number in range(runs):
         for kind in kinds:
@@ -130,7 +130,7 @@ def run_once(endpoint: str, folder: Path, kind: Kind, name: str, group: Path | N
                     json.dumps([asdict(target) for target in targets]), timeout=TIMEOUT
                 )
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)  # with the programs that it started
+                os.killpg(process.pid, signal.SIGKILL)  # including the programs it started
                 said, complaint = "", f"took more than {TIMEOUT:.0f} s"
         requests, length, waits = taken(endpoint)
     if process.returncode or not said:
@@ -141,14 +141,14 @@ def run_once(endpoint: str, folder: Path, kind: Kind, name: str, group: Path | N
 
 
 def taken(endpoint: str) -> tuple[int, int, int]:
-    """Requests, bytes, and waits since the last time."""
-    with urlopen(f"{endpoint}/__stats") as answer:  # of our own server
+    """Requests, bytes, and round trips since the last call."""
+    with urlopen(f"{endpoint}/__stats") as answer:
         requests, length, waits = json.load(answer)
         return requests, length, waits
 
 
 def median(runs: Sequence[Run]) -> Run:
-    """The median of each column; a failure where one failed."""
+    """The median of each column, or the failure if a run failed."""
     failure = next((run.failure for run in runs if run.failure), None)
     columns = ("requests", "megabytes", "wall", "cpu", "peak", "waits")
     middle = {column: statistics.median(getattr(run, column) for run in runs) for column in columns}
@@ -156,7 +156,7 @@ def median(runs: Sequence[Run]) -> Run:
 
 
 def check(endpoint: str, kind: Kind) -> str:
-    """What the shaped S3 gives to one connection and to ten: it must not be the bottleneck itself."""
+    """The speed of the shaped S3 with one connection and with ten, to show that it is not the bottleneck."""
 
     def fetch(_: int) -> tuple[float, float]:
         request = Request(f"{endpoint}/check/{kind.key}", headers={"Range": f"bytes=0-{20 * MB - 1}"})

@@ -1,4 +1,4 @@
-"""Words and tables of the benchmark, in Markdown; and what each contestant would cost."""
+"""The benchmark's page: text and tables, in Markdown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and when it was measured; no names of hosts or folders."""
+    """When and on what kind of machine it was measured."""
 
     date: str
     machine: str
     versions: str
     runs: int
     shared: float  # MB/s
-    check: str  # what the shaped S3 itself was measured to give
-    share: float  # of a core, that a function of 1,024 MB has
+    check: str  # the measured speed of the shaped S3 itself
+    share: float  # of a core, for a function with 1,024 MB
 
 
 def race_table(kinds: Sequence[Kind], results: Results) -> str:
-    """A line for each contestant on each kind."""
+    """A row for each contestant and kind of file."""
     rows = []
     for kind in kinds:
         for number, (name, run) in enumerate(results[kind.name].items()):
@@ -49,7 +49,7 @@ def race_table(kinds: Sequence[Kind], results: Results) -> str:
 
 
 def shared_table(kinds: Sequence[Kind], results: Results) -> str:
-    """Ours and the download, where all connections share the network."""
+    """Ours and the download, with all connections sharing the network."""
     rows = [
         [kind.what, *(_wall(results[kind.name][name]) for name in ("ours", "P1")), _ratio(*results[kind.name].values())]
         for kind in kinds
@@ -58,15 +58,15 @@ def shared_table(kinds: Sequence[Kind], results: Results) -> str:
 
 
 def lambda_table(kinds: Sequence[Kind], whole: Results, part: Results) -> str:
-    """Inspection and invocation with a core and with a part of one, if that was measured."""
+    """Inspection and invocation with a full core and, if measured, with a part of one."""
     rows = [
         [kind.what, f"{whole[kind.name]['invocation'].waits:.0f}",
          *(_wall(results[kind.name][name]) for name in ("ours", "invocation") for results in (whole, part) if results)]
         for kind in kinds
     ]  # fmt: skip
-    shares = ("a whole core", "a part") if part else ("a whole core",)
+    shares = ("full core", "part of a core") if part else ("full core",)
     head = [f"{what}, {share}" for what in ("inspection", "invocation") for share in shares]
-    return table(["file", "waits", *head], rows, left=1)
+    return table(["file", "round trips", *head], rows, left=1)
 
 
 def cost_table(kinds: Sequence[Kind], results: Results) -> str:
@@ -80,17 +80,17 @@ def cost_table(kinds: Sequence[Kind], results: Results) -> str:
 
 
 def split_table(kinds: Sequence[Kind], parts: Mapping[str, Mapping[str, float]]) -> str:
-    """CPU of each part of the inspector."""
+    """CPU time of each part of the inspector."""
     rows = [
         [kind.what, *(f"{parts[kind.key][part]:.1f} ms" for part in ("facts", "decode", "poster")),
          f"{sum(parts[kind.key].values()):.1f} ms"]
         for kind in kinds
     ]  # fmt: skip
-    return table(["file", "open and facts", "decode", "poster", "together"], rows, left=1)
+    return table(["file", "open and facts", "decode", "poster", "total"], rows, left=1)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """Markdown, aligned for people who read it as text; all but the first `left` columns are numbers."""
+    """A Markdown table that is also readable as text; all but the first `left` columns are numbers."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     rule = ["-" * width if column < left else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
 
@@ -135,18 +135,18 @@ This is more like Lambda, where bandwidth grows with memory.
 
 ## The whole invocation
 
-The function with all of its calls, each answered after {FIRST_BYTE * 1000:.0f} ms: the record that it began, reading,
-results and tags side by side, the message, and the record of the outcome. **Waits** are calls, or groups of them, that
-come one after another. With 1,024 MB, Lambda gives a function {setting.share} of a core: the columns of a part were
-measured in a control group with this quota in every {QUOTA_PERIOD / 1000:.0f} ms.
+The function with all of its calls to AWS, each answered after {FIRST_BYTE * 1000:.0f} ms: the lock, the reads, results
+and tags in parallel, the message, and the record of the outcome. **Round trips** counts calls in parallel once. With
+1,024 MB, a Lambda function has {setting.share} of a core: these columns were measured in a control group with that quota
+per {QUOTA_PERIOD / 1000:.0f} ms.
 
 {lambda_table(kinds, *invoked)}
 
 ## What reading 1,000 videos costs
 
-Lambda's time and S3's GET requests, which differ. [Everything else](cost.md) costs each of them the same.
+Only Lambda's time and S3's GET requests, because [everything else](cost.md) costs the same for all.
 List prices in us-east-1 as of 2026-11: Lambda on arm64 ${LAMBDA_GB_SECOND:.10f} per GB-second at 1,024 MB and $0.20 per
-million requests, S3 $0.0004 per 1,000 GETs. Warm, as in the first table; without the disk that a download needs.
+million requests, S3 $0.0004 per 1,000 GETs. Warm, as in the first table, and without the disk space for a download.
 
 {cost_table(kinds, results)}
 
@@ -156,33 +156,32 @@ CPU time for objects in memory, fastest of seven runs.
 
 {split_table(kinds, parts)}
 
-Most of the last row is decoding one key frame. No allocator setting makes it faster: with the template's
-`MALLOC_ARENA_MAX`, the decoder keeps its memory between videos, and a warm inspection has fewer than ten page faults
-(11,600 if glibc is made to return it). Without the loop filter, decoding would take a sixth less, for pictures that are
-not quite the video's.
+Most of the last row is decoding one key frame. Allocator settings do not help: with the template's `MALLOC_ARENA_MAX`,
+the decoder keeps its memory between videos, and a warm inspection has fewer than ten page faults (11,600 if glibc has to
+return the memory). Skipping the loop filter would save a sixth of the decoding, but change the picture.
 
 ## What is measured
 
 - Every run is a separate process that simulates a warm Lambda: before the clock starts, modules are imported and a
   small video is inspected. `ffprobe` and `ffmpeg` are programs, and starting them counts.
 - **requests** and **MB** are what the server sent, even if the reader disconnected. **CPU** is user and system time,
-  including started programs. **Peak memory** is that of the largest process including imports; for video-intake, that
-  of function and decoder together.
+  including started programs. **Peak memory** is that of the largest process including imports; for video-intake,
+  the sum of function and decoder.
 - **{NAMES["ours"]}**: `video_intake.media` over boto3, as the function calls it: all facts, and a poster of a key frame
   near 10 %.
-- **{NAMES["P1"]}**: boto3's `download_file` as it is (8 MB parts, ten at a time), `ffprobe` to JSON, and
+- **{NAMES["P1"]}**: boto3's `download_file` with its defaults (8 MB parts, ten at a time), `ffprobe` to JSON, and
   `ffmpeg -ss` 10 % `-frames:v 1` scaled to 1,280 pixels.
 - **{NAMES["P2"]}**: the same two commands on the URL.
 - **MediaInfo**: `pymediainfo`'s bundled library, which reads URLs directly. Facts, no poster.
 - **{NAMES["P4"]}**: default settings, the key frame before 10 %, the same scaling and JPEG.
-- **{NAMES["floor"]}**: an oracle. It knows the ranges that video-intake read, and asks for all of them in one round
-  trip. The difference is what finding them costs.
-- A film in few large fragments without `mfra` is read from fragment to fragment, a round trip for each: where one
-  begins is known only from the one before, and a guess misses by more than can be fetched in the time of a round trip.
+- **{NAMES["floor"]}**: an oracle that knows the ranges video-intake reads and requests all of them in one round trip.
+  The difference is the cost of finding them.
+- A few large fragments without `mfra` cost a round trip each, because only its predecessor shows where a fragment begins.
+  Fetching enough to guess right would take longer.
 - The timeout is {TIMEOUT:.0f} s.
 - The files are generated ([tools/benchmarks/files.py](../tools/benchmarks/files.py)): a few seconds are encoded once
   and their packets repeated, so every byte is a sample or an index. The pictures are a fractal with noise, at the bit
-  rates of phones, camcorders and streams, coded as cameras do it: one slice, no wavefronts.
+  rates of phones, camcorders and streams, encoded as by cameras: one slice, no wavefronts.
 """
 
 

@@ -1,11 +1,11 @@
-"""A local S3, as far as reading objects goes, that is as far away and as narrow as the real one.
+"""A local S3 for reading objects, with the latency and bandwidth of the real one.
 
 `python -m tools.benchmarks.shaped_s3 FOLDER` serves FOLDER/<key> at /<bucket>/<key> for any bucket, prints its port and
-stops when its input ends. Any signature passes. GET and HEAD know Range, If-Match, versionId; the other calls of the
-function are answered too (bookkeeping.py). A GET of /__stats answers what was asked since the last time.
+stops when its input ends. Signatures are not checked. GET and HEAD support Range, If-Match, and versionId; the
+function's other calls are answered too (bookkeeping.py). GET /__stats returns the statistics since the last call.
 
-The first byte of an answer comes after FIRST_BYTE seconds, the rest at CONNECTION_RATE; with --shared N all connections
-together get N MB/s as well. Connecting costs nothing: a real one needs another round trip or two, for TLS.
+The first byte of a response takes FIRST_BYTE seconds, the rest arrives at CONNECTION_RATE; with --shared N, all
+connections together are also limited to N MB/s. Connecting takes no time; a real connection needs a round trip or two.
 """
 
 import argparse
@@ -24,11 +24,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from tools.benchmarks import bookkeeping
 from tools.benchmarks.shaping import Pace, Stats
 
-FIRST_BYTE: Final = 0.020  # seconds; S3 answers small ranges within 10 to 30 ms
-CONNECTION_RATE: Final = 80e6  # bytes a second; 85 to 90 MB/s is what AWS tells people to expect of one connection
+FIRST_BYTE: Final = 0.020  # seconds; S3 takes 10 to 30 ms for small ranges
+CONNECTION_RATE: Final = 80e6  # bytes per second; AWS documents 85 to 90 MB/s per connection
 VERSION: Final = "bench-1"
-CHUNKS: Final = (32 << 10, 64 << 10, 128 << 10, 256 << 10)  # small at first: a reader of streams waits no longer
-SEND_BUFFER: Final = 512 << 10  # what is counted and never read stays near this
+CHUNKS: Final = (
+    32 << 10,
+    64 << 10,
+    128 << 10,
+    256 << 10,
+)  # small at first, so that streaming readers do not wait longer
+SEND_BUFFER: Final = 512 << 10  # limits the bytes that are counted but never read
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,13 @@ class Answer:
 
 
 def etag(file: Path) -> str:
-    """As S3's: changes with the content. Without quotes."""
+    """Like S3's, without quotes: changes with the content."""
     facts = file.stat()
     return f"{facts.st_mtime_ns:x}-{facts.st_size:x}"
 
 
 def answer(folder: Path, target: str, headers: dict[str, str]) -> Answer:
-    """What S3 says."""
+    """A response of S3."""
     url = urlsplit(target)
     key = unquote(url.path).lstrip("/").partition("/")[2]
     file = folder / key
@@ -82,7 +87,7 @@ def answer(folder: Path, target: str, headers: dict[str, str]) -> Answer:
 
 
 def done(body: bytes | None) -> Answer | None:
-    """The answer with that body."""
+    """The response with that body."""
     return None if body is None else Answer("200 OK", {"Content-Length": str(len(body)), "ETag": '"0"'}, body)
 
 
@@ -92,7 +97,7 @@ def _error(status: str, code: str) -> Answer:
 
 
 def converse(connection: socket.socket, folder: Path, stats: Stats, shared: Pace | None) -> None:
-    """Answers the requests of one connection until it is closed."""
+    """Answers requests on one connection until it is closed."""
     with connection, connection.makefile("rb") as incoming:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -120,7 +125,7 @@ def converse(connection: socket.socket, folder: Path, stats: Stats, shared: Pace
                 if headers.get("connection", "").lower() == "close":
                     return
         except ConnectionError:
-            return  # the client has seen enough
+            return  # the client disconnected
 
 
 def _send_head(connection: socket.socket, said: Answer) -> None:

@@ -1,14 +1,14 @@
-"""The pace at which bytes arrive, and what was asked for."""
+"""Bandwidth limits, and statistics of requests."""
 
 import threading
 import time
 from typing import Final
 
-CREDIT: Final = 0.002  # seconds that a late wake-up may catch up
+CREDIT: Final = 0.002  # seconds of delay that are made up for
 
 
 class Pace:
-    """Lets `rate` bytes a second pass, for one connection or for all."""
+    """Limits one connection, or all, to `rate` bytes per second."""
 
     def __init__(self, rate: float) -> None:
         self._rate, self._due, self._lock = rate, 0.0, threading.Lock()
@@ -23,7 +23,7 @@ class Pace:
 
 
 class Stats:
-    """Requests, their bytes, and how often whoever asked had to wait: for requests one after another."""
+    """Counts requests, their bytes, and round trips (sequential requests or groups of parallel ones)."""
 
     def __init__(self) -> None:
         self._requests = self._bytes = self._waits = 0
@@ -31,19 +31,19 @@ class Stats:
         self._lock = threading.Lock()
 
     def request(self, begun: float, answered: float) -> None:
-        """A request that came and is answered now; in the order of the answers."""
+        """Records a request when it is answered."""
         with self._lock:
             self._requests += 1
-            if begun >= self._answered:  # not at the same time as the one that was counted last
+            if begun >= self._answered:  # not in parallel with the last counted one
                 self._waits, self._answered = self._waits + 1, answered
 
     def sent(self, length: int) -> None:
-        """Bytes of objects."""
+        """Records bytes of objects."""
         with self._lock:
             self._bytes += length
 
     def take(self) -> tuple[int, int, int]:
-        """Requests, bytes, and waits since the last time."""
+        """Requests, bytes, and round trips since the last call."""
         with self._lock:
             counts = self._requests, self._bytes, self._waits
             self._requests = self._bytes = self._waits = 0

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 SRC: Final = Path(__file__).resolve().parents[2] / "src"
 MEDIA: Final = SRC / "video_intake/media"
-PARTS: Final = {"key_frames": "decode", "poster": "poster"}  # by module; everything else opens the file and reads facts
-ROUNDS: Final = 7  # of which the fastest counts: the machine only ever adds to it
+PARTS: Final = {"key_frames": "decode", "poster": "poster"}  # by module; all others open the file and read facts
+ROUNDS: Final = 7  # the fastest counts, because noise only adds time
 
 
 class Clock:
-    """CPU time by part: it belongs to the function of src/ that was called last, with the libraries it calls."""
+    """CPU time by part, attributed to the last called function in src/, including libraries it calls."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = {"facts": 0.0, "decode": 0.0, "poster": 0.0}
@@ -45,7 +45,7 @@ class Clock:
 
 
 def inspect(file: Path, *, watch: bool) -> tuple[float, dict[str, float]]:
-    """CPU milliseconds of one inspection, and seconds by part where it is watched (which slows it down)."""
+    """CPU milliseconds of one inspection, and seconds by part if profiled (which slows it down)."""
     inspector = importlib.import_module("video_intake.media.inspector")
     range_reader = importlib.import_module("video_intake.media.range_reader")
     limits = importlib.import_module("video_intake.media.limits").Limits()
@@ -66,7 +66,7 @@ def inspect(file: Path, *, watch: bool) -> tuple[float, dict[str, float]]:
 
 
 def split(file: Path) -> dict[str, float]:
-    """Milliseconds of each part, scaled to what an inspection takes that is not watched."""
+    """Milliseconds of each part, scaled to the time of an inspection without profiling."""
     whole = min(inspect(file, watch=False)[0] for _ in range(ROUNDS))
     _, parts = min((inspect(file, watch=True) for _ in range(ROUNDS)), key=lambda watched: watched[0])
     return {part: seconds / sum(parts.values()) * whole for part, seconds in parts.items()}
