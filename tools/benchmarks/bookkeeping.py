@@ -1,6 +1,6 @@
-"""What the function needs besides an object to read: its environment, and answers to its other calls.
+"""The function's environment, and responses to its calls that do not read an object.
 
-Every write succeeds, no record was there before, and no object has tags.
+Every write succeeds, there are no earlier records, and no object has tags.
 """
 
 from typing import Final

@@ -137,8 +137,8 @@ This is more like Lambda, where bandwidth grows with memory.
 
 The function with all of its calls to AWS, each answered after {FIRST_BYTE * 1000:.0f} ms: the lock, the reads, results
 and tags in parallel, the message, and the record of the outcome. **Round trips** counts calls in parallel once. With
-1,024 MB, a Lambda function has {setting.share} of a core: these columns were measured in a control group with that quota
-per {QUOTA_PERIOD / 1000:.0f} ms.
+1,024 MB, a Lambda function has {setting.share} of a core: these columns were measured in a control group with that
+quota per {QUOTA_PERIOD / 1000:.0f} ms.
 
 {lambda_table(kinds, *invoked)}
 
@@ -157,8 +157,8 @@ CPU time for objects in memory, fastest of seven runs.
 {split_table(kinds, parts)}
 
 Most of the last row is decoding one key frame. Allocator settings do not help: with the template's `MALLOC_ARENA_MAX`,
-the decoder keeps its memory between videos, and a warm inspection has fewer than ten page faults (11,600 if glibc has to
-return the memory). Skipping the loop filter would save a sixth of the decoding, but change the picture.
+the decoder keeps its memory between videos, and a warm inspection has fewer than ten page faults (11,600 if glibc
+returns the memory each time). Skipping the loop filter would save a sixth of the decoding, but change the picture.
 
 ## What is measured
 
@@ -176,8 +176,8 @@ return the memory). Skipping the loop filter would save a sixth of the decoding,
 - **{NAMES["P4"]}**: default settings, the key frame before 10 %, the same scaling and JPEG.
 - **{NAMES["floor"]}**: an oracle that knows the ranges video-intake reads and requests all of them in one round trip.
   The difference is the cost of finding them.
-- A few large fragments without `mfra` cost a round trip each, because only its predecessor shows where a fragment begins.
-  Fetching enough to guess right would take longer.
+- A few large fragments without `mfra` cost a round trip each, because only its predecessor shows where a fragment
+  begins. Fetching enough to guess right would take longer.
 - The timeout is {TIMEOUT:.0f} s.
 - The files are generated ([tools/benchmarks/files.py](../tools/benchmarks/files.py)): a few seconds are encoded once
   and their packets repeated, so every byte is a sample or an index. The pictures are a fractal with noise, at the bit

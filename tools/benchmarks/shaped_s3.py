@@ -32,7 +32,7 @@ CHUNKS: Final = (
     64 << 10,
     128 << 10,
     256 << 10,
-)  # small at first, so that streaming readers do not wait longer
+)  # small at first, for streaming readers
 SEND_BUFFER: Final = 512 << 10  # limits the bytes that are counted but never read
 
 

@@ -1,4 +1,4 @@
-"""Where the inspector's own time goes: CPU by part, on objects that are there at once.
+"""The CPU time of each part of the inspector, without waiting for objects.
 
 `python -m tools.benchmarks.split FILE ...` prints one JSON object: for each file the milliseconds of each part.
 """
