@@ -10,8 +10,9 @@ UNIT: Final = "tests/unit"
 # The fastest first
 PIPELINE_TESTS: Final = (
     "publisher", "results", "document", "exact_values", "s3_object", "batch", "uploads", "messages", "handler",
-    "decoder", "warm",
 )  # fmt: skip
+DECODER: Final = {"decoder", "decoding_job", "worker_process"}
+DECODER_TESTS: Final = ("tests/hostile/test_decoder.py", "tests/hostile/test_warm.py")
 MEDIA_TESTS: Final = (
     "range_reader", "virtual_file", "display", "poster", "hdr", "facts", "reasons", "inspector", "storyboard",
     "large_index", "odd_indexes", "formats", "cost",
@@ -38,15 +39,17 @@ OPERATORS: Final[dict[type[ast.AST], tuple[str, str]]] = {
 
 def pipeline() -> Iterator[Mutation]:
     """Those of the modules that know AWS."""
-    names = " ".join(map(unit, PIPELINE_TESTS))
     for path in sorted([ROOT / "src/handler.py", *(ROOT / "src/video_intake").glob("*.py")]):
-        own = unit(path.stem)
-        yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", f"{own} {names}" if own in names else names)
+        own = [path.stem] if path.stem in PIPELINE_TESTS else []
+        tests = [*map(unit, dict.fromkeys([*own, *PIPELINE_TESTS])), *DECODER_TESTS]
+        if path.stem in DECODER:
+            tests.sort(key=DECODER_TESTS.__contains__, reverse=True)
+        yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", " ".join(tests))
 
 
 def media() -> Iterator[Mutation]:
     """Those of the inspector."""
-    names = " ".join([*map(unit, MEDIA_TESTS), "tests/truth", unit("hostile"), unit("decoder")])
+    names = " ".join([*map(unit, MEDIA_TESTS), "tests/truth", "tests/hostile"])
     for path in sorted((ROOT / "src/video_intake/media").glob("*.py")):
         yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", names)
 
