@@ -58,8 +58,8 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """One more process than cores, because tests wait for their local cloud half of the time."""
-    return (os.process_cpu_count() or 1) + 1
+    """Two more processes than cores, because tests wait for their local cloud half of the time."""
+    return (os.process_cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(optionalhook=True)

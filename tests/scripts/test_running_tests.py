@@ -57,7 +57,7 @@ def test_a_test_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
 
 
 def test_tests_that_share_a_stack_run_in_one_process() -> None:
-    shared = ["tests/reliability/test_burst.py::test_a[1]", "tests/reliability/test_faults.py::test_b"]
+    shared = ["tests/reliability/test_versions.py::test_a[1]", "tests/reliability/test_faults.py::test_b"]
     assert len({group(name) for name in shared}) == 1
     assert group("tests/integration/test_watch.py::test_a") != group("tests/integration/test_replay.py::test_a")
     assert group("tests/unit/test_a.py::test_a") != group("tests/unit/test_b.py::test_a")

@@ -5,12 +5,21 @@ from typing import Any, Final
 
 from xdist.scheduler import LoadScopeScheduling
 
-STACKS: Final = {"integration", "localcloud", "reliability", "security"}  # folders whose tests share one
-# Files in them that need no stack or have their own
-APART: Final = {"test_any_order.py", "test_running.py", "test_scripts_calls.py", "test_watch.py"}
-TOGETHER: Final = {"test_deploying.py": "deploying", "test_destroying.py": "deploying"}
-# The slowest begin first, because they would otherwise run last
-LONGEST: Final = ("reliability", "test_operations.py", "security", "integration", "test_watch.py", "localcloud")
+STACKS: Final = {"integration", "localcloud", "reliability", "security"}  # folders whose tests share a stack
+# Files in these folders that need no stack, or have their own
+APART: Final = {
+    "test_any_order.py", "test_running.py", "test_scripts_calls.py", "test_troubled_decoder.py", "test_watch.py",
+}  # fmt: skip
+TOGETHER: Final = {
+    "test_deploying.py": "deploying", "test_destroying.py": "deploying",
+    "test_burst.py": "load", "test_hostile_uploads.py": "load", "test_killers.py": "load",
+}  # fmt: skip
+# The longest groups start first, so that none is still running when all others have ended
+SCRIPTS: Final = "tests/scripts/test_{}.py"
+LONGEST: Final = (
+    "reliability", "load", "deploying", SCRIPTS.format("operations"), "integration", SCRIPTS.format("existing_bucket"),
+    "security", SCRIPTS.format("demo"), SCRIPTS.format("make_cloud"), "localcloud",
+)  # fmt: skip
 
 
 def group(nodeid: str) -> str:
@@ -19,7 +28,7 @@ def group(nodeid: str) -> str:
     folder, file = path.parent.name, path.name
     if folder == "truth":  # each video is encoded once, and its tests do not depend on others
         return nodeid
-    return folder if folder in STACKS and file not in APART else TOGETHER.get(file, str(path))
+    return TOGETHER.get(file) or (folder if folder in STACKS and file not in APART else str(path))
 
 
 def rank(name: str) -> int:
