@@ -67,7 +67,7 @@ START_SHARE, START_SECONDS = 0.05, 1.0  # assumed; Lambda bills cold starts, and
 STORYBOARD_GETS, STORYBOARD_PUTS, STORYBOARD_SECONDS = 25, 2, 1.0
 
 # The alternatives. Everything except the inspection is assumed to be the same.
-DOWNLOAD_SECONDS, DOWNLOAD_RATE = 0.1, 73  # longer than ours; MB/s. docs/benchmarks.md: connections share 75 MB/s
+DOWNLOAD_SECONDS, DOWNLOAD_RATE = 0.05, 73  # longer than ours; MB/s. docs/benchmarks.md: connections share 75 MB/s
 DOWNLOAD_PART: Final = 8.388608  # MB a GET: boto3's parts
 DISK_GB: Final = 9.5  # more than the free part, for 10 GB in total, Lambda's maximum
 CONVERT_MINUTES: Final = 2 * 10 / 60  # a frame capture requires another output [7]; each is billed for at least 10 s
