@@ -52,7 +52,7 @@ def test_the_audio_part_is_not_fetched(film, monkeypatch):
 
 
 def with_sounds(film: bytes, count: int, odd: int = 0) -> bytes:
-    """The film with its sound track `count` times, some of them larger by up to three times `odd` bytes."""
+    """The film with its audio track `count` times, some of them larger by up to three times `odd` bytes."""
     moov = moov_of(film)
     header, pictures, sound, *rest = (film[box.start : box.end] for box in boxes(memoryview(film), moov.body, moov.end))
     header = header[:-4] + struct.pack(">I", count + 2)
@@ -62,7 +62,7 @@ def with_sounds(film: bytes, count: int, odd: int = 0) -> bytes:
 
 
 def grown(trak: bytes, by: int) -> bytes:
-    """The track with sample tables that end in so many bytes of free space."""
+    """The track, with that number of bytes of free space at the end of its sample tables."""
     if by:
         for kind in (b"trak", b"mdia", b"minf", b"stbl"):
             at = trak.index(kind) - 4
