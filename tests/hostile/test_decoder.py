@@ -276,7 +276,7 @@ def test_a_worker_works_if_no_limit_can_be_set(good):
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: scans(20_000), lambda: text_chunks(100, 60 << 20)],
+    [lambda: scans(20_000), lambda: text_chunks(400, 60 << 20)],
     ids=["a progressive JPEG", "a PNG of texts"],
 )
 def test_decoding_that_ffmpeg_does_not_limit_is_stopped(decoder, good, make):
