@@ -1,7 +1,9 @@
 """The function's code in this process, on moto's services."""
 
+import contextlib
 import hashlib
 import importlib
+import io
 import itertools
 import json
 from dataclasses import replace
@@ -81,6 +83,54 @@ def test_each_record_of_an_event_has_its_outcome(world):
     outcomes = world.handler({"Records": [uploaded(world, "a.mp4"), uploaded(world, "b.mp4")]})
     assert [(one["key"], one["reason"]) for one in outcomes] == [("a.mp4", "not-a-video"), ("b.mp4", "not-a-video")]
     assert sorted(world.heard()) == ["a.mp4", "b.mp4"]
+
+
+def logged(world, event: dict) -> list[dict]:
+    """The function's log lines about an event."""
+    logger, lines = world.module.logger, io.StringIO()
+    before = logger.registered_handler.setStream(lines)
+    logger.setLevel("INFO")
+    try:
+        with contextlib.suppress(ClientError):
+            world.handler(event)
+    finally:
+        logger.setLevel("CRITICAL")
+        logger.registered_handler.setStream(before)
+    return [json.loads(line) for line in lines.getvalue().splitlines()]
+
+
+def test_every_line_about_a_version_names_it(world):
+    record, elsewhere = uploaded(world, "a.mp4"), uploaded(world, "b.mp4")
+    elsewhere["s3"]["bucket"]["name"] = "not-ours"
+    version = {"key": "a.mp4", "bucket": BUCKET, "versionId": record["s3"]["object"]["versionId"]}
+    [processed] = logged(world, {"Records": [record]})
+    assert processed["message"] == "Processed"
+    assert processed.items() >= (version | {"status": "failure", "reason": "not-a-video", "size": len(BROKEN)}).items()
+    assert processed.keys() >= {"durationMs", "requests", "roundTrips", "bytesRead", "threads", "peakMemoryMB"}
+    [duplicate] = logged(world, {"Records": [record]})
+    assert duplicate["message"].startswith("Duplicate event")
+    assert duplicate.items() >= version.items()
+    world.s3.delete_object(Bucket=BUCKET, Key="a.mp4", VersionId=version["versionId"])
+    record["videoIntakeAttempt"] = "again"
+    [gone] = logged(world, {"Records": [record]})
+    assert gone["message"].startswith("Deleted before")
+    assert gone["reason"] == "NoSuchVersion"
+    assert gone.items() >= version.items()
+    [failed] = logged(world, {"Records": [elsewhere]})
+    assert failed["level"] == "ERROR"
+    assert failed["exception_name"] == "NoSuchBucket"
+    assert failed.items() >= {"key": "b.mp4", "bucket": "not-ours"}.items()
+
+
+def test_metrics_are_written_with_each_outcome(world, capsys):
+    record = uploaded(world, "a.mp4")
+    for names in ({"VideosProcessed", "SuccessfulProcessing", "ProcessingDuration"}, {"DuplicateEvents"}):
+        capsys.readouterr()
+        world.handler({"Records": [record]})
+        [metrics] = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line]
+        [directive] = metrics["_aws"]["CloudWatchMetrics"]
+        assert {metric["Name"] for metric in directive["Metrics"]} == names
+        assert directive["Dimensions"] == [["environment", "service"]]
 
 
 def test_the_failure_of_one_record_is_raised_and_does_not_stop_the_others(world):
