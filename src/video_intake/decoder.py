@@ -47,9 +47,8 @@ class Decoder:
     """A worker that is replaced when it is lost, and does one job at a time."""
 
     command: Sequence[str] = worker_process.COMMAND
-    on_fault: Callable[[str], None] = lambda _text: (
-        None
-    )  # receives how a worker was lost, which the verdict does not show
+    # Receives how a worker was lost, which the verdict does not show
+    on_fault: Callable[[str], None] = lambda _text: None
     _worker: WorkerProcess | None = field(default=None, init=False)
     _why: str = field(default="", init=False)  # there is no worker
     _pool: ThreadPoolExecutor = field(

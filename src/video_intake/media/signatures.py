@@ -144,9 +144,8 @@ def describe(head: bytes) -> str:
         if begin.startswith(signature):
             return name
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(
-            head
-        )  # a character that is cut off at the end is not an error
+        # A character that is cut off at the end is not an error
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         text = "\0"
     readable = all(character.isprintable() or character.isspace() for character in text)
