@@ -64,9 +64,8 @@ def from_sidx(reader: RangeReader, index: Box, depth: int = 0) -> Claim | None:
     for size, duration in entries:
         size, nested = size & 0x7FFFFFFF, size >> 31
         inner = box_at(reader, at) if nested and reader.cached(at, 16) else None
-        within = (
-            inner and inner.type == b"sidx" and inner.end <= at + size
-        )  # otherwise it could refer to itself forever
+        # Beyond its own range, it could refer to itself forever
+        within = inner and inner.type == b"sidx" and inner.end <= at + size
         claim = from_sidx(reader, inner, depth + 1) if inner and within else None
         starts += claim.starts if claim else [at]
         at += size
