@@ -10,6 +10,7 @@ from tests.fuzz.mutations import File as Parts
 from tests.support.boxes import FTYP, box, compressed, index_of, movie, numbers, picture_entry, png
 from tests.support.files import File, verdict
 from tools.videos import video
+from video_intake.media import avi_streams
 from video_intake.media.inspector import Limits, inspect
 
 
@@ -145,3 +146,18 @@ def test_an_edit_list_that_leaves_less_than_a_frame():
     elst.lead = numbers(0, 1, movie_scale // 20, int(1.95 * scale), 1 << 16)
     found = inspected(file.write())
     assert found.poster
+
+
+def test_an_avi_index_with_a_size_that_ffmpeg_takes_for_negative():
+    content = bytearray(video("avi", "mpeg4", seconds=0.4, audio=None))
+    last = content.rindex(b"00dc")
+    content[last + 12 : last + 16] = struct.pack("<I", 0x3000_0000)
+    found = inspected(bytes(content))
+    assert found.video.bit_rate is None
+
+
+@pytest.mark.parametrize("length", [4, 20, 36])
+def test_an_avi_stream_header_that_is_too_short_counts_as_a_stream(length):
+    short = b"strh" + struct.pack("<I", length) + bytes(length)
+    whole = b"strh" + struct.pack("<I", 56) + b"vids" + bytes(52)
+    assert [each.kind for each in avi_streams.read(short + whole + bytes(8), 0)] == [bytes(4), b"vids"]

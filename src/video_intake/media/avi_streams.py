@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+HEADER: Final = 44  # bytes of `strh` up to the length
 MAX_STREAMS: Final = 100  # chunk names have two digits
 CODE: Final = re.compile(rb"[\x20-\x7E]{4}")
 
@@ -32,7 +33,8 @@ def read(content: bytes, begin: int) -> Iterator[Stream]:
         following = content.find(b"strh", at + 4)
         if at < 0 or at + 64 > len(content):
             return
-        part = content[at : following if following >= 0 else len(content)]
+        # Even a header that is too short counts, because chunks refer to streams by number
+        part = content[at : following if following >= 0 else len(content)].ljust(HEADER, b"\0")
         kind, handler = part[8:12], part[12:16]
         scale, rate, length = struct.unpack_from("<II4xI", part, 28)
         strf = part.find(b"strf")
