@@ -148,12 +148,17 @@ def test_an_edit_list_that_leaves_less_than_a_frame():
     assert found.poster
 
 
-def test_an_avi_index_with_a_size_that_ffmpeg_takes_for_negative():
+@pytest.mark.parametrize("claim", [0x0100_0000, 0x1000_0000, 0x3000_0000])  # FFmpeg reads 30 bits, with a sign
+def test_a_bit_rate_is_not_computed_from_sizes_that_exceed_the_file(claim):
+    """In AVI. An MP4 file with such a size is truncated."""
     content = bytearray(video("avi", "mpeg4", seconds=0.4, audio=None))
     last = content.rindex(b"00dc")
-    content[last + 12 : last + 16] = struct.pack("<I", 0x3000_0000)
-    found = inspected(bytes(content))
-    assert found.video.bit_rate is None
+    content[last + 12 : last + 16] = struct.pack("<I", claim)
+    assert inspected(bytes(content)).video.bit_rate is None
+    mp4 = bytearray(video("mp4", "mpeg4", seconds=0.4, audio=None))
+    first = mp4.index(b"stsz") + 16
+    mp4[first : first + 4] = struct.pack(">I", claim)
+    assert verdict(bytes(mp4)).reason == "truncated"
 
 
 @pytest.mark.parametrize("length", [4, 20, 36])

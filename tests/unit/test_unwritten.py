@@ -1,4 +1,4 @@
-"""Interrupted downloads and copies, whose room was reserved: the file has its full size, and zeros in part of it."""
+"""Interrupted downloads and copies with reserved space: the file has its full size, but part of it is zeros."""
 
 import io
 
@@ -15,7 +15,7 @@ FILM = {"size": (320, 180), "seconds": 4, "rate": 12}
 
 
 def zeroed(content: bytes, begin: float, end: float = 1.0) -> bytes:
-    """With zeros between two places (0 to 1)."""
+    """The content with zeros between two places (0 to 1)."""
     first, last = (int(len(content) * place) for place in (begin, end))
     return content[:first] + bytes(last - first) + content[last:]
 
@@ -41,7 +41,7 @@ def test_an_interrupted_download_is_truncated(layouts, layout, begin):
 
 
 def test_a_large_file_costs_one_more_request_at_most():
-    """Its end was fetched anyway; of what is zeros there, the beginning of one sample is looked at."""
+    """The end is fetched anyway, and the beginning of one sample in the zeros is examined."""
     large = video(size=(640, 360), seconds=8, codec="mjpeg", pixel_format="yuvj420p", options={"movflags": "faststart"})
     assert len(large) > 2 << 20
     file = File(zeroed(large, 0.5))
@@ -57,13 +57,13 @@ def test_a_hole_in_the_middle_is_a_warning(film):
 
 
 def test_room_that_was_reserved_is_not_missing(film):
-    """Cameras leave zeros after the film, and muxers before its index."""
+    """Cameras leave zeros after the video, and muxers before its index."""
     for content in (film + bytes(5000), film + box(b"free", bytes(5000)), film):
         assert not inspect(File(content).reader(), Limits()).warnings
 
 
 def test_silence_is_not_missing():
-    """Uncompressed silence is zeros, and may be all that was fetched of the end."""
+    """Uncompressed silence is zeros, and may fill the fetched end of the file."""
     content = video("mov", **FILM, audio="pcm_s16le", options={"movflags": "faststart"})
     with av.open(io.BytesIO(content)) as container:
         pictures, sound = container.streams.video[0].index_entries, container.streams.audio[0].index_entries

@@ -1,7 +1,7 @@
 """Parses templates with libyaml, and each only once.
 
-moto parses a template several times for each change of a stack. For ours, PyYAML's parser takes a fifth of a second,
-libyaml a tenth of that.
+moto parses a template several times for each change of a stack. For 1,500 lines, PyYAML's parser takes a fifth of a
+second, libyaml a tenth of that.
 """
 
 import pickle

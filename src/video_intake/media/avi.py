@@ -111,8 +111,7 @@ def extent(opened: Opened, avi: Avi, indexed: bool) -> tuple[Opened, Extent]:
     for claim, where in ((stream.length, "header"), (0 if len(stream.parts) > 1 else avi.frames, "main header")):
         if indexed and claim and differ(claim / float(mean), seconds):
             warnings.append(notes.durations_differ(claim / float(mean), seconds, where))
-    sizes = [entries[number].size for number in range(len(entries))] if indexed else [-1]
-    size = sum(sizes) if min(sizes) >= 0 else None  # those of half a gigabyte and more, FFmpeg takes for negative
+    size = sum(abs(entries[number].size) for number in range(len(entries))) if indexed else None
     longest, stated = max(seconds, sound), (opened.container.duration or 0) / av.time_base
     rate = mean * frames / steps if steps > frames * (1 + APART) else mean
     return timed, Extent(longest if differ(stated, longest) else stated, frames, rate, size, seconds, warnings=warnings)

@@ -20,8 +20,8 @@ FOUND: Final = re.compile(rb"(?:[0-9]{2}(?:d[cb]|wb|pc|tx|__)|ix[0-9]{2}|JUNK|LI
 KEY: Final = 0x10  # of an entry's flags
 COVERED: Final = 0.95  # share of the media data in a complete index; the rest is padding
 MAX_OFFSET: Final = 0xFFFFFFFF
-FIRST: Final = 1000  # entries of an index, among which is the first of each stream
-MAX_FIRST: Final = 8 << 20  # bytes of the first chunk, more than which are not fetched in advance
+FIRST: Final = 1000  # entries of an index that include the first one of each stream
+MAX_FIRST: Final = 8 << 20  # bytes: a larger first chunk is not fetched in advance
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def listed(reader: RangeReader, avi: Avi) -> tuple[list[Chunk], dict[int, int]]:
 
 
 def beginning(reader: RangeReader, avi: Avi) -> list[tuple[int, int]]:
-    """What FFmpeg reads of the media data to open a file: the first chunk, and the header of each stream's first."""
+    """The media data that FFmpeg reads to open a file: the first chunk, and the header of each stream's first one."""
     index = _following(reader, avi)
     first: dict[bytes, int] = {}
     for kind, _, offset, _ in _entries(reader, index, FIRST) if index else ():

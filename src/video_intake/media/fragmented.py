@@ -163,7 +163,7 @@ def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts:
 
 
 def _check_zeros(reader: RangeReader, layout: Layout, fragments: Fragments) -> None:
-    """Raises Rejected where the last fragment was not written to its end."""
+    """Raises Rejected("truncated") if the last fragment was not completely written."""
     if not fragments.ending or not fragments.ending.fragments:
         return
     last = fragments.ending.fragments[-1]

@@ -23,9 +23,8 @@ OUTERMOST: Final = frozenset(
     b"ftyp styp moov moof mdat mfra sidx ssix prft emsg free skip uuid meta wide pdin imda udta pnot".split()
 )
 PARTS_OF_STREAMS: Final = frozenset({b"styp", b"moof", b"sidx", b"prft", b"emsg"})
-STILL: Final = frozenset(
-    {"avif", "avis", "mif1", "msf1", "heic", "heix", "hevc", "hevx", "crx"}
-)  # brands of still pictures
+# Brands of still pictures
+STILL: Final = frozenset({"avif", "avis", "mif1", "msf1", "heic", "heix", "hevc", "hevx", "crx"})
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class Frames:
         return None if frame.time is None else frame.time * self.video.pace + self.video.offset
 
     def is_trimmed(self, time: float | None) -> bool:
-        """Whether a picture of that time is before the beginning of a film in fragments, by its edit list."""
+        """Whether a picture at that time is before the beginning of a fragmented video, according to its edit list."""
         return time is not None and self.video.offset < 0 and time < -TRIMMED
 
     def _seconds(self, stamp: object) -> float | None:
@@ -156,9 +156,9 @@ def ranges(video: Opened, places: Iterable[float]) -> list[tuple[float, int, int
 
 
 def _read_from(video: Opened, place: float, start: int) -> int:
-    """Where FFmpeg begins to read for the picture at `start` of an AVI file: at the sound of that time if it is first.
+    """The offset at which FFmpeg starts reading for the picture at `start` in an AVI file, which may be earlier audio.
 
-    Seeking reads nothing, but shows where.
+    Seeking shows it without reading.
     """
     try:
         video.container.seek(_inside_group(video.stream, place), stream=video.stream)

@@ -60,9 +60,9 @@ def _stated_tracks(reader: RangeReader, moov: Box) -> int:
 
 
 def _looks(at: int, end: int, left: int, sound: Box | None) -> list[tuple[int, int]]:
-    """Where to look for the `left` tracks of [at, end): they are of the same size, often that of a track of `sound`.
+    """The ranges in which the remaining `left` tracks in [at, end) probably begin, the first of them at `at`.
 
-    The first begins at `at`; where the others do is known only when it was seen, and guessed to save a round trip each.
+    Audio tracks often have the same size, that of `sound` or an equal share. Guessing saves a round trip for each.
     """
     size = sound.end - sound.start if sound else (end - at) // max(left, 1)
     spots = range(at, end, max(size, LOOK))[: max(min(left, MAX_TRACKS), 1)]

@@ -56,7 +56,7 @@ class Movie:
         return sum(each.samples * each.edits for each in self.tracks) > MAX_SAMPLES
 
     def shows_no_frame(self) -> bool:
-        """Whether an edit list leaves less than a frame of the pictures, as a copy of the last moment has it."""
+        """Whether an edit list leaves less than one frame of video, as in a copy of the end of a file."""
         video = [each for each in self.tracks if each.handler == b"vide" and each.usual and each.shown is not None]
         return any((each.shown or 0) * each.scale < each.usual for each in video)
 

@@ -54,7 +54,7 @@ class RangeReader:
 
     @property
     def fetched(self) -> Iterator[tuple[int, bytes]]:
-        """The ranges that are cached, each with where it begins, in the order of the file."""
+        """The cached ranges with their offsets, in file order."""
         return zip(*self._cache, strict=True)
 
     @property

@@ -1,5 +1,7 @@
 """Assembles the inspection of an opened file: facts, poster, storyboard, warnings."""
 
+from dataclasses import replace
+
 import av
 from av.audio.stream import AudioStream
 
@@ -35,6 +37,8 @@ def of(
     if layout and (hole := unwritten.hole(video.reader, video.container)):
         warnings.append(notes.unwritten(hole[1] - hole[0]))
     whole = probe.of_container(video.container, video.reader.size, layout, extent.seconds, video.tracks)
+    if (extent.bytes or 0) > video.reader.size:  # an index can claim any size
+        extent = replace(extent, bytes=None)
     seen = probe.of_video(stream, shot.frame, shown, extent)
     picture, tiles = None, None
     try:

@@ -17,9 +17,8 @@ class Samples:
     """Samples in decoding order; all lists except `chunks` have one entry per sample."""
 
     def __init__(self) -> None:
-        self.durations: list[
-            int
-        ] = []  # unlimited: there may be hours between two fragments, in units of 100 nanoseconds
+        # Unlimited: there may be hours between two fragments, in units of 100 nanoseconds
+        self.durations: list[int] = []
         self.sizes = array("I")
         self.shifts = array("i")  # from decoding to presentation
         self.sync = bytearray()  # 1 for a key frame, as claimed

@@ -106,7 +106,7 @@ def rejection(reader: RangeReader, head: bytes) -> Rejected:
 
 
 def _beginning(reader: RangeReader) -> int | None:
-    """Where a video begins, if that is in what was fetched of the file's beginning."""
+    """The offset of a video in the fetched beginning of the file; None if there is none."""
     head = reader.cached(0, LOOKED_AT)
     for found in islice(BEGINNING.finditer(head), CANDIDATES):
         at = found.start()

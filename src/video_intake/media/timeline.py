@@ -135,6 +135,7 @@ def of(track: Track, fragments: Iterable[Sequence[Run]], whole: bool) -> Timelin
             cursor, alone = begin + run.lasting, False
     if cursor is None or not track.scale:
         return None
-    skipped = 0 if whole and first + cursor <= track.skipped else track.skipped  # one that leaves nothing is wrong
+    # An edit list that leaves nothing is wrong
+    skipped = 0 if whole and first + cursor <= track.skipped else track.skipped
     end = cursor if known and (whole or not again) else None
     return Timeline(track, tuple(placed), first, end, again, skipped)

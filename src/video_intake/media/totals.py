@@ -1,4 +1,4 @@
-"""What the sample tables of a track add up to: ISO/IEC 14496-12, 8.6.1 (time) and 8.7.3 (sizes)."""
+"""Sums of a track's sample tables: ISO/IEC 14496-12, 8.6.1 (times) and 8.7.3 (sizes)."""
 
 from itertools import islice
 from operator import mul
@@ -6,8 +6,8 @@ from typing import Final
 
 from video_intake.media.boxes import table, unpack
 
-ODD: Final = 2  # samples that may have another duration than all others
-REORDERED: Final = 32  # samples, that may be decoded before one and shown after it; H.264 and HEVC have 16 frames
+ODD: Final = 2  # samples whose duration may differ from that of all others
+REORDERED: Final = 32  # samples that may be decoded before and shown after another; H.264 and HEVC allow 16 frames
 
 
 def lasting(stts: memoryview) -> int:
@@ -18,7 +18,7 @@ def lasting(stts: memoryview) -> int:
 
 
 def usual(stts: memoryview) -> int:
-    """The duration that all samples have but one or two; 0 where more differ."""
+    """The duration of all samples except for one or two; 0 if more differ."""
     count = unpack(">I", stts[4:8])[0]
     entries = table(stts[8 : 8 + 8 * min(count, ODD + 1)])
     most, commonest = max(zip(entries[::2], entries[1::2], strict=False), default=(0, 0))
@@ -26,7 +26,7 @@ def usual(stts: memoryview) -> int:
 
 
 def until(total: int, stts: memoryview, ctts: memoryview) -> int:
-    """When what is shown last ends: where a film was cut, that need not be what is decoded last."""
+    """The end of the sample that is shown last, which in a cut video may not be the one that is decoded last."""
     ends, end = [], total
     for duration, shift in zip(_last(stts), _last(ctts), strict=False):
         ends.append(end + shift)
@@ -35,7 +35,7 @@ def until(total: int, stts: memoryview, ctts: memoryview) -> int:
 
 
 def _last(runs: memoryview) -> list[int]:
-    """The last values of a table that says how often each is repeated, the last one first."""
+    """The last values of a run-length table, in reverse order."""
     count = min(unpack(">I", runs[4:8])[0], (len(runs) - 8) // 8 if len(runs) > 8 else 0)
     rows = table(runs[8 : 8 + 8 * count][-8 * REORDERED :], "i")
     values = (
@@ -45,6 +45,6 @@ def _last(runs: memoryview) -> list[int]:
 
 
 def size(stsz: memoryview) -> int:
-    """The bytes of all samples."""
+    """The total size of all samples."""
     same, count = unpack(">II", stsz[4:12])
     return same * count if same else sum(table(stsz[12 : 12 + 4 * count]))

@@ -1,6 +1,6 @@
-"""Zeros where pictures or sound should be: the room of a download or a copy was reserved, and not all of it was filled.
+"""Detects zeros instead of video or audio: space was reserved for a download or a copy, but not all of it was filled.
 
-Such a file has its full size, and an index that reaches its end. Only what was fetched is looked at.
+Such a file has its full size and may have a complete index. Only fetched bytes are examined.
 """
 
 import re
@@ -15,37 +15,38 @@ from video_intake.media import verdicts
 from video_intake.media.moof import Run
 from video_intake.media.range_reader import Range, RangeReader
 
-SECTOR: Final = 512  # bytes: nothing smaller is left unwritten
-LEAST: Final = 8  # bytes of a sample: one of fewer could be zeros
-MOST: Final = 100  # runs of zeros that are looked at, the longest first; and the last samples
+SECTOR: Final = 512  # bytes: file systems leave nothing smaller unwritten
+LEAST: Final = 8  # bytes: a smaller sample could be zeros
+MOST: Final = 100  # runs of zeros, the longest first, and last samples that are examined
 ZEROS: Final = bytes(SECTOR)
 NOT_ZERO: Final = re.compile(rb"[^\0]")
-# Codecs whose samples begin with a size, a start code or a mark: never are they all zeros, as silence is in PCM
+# Codecs whose samples begin with a size, a start code or a marker, so they are never all zeros (silence in PCM is)
 PICTURES: Final = "h264 hevc vvc av1 vp8 vp9 mpeg1video mpeg2video mpeg4 h263 mjpeg prores dnxhd dvvideo png cfhd"
 MARKED: Final = frozenset([*PICTURES.split(), "jpeg2000", "aac", "mp2", "mp3", "ac3", "eac3", "flac"])
-CODES: Final = frozenset(b"avc1 avc3 hvc1 hev1 dvh1 dvhe av01 vp09 mp4v mp4a ac-3 ec-3 fLaC".split())  # of such, in MP4
-BEFORE: Final = frozenset({b"styp", b"sidx", b"prft", b"emsg"})  # boxes that another fragment follows
-END: Final = 8  # bytes, at the end of a sample
+# The same in MP4
+CODES: Final = frozenset(b"avc1 avc3 hvc1 hev1 dvh1 dvhe av01 vp09 mp4v mp4a ac-3 ec-3 fLaC".split())
+BEFORE: Final = frozenset({b"styp", b"sidx", b"prft", b"emsg"})  # boxes that precede another fragment
+END: Final = 8  # bytes at the end of a sample
 
 
 def check(reader: RangeReader, container: InputContainer) -> None:
-    """Raises Rejected("truncated") where the last sample of a stream that is not tiny is nothing but zeros.
+    """Raises Rejected("truncated") if the last sample of a stream, except for tiny ones, contains only zeros.
 
-    That sample is fetched only where the file ends in zeros.
+    It is fetched only if the file ends in zeros.
     """
     suspicious = not any(reader.fetched_end()[-SECTOR:])
     for stream in container.streams:
         entries = stream.index_entries
         last_ones = (entries[number] for number in range(len(entries) - 1, max(len(entries) - MOST, 0) - 1, -1))
         last = next((entry for entry in last_ones if entry.size >= LEAST), None)
-        if last and _is_marked(stream) and (suspicious or stream.type == "video"):  # sound may end in a blank frame
+        if last and _is_marked(stream) and (suspicious or stream.type == "video"):  # audio may end in a blank frame
             content = reader.cached(last.pos, last.size) or (suspicious and reader.peek(last.pos, LEAST))
             if content and _is_blank(content):
                 raise verdicts.unwritten(last.pos, last.pos + last.size)
 
 
 def hole(reader: RangeReader, container: InputContainer) -> Range | None:
-    """Zeros that cover whole samples; None where nothing that was fetched has any."""
+    """A fetched range of zeros that covers a whole sample; None if there is none."""
     runs = sorted(_zeros(reader), key=lambda run: run[0] - run[1])[:MOST]
     streams = [stream for stream in container.streams if _is_marked(stream)] if runs else []
     return next((run for run in runs if any(_holds_a_sample(reader, stream, run) for stream in streams)), None)
@@ -62,7 +63,7 @@ def _is_blank(sample: bytes | memoryview) -> bool:
 
 
 def _zeros(reader: RangeReader) -> Iterator[Range]:
-    """The runs of zeros in what was fetched, in the order of the file; one begins anew where a range begins."""
+    """The runs of zeros in each fetched range, in file order."""
     for start, chunk in reader.fetched:
         at = chunk.find(ZEROS)
         while at >= 0:
@@ -74,10 +75,10 @@ def _zeros(reader: RangeReader) -> Iterator[Range]:
 
 
 def at_end(reader: RangeReader, runs: Iterable[Run], ends: int, *, bare: bool) -> Range | None:
-    """The zeros at the end of a film in fragments, if these continue its last fragment or are in it.
+    """The zeros at the end of a fragmented video, if they begin in its last fragment or replace the next one.
 
-    `runs` are those of the fragment whose samples are never all zeros, `ends` is where it ends, and `bare` says
-    whether it has no media data. Zeros that follow a whole fragment may be room that a camera reserved.
+    `runs` are the fragment's runs whose samples are never all zeros, `ends` is its end, and `bare` whether it has no
+    media data. Zeros after a complete fragment may be space that a camera reserved.
     """
     if any(reader.peek(reader.size - END, END)):
         return None

@@ -231,10 +231,10 @@ def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> R
 
 @_sentence
 def unwritten(start: int, end: int) -> Rejected:
-    """There are only zeros from `start` to `end`, where pictures or sound should be."""
+    """The range from `start` to `end` contains only zeros instead of video or audio."""
     return Rejected(
         Reason.TRUNCATED,
-        "Part of the file was never written: it has only zeros where video or audio should be.",
+        "Part of the file was never written: it contains zeros instead of video or audio.",
         "Upload it again. If the original does not play to the end either, its download or copy was interrupted.",
         {"zerosFrom": start, "zerosUntil": end},
     )
