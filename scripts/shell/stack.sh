@@ -53,8 +53,12 @@ report_failures() {
 report_emails() {
   local address=$1 topic
   shift
+  : >"$work/subscriptions"
   for topic; do
-    aws sns list-subscriptions-by-topic --topic-arn "$topic" --output json
-  done >"$work/subscriptions"
+    if ! aws sns list-subscriptions-by-topic --topic-arn "$topic" --output json >>"$work/subscriptions" 2>"$work/error"; then
+      say "Warning: whether e-mails reach $address could not be checked: $(cat "$work/error")"
+      return
+    fi
+  done
   say "$(python3 "$root/scripts/stack_report.py" emails "$address" <"$work/subscriptions")"
 }

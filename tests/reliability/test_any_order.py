@@ -287,7 +287,7 @@ class Deliveries(RuleBasedStateMachine):
                 assert self._object(version.key, version.version_id).value == version.content
 
     @invariant()
-    def nobody_hears_of_what_was_deleted_before_its_turn(self) -> None:
+    def what_was_deleted_before_processing_has_no_message(self) -> None:
         heard = self._heard()
         for version in self.versions:
             if version.deleted and not version.begun:
@@ -303,7 +303,7 @@ class Deliveries(RuleBasedStateMachine):
             assert version.finished
         self.what_is_finished_has_its_outcome()
         self.messages_are_as_many_as_outcomes_but_for_faults()
-        self.nobody_hears_of_what_was_deleted_before_its_turn()
+        self.what_was_deleted_before_processing_has_no_message()
         states = [item.attrs["status"].value for item in self._table().values()]
         assert set(states) <= {"COMPLETED"}
 

@@ -244,6 +244,14 @@ def test_a_stack_that_cannot_be_looked_at_is_not_treated_as_missing(scripts, mad
     assert told in refused.told
 
 
+def test_subscriptions_that_cannot_be_listed_are_a_warning(scripts, made, tmp_path):
+    path = scripts.with_cli(tmp_path, "sns\\ list-subscriptions-by-topic) echo AccessDenied >&2 && exit 254 ;;")
+    again = scripts.deploy(PATH=path)
+    assert again.status == 0, again.told
+    assert "Warning: whether e-mails reach unread@example.com could not be checked: AccessDenied" in again.told
+    assert "Dashboard: https://" in again.told
+
+
 def test_a_change_set_that_was_never_executed_does_not_block_a_deployment(scripts, made, tmp_path):
     """An interrupted first deployment leaves a stack in REVIEW_IN_PROGRESS."""
     path = scripts.with_cli(tmp_path, "cloudformation\\ delete-*) exit 254 ;;")

@@ -17,10 +17,10 @@ from tools.videos import video
 ON_ITS_BEHALF: Final = {
     "logs:CreateLogStream": "Lambda, for each execution environment",
     "logs:PutLogEvents": "Lambda, with what the function prints",
-    "s3:ListBucket": "nobody: S3 tells 404 from 403 by it (DistinguishDeletedFromForbidden)",
-    "s3:GetObject": "nobody: S3 might ask for it, where there are no versions, in a request that names version null",
-    "s3:GetObjectTagging": "nobody, for the same reason",
-    "s3:PutObjectTagging": "nobody, for the same reason",
+    "s3:ListBucket": "no call: with it, S3 returns 404 instead of 403 (DistinguishDeletedFromForbidden)",
+    "s3:GetObject": "no call: S3 may require it for version null, in buckets without versioning",
+    "s3:GetObjectTagging": "no call, for the same reason",
+    "s3:PutObjectTagging": "no call, for the same reason",
     "sqs:SendMessage": "Lambda, when the retries are used up",
 }
 # A service's use of the key during a call, which the caller must be allowed.

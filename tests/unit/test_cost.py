@@ -119,7 +119,7 @@ def test_only_some_fragments_are_read(kind, requests, round_trips, kilobytes):
 
 
 def test_large_fragments_are_visited_where_looking_for_them_takes_longer(monkeypatch):
-    """Ten of them: the ends, nine visits, and the key frame, which is in the first one. What is large is made small."""
+    """The ends in one round trip, then nine visits; the first has the key frame. Limits are scaled down to the file."""
     monkeypatch.setattr(fragments, "VISIT", fragments.VISIT // 4)
     file, requests, round_trips = cost("mp4 frag_keyframe+empty_moov+skip_trailer")
     assert file.content.count(b"mfhd") == 10

@@ -472,7 +472,7 @@ def test_existing_tags_are_not_written_again():
 
 
 def test_an_indexed_video_is_seven_waits_for_aws(world, monkeypatch):
-    """The record that it began, two for the file, two for what is written side by side, the message, the record."""
+    """The lock, two for the file, two for the parallel writes, the message, and the record of the outcome."""
     calls, groups = [], []
     call = BaseClient._make_api_call
     monkeypatch.setattr(BaseClient, "_make_api_call", lambda *args: (calls.append(args[1]), call(*args))[1])

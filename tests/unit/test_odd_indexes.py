@@ -137,7 +137,7 @@ def test_the_last_frame_of_any_duration_does_not_change_the_rate(last):
 
 
 def test_an_edit_list_that_leaves_less_than_a_frame():
-    """`ffmpeg -ss 1.95 -c copy`, of a film of two seconds: the last frame is there, and is what is shown."""
+    """`ffmpeg -ss 1.95 -c copy` of a two-second video: the last frame exists, and is shown."""
     file = Parts.parse(video(seconds=2, rate=10, audio=None))
     (elst,) = (node for node in file.nodes() if node.type == b"elst")
     (mvhd,) = (node for node in file.nodes() if node.type == b"mvhd")

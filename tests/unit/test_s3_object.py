@@ -178,7 +178,7 @@ def test_an_empty_upload_is_gone_only_if_s3_proves_it(stubbed, code, consequence
         s3_object.confirm(stubber.client, replace(UPLOAD, size=0))
 
 
-# ---------------------------------------------------------------- A version that nobody announced
+# ---------------------------------------------------------------- A version without an event
 
 TASK = Task("bucket", "a b.mp4", "v1", "again")
 NAMED = {"Bucket": "bucket", "Key": "a b.mp4", "VersionId": "v1"}
