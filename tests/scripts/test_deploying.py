@@ -248,7 +248,8 @@ def test_subscriptions_that_cannot_be_listed_are_a_warning(scripts, made, tmp_pa
     path = scripts.with_cli(tmp_path, "sns\\ list-subscriptions-by-topic) echo AccessDenied >&2 && exit 254 ;;")
     again = scripts.deploy(PATH=path)
     assert again.status == 0, again.told
-    assert "Warning: whether e-mails reach unread@example.com could not be checked: AccessDenied" in again.told
+    email = scripts.parameters(STACK)["NotificationEmail"]
+    assert f"Warning: whether e-mails reach {email} could not be checked: AccessDenied" in again.told
     assert "Dashboard: https://" in again.told
 
 
