@@ -10,8 +10,8 @@ ends with the run.
 import contextlib
 import functools
 import gc
-import json
 import logging
+import marshal
 import os
 import random
 import select
@@ -31,31 +31,44 @@ from scripts.stack import wait_for
 SECONDS = 120  # until a program is imported, on a busy machine
 SERVICES = ("cloudformation", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "s3", "sns", "sqs", "sts")
 
+# Only built-in modules: importing json, os, signal and socket would take longer than the rest of it
 CLIENT = """\
 #!{python} -IS
-import json, os, signal, socket, sys
-with socket.socket(socket.AF_UNIX) as warm:
-    warm.connect({address!r})
-    call = json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]).encode()
-    socket.send_fds(warm, [len(call).to_bytes(4, "big")], [0, 1, 2])
-    warm.sendall(call)
-    child = int.from_bytes(warm.recv(4), "big")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: os.kill(child, number))
-    status = warm.recv(1)
-os._exit(status[0] if status else 1)
+import _signal, _socket, marshal, posix, sys
+warm = _socket.socket(_socket.AF_UNIX)
+warm.connect({address!r})
+call = marshal.dumps([sys.argv[1:], posix.environ, posix.getcwdb()])
+descriptors = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
+warm.sendmsg([len(call).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)])
+warm.sendall(call)
+child = int.from_bytes(warm.recv(4), "big")
+for number in (_signal.SIGINT, _signal.SIGTERM):
+    _signal.signal(number, lambda number, _: posix.kill(child, number))
+status = warm.recv(1)
+posix._exit(status[0] if status else 1)
 """
 
 
 def _aws() -> Callable[[], Any]:
+    import yaml
+
+    if yaml.__with_libyaml__:
+        yaml.SafeLoader = yaml.CSafeLoader  # the parser in Python takes a second for a large template
     from awscli import clidriver
     from awscli.customizations.cloudformation import deploy, package  # noqa: F401  # imported on use otherwise
 
-    session = clidriver.create_clidriver().session
+    driver = clidriver.create_clidriver()
     for service in SERVICES:
-        session.create_client(service, "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
-    session.get_available_services()
-    return clidriver.main
+        driver.session.create_client(service, "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    driver.session.get_available_services()
+    for kind in ("paginators-1", "waiters-2"):
+        driver.session.get_component("data_loader").list_available_services(kind)
+
+    def run() -> Any:
+        driver.session._config = None  # read for each command: the user's settings may differ
+        return driver.main()
+
+    return run
 
 
 def _localcloud() -> Callable[[], Any]:
@@ -169,14 +182,15 @@ def _answer(caller: socket.socket, name: str, program: Callable[[], Any]) -> Non
     call = b""
     while len(call) < int.from_bytes(length, "big"):
         call += caller.recv(1 << 16)
-    arguments, environ, folder = json.loads(call)
+    arguments, environ, folder = marshal.loads(call)
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
     caller.sendall(os.getpid().to_bytes(4, "big"))
     own = {each: os.environ[each] for each in ("AWS_DATA_PATH",) if each in os.environ}  # the CLI sets it on import
-    os.environ.clear()
-    os.environ.update(environ | own)
+    os.environb.clear()
+    os.environb.update(environ)
+    os.environ.update(own)
     os.chdir(folder)
     sys.argv = [name, *arguments]
     random.seed()
