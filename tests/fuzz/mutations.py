@@ -298,7 +298,7 @@ def mutate(content: bytes, chance: Random, other: Callable[[], bytes]) -> bytes:
     """`content` with a few mutations; `other` returns another video to take boxes from."""
     file = File.parse(content)
     for _number in range(chance.choice((1, 1, 2, 3, 6))):
-        if file.nodes():
+        if any(len(node.lead) > 1 for node in file.nodes()):  # something is left to change
             chance.choice(MUTATIONS)(file, chance, lambda: File.parse(other()))
     broken = file.write()
     return _bytes(broken, chance) if chance.random() < 0.12 else broken

@@ -1,11 +1,12 @@
 """A few hundred broken videos; `make soak` runs thousands more."""
 
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
 from tests.fuzz.cases import case, run
-from tests.fuzz.mutations import File
+from tests.fuzz.mutations import File, mutate
 from tests.fuzz.seeds import SEEDS, seed
 from tests.support.watched import Fell, Watched
 
@@ -37,3 +38,8 @@ def test_a_parsed_file_is_written_back_unchanged(child, name):
 def test_the_same_number_gives_the_same_case():
     assert case(7) == case(7)
     assert len({case(number).content for number in range(50)}) > 40
+
+
+def test_a_video_of_which_little_is_left_is_changed_too():
+    box = (8).to_bytes(4, "big") + b"free"
+    assert len({mutate(box, Random(number), lambda: box) for number in range(100)}) > 1
