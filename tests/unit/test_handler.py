@@ -20,7 +20,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
 from tools.videos import video
-from video_intake import idempotency, publisher
+from video_intake import idempotency, messages, publisher
 from video_intake.media.range_reader import SMALL_FILE
 from video_intake.uploads import Upload, parse
 
@@ -49,13 +49,20 @@ def world(monkeypatch):
         )
         handler = importlib.reload(importlib.import_module("handler"))
 
-        def heard() -> list[str]:
+        def received() -> list[dict]:
             answer = sqs.receive_message(QueueUrl=inbox, MaxNumberOfMessages=10)
-            messages = [json.loads(json.loads(one["Body"])["Message"]) for one in answer.get("Messages", [])]
-            return [message["source"]["key"] for message in messages]
+            return [json.loads(one["Body"]) for one in answer.get("Messages", [])]
+
+        def heard() -> list[str]:
+            return [json.loads(one["Message"])["source"]["key"] for one in received()]
 
         yield SimpleNamespace(
-            s3=s3, sns=sns, module=handler, handler=lambda event: handler.handler(event, CONTEXT), heard=heard
+            s3=s3,
+            sns=sns,
+            module=handler,
+            handler=lambda event: handler.handler(event, CONTEXT),
+            received=received,
+            heard=heard,
         )
 
 
@@ -131,6 +138,48 @@ def test_metrics_are_written_with_each_outcome(world, capsys):
         [directive] = metrics["_aws"]["CloudWatchMetrics"]
         assert {metric["Name"] for metric in directive["Metrics"]} == names
         assert directive["Dimensions"] == [["environment", "service"]]
+
+
+def metrics_of(world, capsys, event: dict) -> dict:
+    """The metrics of an event: values, metadata, and dimensions."""
+    capsys.readouterr()
+    world.handler(event)
+    [metrics] = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line]
+    [directive] = metrics["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "VideoIntake"
+    units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+    assert units == {name: "Milliseconds" if name.endswith("Duration") else "Count" for name in units}
+    return metrics
+
+
+@pytest.mark.parametrize(("content", "successes"), [(BROKEN, [0]), (video(seconds=0.2), [1])], ids=["bad", "good"])
+def test_metrics_have_the_values_of_the_outcome(world, capsys, content, successes):
+    record = uploaded(world, "a.mp4", content)
+    metrics = metrics_of(world, capsys, {"Records": [record]})
+    assert (metrics["VideosProcessed"], metrics["SuccessfulProcessing"]) == ([1], successes)
+    result = json.load(
+        world.s3.get_object(Bucket=BUCKET, Key=world.handler({"Records": [record]})[0]["resultKey"])["Body"]
+    )
+    assert metrics["ProcessingDuration"] == [result["inspection"]["durationMs"]]
+    assert (metrics["environment"], metrics["service"]) == ("test", "video-intake")
+    version = record["s3"]["object"]["versionId"]
+    assert metrics.items() >= {"bucket": BUCKET, "key": "a.mp4", "versionId": version}.items()
+    assert metrics["function_request_id"] == CONTEXT.aws_request_id
+    assert metrics_of(world, capsys, {"Records": [record]})["DuplicateEvents"] == [1]
+
+
+@pytest.mark.parametrize("content", [BROKEN, video(seconds=0.2)], ids=["bad", "good"])
+def test_a_message_is_what_mail_programs_and_subscriptions_need(world, content):
+    world.handler({"Records": [uploaded(world, "a.mp4", content)]})
+    [message] = world.received()
+    result = json.loads(message["Message"])
+    assert message["Subject"] == messages.subject(result)
+    attributes = {name: (each["Type"], each["Value"]) for name, each in message["MessageAttributes"].items()}
+    assert attributes == {
+        "status": ("String", result["status"]),
+        "environment": ("String", "test"),
+        **({"reason": ("String", result["failure"]["reason"])} if "failure" in result else {}),
+    }
 
 
 def test_the_failure_of_one_record_is_raised_and_does_not_stop_the_others(world):
@@ -268,7 +317,7 @@ def test_without_versions_a_deleted_upload_is_gone(suspended):
     assert suspended.handler({"Records": [record]}) == [{"key": "a.mp4", "status": "gone"}]
 
 
-def test_without_versions_a_replacement_is_not_tagged_for_what_it_replaced(suspended, monkeypatch):
+def test_without_versions_a_replacement_is_not_tagged_for_what_it_replaced(suspended, monkeypatch, caplog):
     record = uploaded(suspended, "a.mp4")
 
     def replaced(*_):
@@ -278,6 +327,7 @@ def test_without_versions_a_replacement_is_not_tagged_for_what_it_replaced(suspe
     before = suspended.module.publisher._merge_tags
     monkeypatch.setattr(suspended.module.publisher, "_merge_tags", lambda result: (replaced(), before(result)))
     suspended.handler({"Records": [record]})
+    assert "so it was not tagged" in caplog.text
     assert suspended.s3.get_object_tagging(Bucket=BUCKET, Key="a.mp4")["TagSet"] == []
 
 
@@ -451,7 +501,7 @@ def test_a_tag_that_may_not_be_set_is_an_infrastructure_failure():
         publisher.Publisher(client, None, "topic", "test")._tag(result)
 
 
-def test_a_version_deleted_during_processing_is_not_tagged():
+def test_a_version_deleted_during_processing_is_not_tagged(caplog):
     client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
     result = {"status": "success", "source": {"bucket": "b", "key": "a.mp4", "versionId": "v"}}
     stubber = Stubber(client)
@@ -459,6 +509,7 @@ def test_a_version_deleted_during_processing_is_not_tagged():
     with stubber:
         publisher.Publisher(client, None, "topic", "test")._tag(result)
     stubber.assert_no_pending_responses()
+    assert "so it was not tagged" in caplog.text
 
 
 def test_existing_tags_are_not_written_again():

@@ -1,3 +1,4 @@
+import math
 import struct
 from fractions import Fraction
 
@@ -19,7 +20,7 @@ def quarters(width=64, height=32, pixel_format="yuv444p"):
 
 
 def matrix(a, b, c, d):
-    return struct.pack("=9i", *(value << 16 for value in (a, b, 0, c, d, 0, 0, 0)), 1 << 30)
+    return struct.pack("=9i", *(round(65536 * value) for value in (a, b, 0, c, d, 0, 0, 0)), 1 << 30)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,18 @@ def test_the_picture_is_upright_in_all_eight_orientations(signs, rotation, mirro
     assert near(pixel(width - 4, 3), upper_right)
 
 
+@pytest.mark.parametrize("clockwise", [angle for angle in range(0, 360, 15) if angle % 90 != 45])
+@pytest.mark.parametrize("mirror", [1, -1])
+@pytest.mark.parametrize("scale", [0.5, 1, 3])
+def test_other_angles_become_the_nearest_right_angle(clockwise, mirror, scale):
+    angle = math.radians(clockwise)
+    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+    turn = orientation.read(matrix(cosine, sine, -mirror * sine, mirror * cosine))
+    assert (turn.rotation + 90 * round(clockwise / 90)) % 360 == 0
+    assert turn.mirrored == (mirror < 0)
+    assert turn.swaps_sides == (round(clockwise / 90) % 2 == 1)
+
+
 @pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35])
 def test_without_a_matrix_the_picture_is_not_rotated(nothing):
     assert orientation.read(nothing) == orientation.Orientation()
@@ -56,7 +69,10 @@ def test_without_a_matrix_the_picture_is_not_rotated(nothing):
         ((64, 32), Fraction(1), 1280, (64, 32)),  # never larger than it is
         ((64, 32), Fraction(1), 32, (32, 16)),
         ((64, 64), Fraction(16, 11), 1280, (93, 64)),  # pixels that are not square
+        ((64, 64), Fraction(4), 1280, (256, 64)),
+        ((64, 64), Fraction(1, 4), 1280, (16, 64)),
         ((64, 64), Fraction(1000), 1280, (64, 64)),  # absurd: passed over
+        ((64, 64), Fraction(1, 1000), 1280, (64, 64)),
         ((1, 1), Fraction(1), 1280, (1, 1)),
         ((4000, 2), Fraction(1), 1280, (1280, 1)),
     ],
