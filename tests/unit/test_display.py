@@ -80,6 +80,15 @@ def test_an_impossible_aperture_is_ignored(aperture):
     assert (found.video.display_width, found.video.display_height) == (128, 96)
 
 
+@pytest.mark.parametrize("described", [(128, 144), (128, 480), (192, 96), (640, 96)])
+def test_an_aperture_that_leaves_no_line_or_column_is_ignored(described):
+    """The description, which the aperture is relative to, is larger than the picture."""
+    png = still((255, 0, 0, 255), (0, 0, 255, 255), clap(64, 48))
+    wrong = png.replace(struct.pack(">HH", 128, 96), struct.pack(">HH", *described))
+    width, height, pixel = pixels(inspected(wrong).poster.jpeg)
+    assert (height, near(pixel(2, 2), RED), near(pixel(width - 3, height - 3), (0, 0, 255))) == (96, True, True)
+
+
 def comb(picture: av.VideoFrame) -> float:
     """How much more neighboring lines differ than lines of the same field: more than 1.2 is a comb."""
     gray = picture.reformat(format="gray")

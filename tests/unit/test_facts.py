@@ -127,6 +127,15 @@ def test_spherical(plain, projection, name):
     assert inspected(added(plain, IN_ENTRY, stated)).video.spherical == name
 
 
+def test_the_pixel_aspect_of_the_container_precedes_that_of_the_codec():
+    params = {"preset": "ultrafast", "x264-params": "sar=4/3"}
+    content = video(codec="libx264", **SMALL, audio=None, codec_options=params)
+    of_codec = inspected(content).video
+    assert (of_codec.sample_aspect_ratio, of_codec.display_width, of_codec.display_height) == ("4:3", 128, 64)
+    found = inspected(added(content, IN_ENTRY, box(b"pasp", numbers(2, 1)))).video
+    assert (found.sample_aspect_ratio, found.display_width, found.display_height) == ("2:1", 192, 64)
+
+
 COLORS = ["color_range", "color_primaries", "color_transfer", "color_matrix"]
 
 

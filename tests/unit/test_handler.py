@@ -20,7 +20,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
 from tools.videos import video
-from video_intake import idempotency, messages, publisher
+from video_intake import decoder, idempotency, messages, publisher, worker_process
 from video_intake.media.range_reader import SMALL_FILE
 from video_intake.uploads import Upload, parse
 
@@ -98,7 +98,7 @@ def logged(world, event: dict) -> list[dict]:
     before = logger.registered_handler.setStream(lines)
     logger.setLevel("INFO")
     try:
-        with contextlib.suppress(ClientError):
+        with contextlib.suppress(ClientError, ValueError):
             world.handler(event)
     finally:
         logger.setLevel("CRITICAL")
@@ -180,6 +180,34 @@ def test_a_message_is_what_mail_programs_and_subscriptions_need(world, content):
         "environment": ("String", "test"),
         **({"reason": ("String", result["failure"]["reason"])} if "failure" in result else {}),
     }
+
+
+@pytest.mark.parametrize(("left", "given"), [(300, 30), (20, 5), (45, 30), (44, 29)])
+def test_an_inspection_leaves_time_to_publish_its_outcome(world, monkeypatch, left, given):
+    seen = []
+    judge = world.module.judge
+    monkeypatch.setattr(world.module, "judge", lambda *args: (seen.append(args[4]), judge(*args))[1])
+    context = SimpleNamespace(**vars(CONTEXT) | {"get_remaining_time_in_millis": lambda: left * 1000})
+    world.module.handler({"Records": [uploaded(world, "a.mp4")]}, context)
+    assert seen == [given]
+
+
+def test_no_client_waits_long_or_for_a_free_connection(world, monkeypatch):
+    made = []
+    make = boto3.client
+    monkeypatch.setattr(boto3, "client", lambda *args, **named: made.append(make(*args, **named)) or made[-1])
+    importlib.reload(world.module)
+    assert {client.meta.service_model.service_name for client in made} == {"s3", "sns", "dynamodb"}
+    for config in (client.meta.config for client in made):
+        assert config.retries["total_max_attempts"] > 1
+        assert config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) < 60
+        assert config.max_pool_connections >= decoder.CONNECTIONS + worker_process.LANES
+
+
+def test_a_malformed_record_is_logged_with_its_reason(world):
+    [line] = logged(world, {"Records": [{"eventName": "ObjectRemoved:Delete"}]})
+    assert (line["level"], line["message"]) == ("ERROR", "Not processed; it will be retried")
+    assert line["reason"].endswith("its eventName is ObjectRemoved:Delete.")
 
 
 def test_the_failure_of_one_record_is_raised_and_does_not_stop_the_others(world):

@@ -69,6 +69,7 @@ def test_without_a_matrix_the_picture_is_not_rotated(nothing):
         ((64, 32), Fraction(1), 1280, (64, 32)),  # never larger than it is
         ((64, 32), Fraction(1), 32, (32, 16)),
         ((64, 64), Fraction(16, 11), 1280, (93, 64)),  # pixels that are not square
+        ((64, 64), Fraction(12, 11), 1280, (70, 64)),  # 69.8
         ((64, 64), Fraction(4), 1280, (256, 64)),
         ((64, 64), Fraction(1, 4), 1280, (16, 64)),
         ((64, 64), Fraction(1000), 1280, (64, 64)),  # absurd: passed over

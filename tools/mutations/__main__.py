@@ -68,6 +68,10 @@ def main() -> int:
         if not noticed(mutation):
             survivors.append(mutation)
             print(f"not noticed: {mutation}" + (f"  ({mutation.reason})" if mutation.reason else ""), flush=True)
+    # Where a mistake was not noticed, the tests passed; elsewhere they might fail without a mistake, too
+    for tests in {mutation.tests for mutation in mutations} - {mutation.tests for mutation in survivors}:
+        if run([*shlex.split(tests), "-x"]) != pytest.ExitCode.OK:
+            raise RuntimeError(f"these tests fail without a mistake, see {COPY}/output: {tests}")
     shutil.rmtree(COPY)
     share = 100 * (len(mutations) - len(survivors)) / len(mutations)
     print(f"{given.area}: {len(mutations) - len(survivors)} of {len(mutations)} mistakes were noticed ({share:.0f} %)")
