@@ -6,6 +6,7 @@ import importlib
 import io
 import itertools
 import json
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -264,19 +265,26 @@ def test_a_version_is_done_when_it_has_its_outcome_and_not_before(world):
     assert len(world.heard()) == 1, "a duplicate returns the outcome without a message"
 
 
-def test_a_locked_version_is_not_done(world):
+def test_a_locked_version_is_not_done_and_its_lock_expires_before_a_retry(world):
     event = {"Records": [uploaded(world, "a.mp4")]}
     [upload] = parse(event)
-    seen = []
-    looking = idempotency.once(
-        lambda upload: seen.append(idempotency.is_done(TABLE, boto3.client("dynamodb"), upload)) or {},
-        TABLE,
-        importlib.import_module("handler").CLIENT,
-        lambda: None,
-    )
-    looking(upload=upload)
-    assert seen == [False]
-    assert idempotency.is_done(TABLE, boto3.client("dynamodb"), upload)
+    dynamodb = boto3.client("dynamodb")
+    locked = []
+
+    def look(upload: Upload) -> dict:
+        assert not idempotency.is_done(TABLE, dynamodb, upload)
+        locked.extend(dynamodb.scan(TableName=TABLE)["Items"])
+        return {}
+
+    began = time.time()
+    idempotency.once(look, TABLE, world.module.CLIENT, lambda: None)(upload=upload)
+    assert idempotency.is_done(TABLE, dynamodb, upload)
+    took = time.time() - began
+    lock = float(locked[0]["in_progress_expiration"]["N"]) / 1000 - began
+    assert idempotency.LOCK_SECONDS - 0.01 <= lock <= idempotency.LOCK_SECONDS + took
+    [record] = dynamodb.scan(TableName=TABLE)["Items"]
+    kept = int(record["expiration"]["N"]) - began
+    assert idempotency.REMEMBERED_SECONDS - 1 <= kept <= idempotency.REMEMBERED_SECONDS + took + 1
 
 
 @pytest.mark.parametrize("content", [BROKEN, b""])
