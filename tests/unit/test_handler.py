@@ -193,6 +193,10 @@ def test_an_inspection_leaves_time_to_publish_its_outcome(world, monkeypatch, le
     assert seen == [given]
 
 
+def test_the_decoder_starts_before_the_first_event(world):
+    assert world.module.decoder.process_id
+
+
 def test_no_client_waits_long_or_for_a_free_connection(world, monkeypatch):
     made = []
     make = boto3.client

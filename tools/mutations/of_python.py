@@ -16,8 +16,10 @@ DECODER: Final = {"decoder", "decoding_job", "worker_process"}
 DECODER_TESTS: Final = ("tests/hostile/test_decoder.py", "tests/hostile/test_warm.py")
 MEDIA_TESTS: Final = (
     "range_reader", "virtual_file", "display", "poster", "hdr", "facts", "reasons", "inspector", "storyboard",
-    "unwritten", "large_index", "odd_indexes", "formats", "cost",
+    "unwritten", "messages", "large_index", "odd_indexes", "formats", "cost",
 )  # fmt: skip
+FILES_TESTS: Final = ("tests/truth", "tests/hostile/test_files.py", "tests/hostile/test_nothing_is_opened.py")
+PROCESS: Final = {"answer", "limits", "wire", "worker"}  # what the decoder's process is made of, besides the inspector
 OPERATORS: Final[dict[type[ast.AST], tuple[str, str]]] = {
     ast.Lt: ("<", "<="),
     ast.LtE: ("<=", "<"),
@@ -50,9 +52,10 @@ def pipeline() -> Iterator[Mutation]:
 
 def media() -> Iterator[Mutation]:
     """Those of the inspector."""
-    names = " ".join([*map(unit, MEDIA_TESTS), "tests/truth", "tests/hostile"])
+    names = [*map(unit, MEDIA_TESTS), *FILES_TESTS]
     for path in sorted((ROOT / "src/video_intake/media").glob("*.py")):
-        yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", names)
+        tests = [*DECODER_TESTS, *names] if path.stem in PROCESS else names
+        yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", " ".join(tests))
 
 
 def unit(name: str) -> str:
