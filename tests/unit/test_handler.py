@@ -22,6 +22,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
 from tools.videos import video
 from video_intake import decoder, idempotency, messages, publisher, worker_process
+from video_intake.media.limits import Limits
 from video_intake.media.range_reader import SMALL_FILE
 from video_intake.uploads import Upload, parse
 
@@ -191,6 +192,21 @@ def test_an_inspection_leaves_time_to_publish_its_outcome(world, monkeypatch, le
     context = SimpleNamespace(**vars(CONTEXT) | {"get_remaining_time_in_millis": lambda: left * 1000})
     world.module.handler({"Records": [uploaded(world, "a.mp4")]}, context)
     assert seen == [given]
+
+
+@pytest.mark.parametrize("storyboard", ["enabled", "disabled"])
+def test_limits_are_those_of_the_environment(world, monkeypatch, storyboard):
+    given = {"MAX_FRAME_PIXELS": "123", "MAX_BYTES_READ": "456", "POSTER_MAX_EDGE": "789", "STORYBOARD": storyboard}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    used = importlib.reload(world.module).limits
+    assert used == Limits(max_pixels=123, max_bytes=456, poster_edge=789, storyboard=storyboard == "enabled")
+
+
+def test_the_given_limits_are_those_of_an_inspection(world, monkeypatch):
+    monkeypatch.setattr(world.module, "limits", replace(world.module.limits, poster_edge=64))
+    [outcome] = world.handler({"Records": [uploaded(world, "a.mp4", video(seconds=0.2))]})
+    assert kept(world, outcome)["poster"]["width"] == 64
 
 
 def test_the_decoder_starts_before_the_first_event(world):
