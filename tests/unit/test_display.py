@@ -80,6 +80,15 @@ def test_an_impossible_aperture_is_ignored(aperture):
     assert (found.video.display_width, found.video.display_height) == (128, 96)
 
 
+@pytest.mark.parametrize("described", [(128, 144), (128, 480), (192, 96), (640, 96)])
+def test_an_aperture_that_leaves_no_line_or_column_is_ignored(described):
+    """The description, which the aperture is relative to, is larger than the picture."""
+    png = still((255, 0, 0, 255), (0, 0, 255, 255), clap(64, 48))
+    wrong = png.replace(struct.pack(">HH", 128, 96), struct.pack(">HH", *described))
+    width, height, pixel = pixels(inspected(wrong).poster.jpeg)
+    assert (height, near(pixel(2, 2), RED), near(pixel(width - 3, height - 3), (0, 0, 255))) == (96, True, True)
+
+
 def comb(picture: av.VideoFrame) -> float:
     """How much more neighboring lines differ than lines of the same field: more than 1.2 is a comb."""
     gray = picture.reformat(format="gray")
@@ -103,6 +112,18 @@ def test_interlaced_pictures_are_deinterlaced(first, order):
     with av.open(io.BytesIO(content)) as film, av.open(io.BytesIO(found.poster.jpeg)) as poster:
         assert comb(next(film.decode(video=0))) > 1.2
         assert comb(next(poster.decode(video=0))) < 1.1
+
+
+@pytest.mark.parametrize("fields", ["", ":tff=1"])
+@pytest.mark.parametrize("marked", ["on", "off"])
+def test_the_color_range_is_kept_when_deinterlacing(marked, fields):
+    level = {"on": 200, "off": 16 + 200 * 219 // 255}[marked]
+    params = {"preset": "ultrafast", "x264-params": f"fullrange={marked}{fields}"}
+    gray = f"color=black,geq=lum={level}:cb=128:cr=128"
+    found = inspected(video(size=(64, 96), seconds=0.2, audio=None, picture=gray, codec_options=params))
+    assert (found.video.field_order == "progressive") == (not fields)
+    _, _, pixel = pixels(found.poster.jpeg)
+    assert all(abs(channel - 200) <= 4 for channel in pixel(30, 50)), pixel(30, 50)
 
 
 @pytest.mark.parametrize("sync", [None, full(b"stss", numbers(1, 1)), full(b"stss", numbers(0))])
@@ -136,6 +157,10 @@ def coded(color: str, matrix: str, size: tuple[int, int], **options: str) -> byt
     [
         ((320, 240), "bt601", ""),
         ((1280, 720), "bt709", ""),  # as players take high definition that is not marked
+        ((1280, 534), "bt709", ""),  # by its width
+        ((960, 720), "bt709", ""),  # by its height
+        ((720, 576), "bt601", ""),
+        ((1264, 528), "bt601", ""),
         ((320, 240), "bt709", ":colorprim=bt709:transfer=bt709:colormatrix=bt709"),
         ((1280, 720), "bt601", ":colormatrix=smpte170m"),
         ((320, 240), "bt2020", ":colorprim=bt709:transfer=bt709:colormatrix=bt2020nc"),
@@ -149,13 +174,36 @@ def test_colors_use_the_stated_matrix(size, matrix, marks, color):
     assert max(abs(a - b) for a, b in zip(pixel(32, 32), expected, strict=True)) < 12
 
 
-def test_wide_gamut_colors_are_converted():
-    """BT.709's red is a duller signal in BT.2020: 0.627, 0.069 and 0.016 of the light (ITU-R BT.2087)."""
-    marks = ":colorprim=bt2020:transfer=bt2020-10:colormatrix=bt2020nc"
+@pytest.mark.parametrize(
+    ("matrix", "marks", "light"),
+    [
+        ("bt2020", ":colorprim=bt2020:transfer=bt2020-10:colormatrix=bt2020nc", (0.6274, 0.0691, 0.0164)),
+        ("bt2020", ":colorprim=bt2020", (0.6274, 0.0691, 0.0164)),  # each of the two implies the other
+        ("bt2020", ":colormatrix=bt2020nc", (0.6274, 0.0691, 0.0164)),
+        ("bt709", ":colorprim=smpte432:colormatrix=bt709", (0.8225, 0.0332, 0.0171)),
+    ],
+)
+def test_wide_gamut_colors_are_converted(matrix, marks, light):
+    """BT.709's red is a duller signal in BT.2020 (ITU-R BT.2087) and in P3 (SMPTE EG 432-1), by its shares of light."""
     options = {"preset": "ultrafast", "x265-params": "log-level=none:qp=4" + marks}
-    signal = "".join(f"{round(255 * light ** (1 / 2.4)):02X}" for light in (0.6274, 0.0691, 0.0164))
-    _, _, pixel = pixels(inspected(coded(f"0x{signal}", "bt2020", (320, 240), **options)).poster.jpeg)
-    assert near(pixel(32, 32), RED)
+    signal = "".join(f"{round(255 * channel ** (1 / 2.4)):02X}" for channel in light)
+    _, _, pixel = pixels(inspected(coded(f"0x{signal}", matrix, (320, 240), **options)).poster.jpeg)
+    assert max(abs(a - b) for a, b in zip(pixel(32, 32), RED, strict=True)) < 24, pixel(32, 32)
+
+
+def colr(primaries: int, transfer: int, matrix: int) -> bytes:
+    """Colors as in ITU-T H.273."""
+    return box(b"colr", b"nclx", struct.pack(">HHHB", primaries, transfer, matrix, 0))
+
+
+@pytest.mark.parametrize("primaries", [2, 9])  # 2 is unspecified
+@pytest.mark.parametrize(("transfer", "hdr"), [(16, "PQ"), (18, "HLG"), (1, None)])
+def test_high_dynamic_range_that_only_the_container_states_is_shown(transfer, hdr, primaries):
+    gray = (120, 120, 120, 255)
+    found = inspected(still(gray, gray, colr(primaries, transfer, 2)))
+    assert found.video.hdr == hdr
+    _, _, pixel = pixels(found.poster.jpeg)
+    assert (pixel(64, 48)[0] == pytest.approx(120, abs=4)) == (hdr is None)
 
 
 def dolby(profile: int, compatible: int) -> bytes:
@@ -163,7 +211,10 @@ def dolby(profile: int, compatible: int) -> bytes:
     return box(b"dvcC", b"\1\0", struct.pack(">H", profile << 9 | 6 << 3 | 5), bytes([compatible << 4]), bytes(19))
 
 
-@pytest.mark.parametrize(("profile", "compatible", "shown"), [(5, 0, False), (8, 4, True), (8, 1, True)])
+@pytest.mark.parametrize(
+    ("profile", "compatible", "shown"),
+    [(5, 0, False), (8, 4, True), (8, 1, True), (20, 0, False), (10, 0, False), (10, 1, True), (10, 4, True)],
+)
 def test_dolby_vision_only_colors_are_not_guessed(profile, compatible, shown):
     plain = video(codec="libx265", size=(160, 96), seconds=0.2, audio=None, codec_options=X265)
     at = plain.index(b"hvcC") - 4

@@ -9,8 +9,9 @@ import pytest
 
 from tests.fuzz.mutations import File as Parts
 from tests.fuzz.mutations import Node
-from tests.support.boxes import box, chunk, full, numbers
+from tests.support.boxes import box, chunk, full, numbers, track
 from tests.support.files import File
+from tests.support.hostile import still
 from tools.videos import video
 from video_intake.media.inspector import Inspection, Limits, inspect
 
@@ -33,7 +34,9 @@ def added(content: bytes, parents: tuple[bytes, ...], more: bytes) -> bytes:
     file = Parts.parse(content)
     children = file.children
     for name in parents:
-        children = next(node for node in children if node.type == name).children or []
+        inside = next(node for node in children if node.type == name).children
+        assert inside is not None, "it would not be written"
+        children = inside
     children.append(Node(more[4:8], more[8:]))
     return file.write()
 
@@ -82,6 +85,8 @@ def user_data(**stated: str) -> bytes:
         (user_data(mak="Canon\0", day="2024-05-06 07:08:09"), "Canon", None, "2024-05-06T07:08:09"),
         (user_data(mak="Casio", day="2024:05:06 07:08:09"), "Casio", None, "2024-05-06T07:08:09"),
         (user_data(mod="x" * 500, day="last summer"), None, "x" * 64, None),
+        (keys(make="Other", com_apple_quicktime_make="Apple", model=" X100 \n"), "Apple", "X100", None),
+        (keys(model="Other", com_android_model="Pixel 8", make=" \n"), None, "Pixel 8", None),
     ],
 )
 def test_the_recording_device_and_time(plain, stated, make, model, time):
@@ -125,6 +130,15 @@ def test_spherical(plain, projection, name):
     """Google's Spherical Video V2 RFC."""
     stated = box(b"sv3d", full(b"svhd", b"camera\0"), box(b"proj", full(b"prhd", bytes(12)), projection))
     assert inspected(added(plain, IN_ENTRY, stated)).video.spherical == name
+
+
+def test_the_pixel_aspect_of_the_container_precedes_that_of_the_codec():
+    params = {"preset": "ultrafast", "x264-params": "sar=4/3"}
+    content = video(codec="libx264", **SMALL, audio=None, codec_options=params)
+    of_codec = inspected(content).video
+    assert (of_codec.sample_aspect_ratio, of_codec.display_width, of_codec.display_height) == ("4:3", 128, 64)
+    found = inspected(added(content, IN_ENTRY, box(b"pasp", numbers(2, 1)))).video
+    assert (found.sample_aspect_ratio, found.display_width, found.display_height) == ("2:1", 192, 64)
 
 
 COLORS = ["color_range", "color_primaries", "color_transfer", "color_matrix"]
@@ -171,6 +185,71 @@ def test_the_bit_rates_of_an_avi():
     found = inspected(content)
     assert found.audio[0].bit_rate == 2 * 16 * 48_000
     assert 0.9 < (found.video.bit_rate + found.audio[0].bit_rate) / found.container.bit_rate < 1.02
+
+
+@pytest.mark.parametrize(("code", "language"), [("und", None), ("deu", "deu"), ("eng", "eng")])
+def test_the_language_of_a_track(plain, code, language):
+    """Three letters of five bits (ISO/IEC 14496-12, 8.4.2)."""
+
+    def packed(text: str) -> bytes:
+        first, second, third = (ord(letter) - 0x60 for letter in text)
+        return struct.pack(">H", first << 10 | second << 5 | third)
+
+    at = plain.rindex(b"mdhd") + 24  # of the sound
+    assert plain[at : at + 2] == packed("und")
+    [sound] = inspected(plain[:at] + packed(code) + plain[at + 2 :]).audio
+    assert sound.language == language
+
+
+def test_the_bit_rate_of_sound_is_measured(plain):
+    """Not the one that its descriptions state (ISO/IEC 14496-1, 7.2.6.6, and 14496-12, 8.5.2)."""
+    lying, sound = plain, plain.index(b"esds")
+    for at in (plain.index(b"\x40\x15", sound) + 5, plain.index(b"btrt", sound) + 8):
+        lying = lying[:at] + numbers(9_999_999, 9_999_999) + lying[at + 8 :]
+    assert inspected(lying).audio[0].bit_rate == inspected(plain).audio[0].bit_rate < 200_000
+
+
+def test_the_bit_rate_of_uncompressed_sound_is_that_of_its_format():
+    """Old QuickTime files state that each of its samples has one byte."""
+    content = video("mov", **SMALL, audio="pcm_s16le")
+    at = content.rindex(b"stsz") + 8
+    assert content[at : at + 4] == numbers(4)
+    assert inspected(content[:at] + numbers(1) + content[at + 4 :]).audio[0].bit_rate == 2 * 16 * 48_000
+
+
+def test_more_tracks_of_sound_than_are_described_are_counted():
+    content = still(in_moov=b"".join(track([], number, b"soun") for number in range(2, 42)))
+    found = inspected(content)
+    assert (found.container.audio_tracks, len(found.audio)) == (40, 32)
+
+
+def test_the_bit_rate_of_a_track_is_that_of_its_own_duration():
+    """The sound goes on after the pictures."""
+    pictures, tone = video(**SMALL, audio=None), video(codec=None, seconds=3)
+    file = io.BytesIO()
+    with (
+        av.open(file, "w", format="mp4") as output,
+        av.open(io.BytesIO(pictures)) as first,
+        av.open(io.BytesIO(tone)) as second,
+    ):
+        copies = [(source, output.add_stream_from_template(source.streams[0])) for source in (first, second)]
+        for source, copy in copies:
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = copy
+                    output.mux(packet)
+    both, alone = inspected(file.getvalue()), inspected(pictures)
+    assert both.container.duration == pytest.approx(3, abs=0.1)
+    assert both.video.bit_rate == pytest.approx(alone.video.bit_rate, rel=0.01)
+
+
+@pytest.mark.parametrize(("detail", "order"), [(1, "tt"), (6, "bb"), (9, "tb"), (14, "bt")])
+def test_the_order_of_fields_that_the_container_states(detail, order):
+    """QuickTime's field handling (`fiel`): the field stored first, then the one shown first."""
+    params = {"preset": "ultrafast", "x264-params": "tff=1"}
+    content = video("mov", "h264", **SMALL, audio=None, codec_options=params)
+    described = added(content, IN_ENTRY, box(b"fiel", bytes([2, detail])))
+    assert inspected(described).video.field_order == order
 
 
 @pytest.mark.parametrize(("marked", "order"), [("tff", "tt"), ("bff", "bb"), ("prog", "progressive")])

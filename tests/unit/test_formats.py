@@ -60,6 +60,8 @@ CODECS = [
     ("avi", "utvideo", "gbrap", {}, ("utvideo", "ULRA", "gbrap", 8)),
     ("avi", "zlib", "bgr24", {}, ("zlib", "ZLIB", "bgr24", 8)),
     ("avi", "rawvideo", "yuyv422", {}, ("rawvideo", "YUY2", "yuyv422", 8)),
+    ("avi", "rawvideo", "bgr24", {}, ("rawvideo", "", "bgr24", 8)),
+    ("mov", "rawvideo", "rgb565be", {}, ("rawvideo", "B565", "rgb565be", 6)),
 ]
 
 

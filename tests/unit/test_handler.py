@@ -6,6 +6,7 @@ import importlib
 import io
 import itertools
 import json
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -20,7 +21,8 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
 from tools.videos import video
-from video_intake import idempotency, publisher
+from video_intake import decoder, idempotency, messages, publisher, worker_process
+from video_intake.media.limits import Limits
 from video_intake.media.range_reader import SMALL_FILE
 from video_intake.uploads import Upload, parse
 
@@ -49,13 +51,20 @@ def world(monkeypatch):
         )
         handler = importlib.reload(importlib.import_module("handler"))
 
-        def heard() -> list[str]:
+        def received() -> list[dict]:
             answer = sqs.receive_message(QueueUrl=inbox, MaxNumberOfMessages=10)
-            messages = [json.loads(json.loads(one["Body"])["Message"]) for one in answer.get("Messages", [])]
-            return [message["source"]["key"] for message in messages]
+            return [json.loads(one["Body"]) for one in answer.get("Messages", [])]
+
+        def heard() -> list[str]:
+            return [json.loads(one["Message"])["source"]["key"] for one in received()]
 
         yield SimpleNamespace(
-            s3=s3, sns=sns, module=handler, handler=lambda event: handler.handler(event, CONTEXT), heard=heard
+            s3=s3,
+            sns=sns,
+            module=handler,
+            handler=lambda event: handler.handler(event, CONTEXT),
+            received=received,
+            heard=heard,
         )
 
 
@@ -91,7 +100,7 @@ def logged(world, event: dict) -> list[dict]:
     before = logger.registered_handler.setStream(lines)
     logger.setLevel("INFO")
     try:
-        with contextlib.suppress(ClientError):
+        with contextlib.suppress(ClientError, ValueError):
             world.handler(event)
     finally:
         logger.setLevel("CRITICAL")
@@ -131,6 +140,95 @@ def test_metrics_are_written_with_each_outcome(world, capsys):
         [directive] = metrics["_aws"]["CloudWatchMetrics"]
         assert {metric["Name"] for metric in directive["Metrics"]} == names
         assert directive["Dimensions"] == [["environment", "service"]]
+
+
+def metrics_of(world, capsys, event: dict) -> dict:
+    """The metrics of an event: values, metadata, and dimensions."""
+    capsys.readouterr()
+    world.handler(event)
+    [metrics] = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line]
+    [directive] = metrics["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "VideoIntake"
+    units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+    assert units == {name: "Milliseconds" if name.endswith("Duration") else "Count" for name in units}
+    return metrics
+
+
+@pytest.mark.parametrize(("content", "successes"), [(BROKEN, [0]), (video(seconds=0.2), [1])], ids=["bad", "good"])
+def test_metrics_have_the_values_of_the_outcome(world, capsys, content, successes):
+    record = uploaded(world, "a.mp4", content)
+    metrics = metrics_of(world, capsys, {"Records": [record]})
+    assert (metrics["VideosProcessed"], metrics["SuccessfulProcessing"]) == ([1], successes)
+    result = json.load(
+        world.s3.get_object(Bucket=BUCKET, Key=world.handler({"Records": [record]})[0]["resultKey"])["Body"]
+    )
+    assert metrics["ProcessingDuration"] == [result["inspection"]["durationMs"]]
+    assert (metrics["environment"], metrics["service"]) == ("test", "video-intake")
+    version = record["s3"]["object"]["versionId"]
+    assert metrics.items() >= {"bucket": BUCKET, "key": "a.mp4", "versionId": version}.items()
+    assert metrics["function_request_id"] == CONTEXT.aws_request_id
+    assert metrics_of(world, capsys, {"Records": [record]})["DuplicateEvents"] == [1]
+
+
+@pytest.mark.parametrize("content", [BROKEN, video(seconds=0.2)], ids=["bad", "good"])
+def test_a_message_is_what_mail_programs_and_subscriptions_need(world, content):
+    world.handler({"Records": [uploaded(world, "a.mp4", content)]})
+    [message] = world.received()
+    result = json.loads(message["Message"])
+    assert message["Subject"] == messages.subject(result)
+    attributes = {name: (each["Type"], each["Value"]) for name, each in message["MessageAttributes"].items()}
+    assert attributes == {
+        "status": ("String", result["status"]),
+        "environment": ("String", "test"),
+        **({"reason": ("String", result["failure"]["reason"])} if "failure" in result else {}),
+    }
+
+
+@pytest.mark.parametrize(("left", "given"), [(300, 30), (20, 5), (45, 30), (44, 29)])
+def test_an_inspection_leaves_time_to_publish_its_outcome(world, monkeypatch, left, given):
+    seen = []
+    judge = world.module.judge
+    monkeypatch.setattr(world.module, "judge", lambda *args: (seen.append(args[4]), judge(*args))[1])
+    context = SimpleNamespace(**vars(CONTEXT) | {"get_remaining_time_in_millis": lambda: left * 1000})
+    world.module.handler({"Records": [uploaded(world, "a.mp4")]}, context)
+    assert seen == [given]
+
+
+@pytest.mark.parametrize("storyboard", ["enabled", "disabled"])
+def test_limits_are_those_of_the_environment(world, monkeypatch, storyboard):
+    given = {"MAX_FRAME_PIXELS": "123", "MAX_BYTES_READ": "456", "POSTER_MAX_EDGE": "789", "STORYBOARD": storyboard}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    used = importlib.reload(world.module).limits
+    assert used == Limits(max_pixels=123, max_bytes=456, poster_edge=789, storyboard=storyboard == "enabled")
+
+
+def test_the_given_limits_are_those_of_an_inspection(world, monkeypatch):
+    monkeypatch.setattr(world.module, "limits", replace(world.module.limits, poster_edge=64))
+    [outcome] = world.handler({"Records": [uploaded(world, "a.mp4", video(seconds=0.2))]})
+    assert kept(world, outcome)["poster"]["width"] == 64
+
+
+def test_the_decoder_starts_before_the_first_event(world):
+    assert world.module.decoder.process_id
+
+
+def test_no_client_waits_long_or_for_a_free_connection(world, monkeypatch):
+    made = []
+    make = boto3.client
+    monkeypatch.setattr(boto3, "client", lambda *args, **named: made.append(make(*args, **named)) or made[-1])
+    importlib.reload(world.module)
+    assert {client.meta.service_model.service_name for client in made} == {"s3", "sns", "dynamodb"}
+    for config in (client.meta.config for client in made):
+        assert config.retries["total_max_attempts"] > 1
+        assert config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) < 60
+        assert config.max_pool_connections >= decoder.CONNECTIONS + worker_process.LANES
+
+
+def test_a_malformed_record_is_logged_with_its_reason(world):
+    [line] = logged(world, {"Records": [{"eventName": "ObjectRemoved:Delete"}]})
+    assert (line["level"], line["message"]) == ("ERROR", "Not processed; it will be retried")
+    assert line["reason"].endswith("its eventName is ObjectRemoved:Delete.")
 
 
 def test_the_failure_of_one_record_is_raised_and_does_not_stop_the_others(world):
@@ -187,19 +285,26 @@ def test_a_version_is_done_when_it_has_its_outcome_and_not_before(world):
     assert len(world.heard()) == 1, "a duplicate returns the outcome without a message"
 
 
-def test_a_locked_version_is_not_done(world):
+def test_a_locked_version_is_not_done_and_its_lock_expires_before_a_retry(world):
     event = {"Records": [uploaded(world, "a.mp4")]}
     [upload] = parse(event)
-    seen = []
-    looking = idempotency.once(
-        lambda upload: seen.append(idempotency.is_done(TABLE, boto3.client("dynamodb"), upload)) or {},
-        TABLE,
-        importlib.import_module("handler").CLIENT,
-        lambda: None,
-    )
-    looking(upload=upload)
-    assert seen == [False]
-    assert idempotency.is_done(TABLE, boto3.client("dynamodb"), upload)
+    dynamodb = boto3.client("dynamodb")
+    locked = []
+
+    def look(upload: Upload) -> dict:
+        assert not idempotency.is_done(TABLE, dynamodb, upload)
+        locked.extend(dynamodb.scan(TableName=TABLE)["Items"])
+        return {}
+
+    began = time.time()
+    idempotency.once(look, TABLE, world.module.CLIENT, lambda: None)(upload=upload)
+    assert idempotency.is_done(TABLE, dynamodb, upload)
+    took = time.time() - began
+    lock = float(locked[0]["in_progress_expiration"]["N"]) / 1000 - began
+    assert idempotency.LOCK_SECONDS - 0.01 <= lock <= idempotency.LOCK_SECONDS + took
+    [record] = dynamodb.scan(TableName=TABLE)["Items"]
+    kept = int(record["expiration"]["N"]) - began
+    assert idempotency.REMEMBERED_SECONDS - 1 <= kept <= idempotency.REMEMBERED_SECONDS + took + 1
 
 
 @pytest.mark.parametrize("content", [BROKEN, b""])
@@ -268,7 +373,7 @@ def test_without_versions_a_deleted_upload_is_gone(suspended):
     assert suspended.handler({"Records": [record]}) == [{"key": "a.mp4", "status": "gone"}]
 
 
-def test_without_versions_a_replacement_is_not_tagged_for_what_it_replaced(suspended, monkeypatch):
+def test_without_versions_a_replacement_is_not_tagged_for_what_it_replaced(suspended, monkeypatch, caplog):
     record = uploaded(suspended, "a.mp4")
 
     def replaced(*_):
@@ -278,6 +383,7 @@ def test_without_versions_a_replacement_is_not_tagged_for_what_it_replaced(suspe
     before = suspended.module.publisher._merge_tags
     monkeypatch.setattr(suspended.module.publisher, "_merge_tags", lambda result: (replaced(), before(result)))
     suspended.handler({"Records": [record]})
+    assert "so it was not tagged" in caplog.text
     assert suspended.s3.get_object_tagging(Bucket=BUCKET, Key="a.mp4")["TagSet"] == []
 
 
@@ -451,7 +557,7 @@ def test_a_tag_that_may_not_be_set_is_an_infrastructure_failure():
         publisher.Publisher(client, None, "topic", "test")._tag(result)
 
 
-def test_a_version_deleted_during_processing_is_not_tagged():
+def test_a_version_deleted_during_processing_is_not_tagged(caplog):
     client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
     result = {"status": "success", "source": {"bucket": "b", "key": "a.mp4", "versionId": "v"}}
     stubber = Stubber(client)
@@ -459,6 +565,7 @@ def test_a_version_deleted_during_processing_is_not_tagged():
     with stubber:
         publisher.Publisher(client, None, "topic", "test")._tag(result)
     stubber.assert_no_pending_responses()
+    assert "so it was not tagged" in caplog.text
 
 
 def test_existing_tags_are_not_written_again():

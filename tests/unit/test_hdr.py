@@ -67,3 +67,23 @@ def test_highlights_are_not_clipped():
     assert levels == sorted(levels)
     assert levels[0] < 0.93
     assert all(after - before > 0.01 for before, after in pairwise(levels))
+
+
+@pytest.mark.parametrize(
+    ("kind", "signals", "light"),
+    [  # cd/m2
+        ("PQ", (0, 0, 0), (0, 0, 0)),
+        ("PQ", (1, 1, 1), (10_000, 10_000, 10_000)),
+        ("PQ", (0.5807, 0.5807, 0.5807), (203, 203, 203)),  # reference white: ITU-R BT.2408, table 1
+        ("PQ", (0.7518, 0.5081, 0), (1000, 100, 0)),  # ITU-R BT.2408, table 1
+        ("HLG", (0, 0, 0), (0, 0, 0)),
+        ("HLG", (1, 1, 1), (1000, 1000, 1000)),
+        ("HLG", (0.75, 0.75, 0.75), (203, 203, 203)),  # reference white: ITU-R BT.2408, table 1
+        ("HLG", (0.38, 0.38, 0.38), (26.4, 26.4, 26.4)),  # 18 % gray card: ITU-R BT.2408, table 1
+        ("HLG", (1, 0, 0), (1000 * 0.2627**0.2, 0, 0)),  # the luminance of BT.2020's primaries
+        ("HLG", (0, 1, 0), (0, 1000 * 0.678**0.2, 0)),
+        ("HLG", (0, 0, 1), (0, 0, 1000 * 0.0593**0.2)),
+    ],
+)
+def test_the_light_of_a_signal(kind, signals, light):
+    assert hdr.LIGHT[kind](signals) == pytest.approx(light, rel=0.01, abs=0.01)

@@ -160,6 +160,26 @@ def test_omitted_parts_are_mentioned_and_the_rest_is_complete(inspection, valid)
     assert received["poster"] == result["poster"]
 
 
+def size_in_sns(result) -> int:
+    """Bytes of a message with its subject and attributes, all of which SNS counts."""
+    attributes = messages.attributes(result, "e" * 64).items()
+    texts = [part for name, value in attributes for part in (name, *value.values())]
+    return len("".join([messages.message(result), messages.subject(result), *texts]).encode())
+
+
+def test_the_longest_failure_fits_and_a_longer_one_loses_only_its_evidence(valid):
+    result = results.result(replace(UPLOAD, key="k" * 1020 + ".mp4"), verdicts.undecodable(""), COST)
+    room = messages.MAX_MESSAGE - len(messages.message(result).encode())
+    result["failure"]["evidence"] = {"detail": "x" * (room // 2)}  # it is in both versions
+    assert json.loads(json.loads(messages.message(result))["default"]) == result
+    assert SNS - 8192 < size_in_sns(result) <= SNS
+    result["failure"]["evidence"] = {"detail": "x" * (room // 2 + 1)}
+    assert size_in_sns(result) < SNS // 2
+    received = json.loads(json.loads(messages.message(result))["default"])
+    valid(received)
+    assert received == result | {"failure": result["failure"] | {"evidence": {}}}
+
+
 def chapter(number: int) -> dict:
     place = {"id": number, "start": number, "end": number + 1, "time_base": Fraction(1, 1000)}
     return place | {"metadata": {"title": WIDEST * 200}}

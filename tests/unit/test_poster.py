@@ -1,8 +1,10 @@
+import math
 import struct
 from fractions import Fraction
 
 import av
 import pytest
+from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from tests.support.pictures import near, pixels
 from video_intake.media import orientation, poster
@@ -19,7 +21,7 @@ def quarters(width=64, height=32, pixel_format="yuv444p"):
 
 
 def matrix(a, b, c, d):
-    return struct.pack("=9i", *(value << 16 for value in (a, b, 0, c, d, 0, 0, 0)), 1 << 30)
+    return struct.pack("=9i", *(round(65536 * value) for value in (a, b, 0, c, d, 0, 0, 0)), 1 << 30)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,18 @@ def test_the_picture_is_upright_in_all_eight_orientations(signs, rotation, mirro
     assert near(pixel(width - 4, 3), upper_right)
 
 
+@pytest.mark.parametrize("clockwise", [angle for angle in range(0, 360, 15) if angle % 90 != 45])
+@pytest.mark.parametrize("mirror", [1, -1])
+@pytest.mark.parametrize("scale", [0.5, 1, 3])
+def test_other_angles_become_the_nearest_right_angle(clockwise, mirror, scale):
+    angle = math.radians(clockwise)
+    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+    turn = orientation.read(matrix(cosine, sine, -mirror * sine, mirror * cosine))
+    assert (turn.rotation + 90 * round(clockwise / 90)) % 360 == 0
+    assert turn.mirrored == (mirror < 0)
+    assert turn.swaps_sides == (round(clockwise / 90) % 2 == 1)
+
+
 @pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35])
 def test_without_a_matrix_the_picture_is_not_rotated(nothing):
     assert orientation.read(nothing) == orientation.Orientation()
@@ -55,8 +69,13 @@ def test_without_a_matrix_the_picture_is_not_rotated(nothing):
     [
         ((64, 32), Fraction(1), 1280, (64, 32)),  # never larger than it is
         ((64, 32), Fraction(1), 32, (32, 16)),
+        ((32, 64), Fraction(1), 32, (16, 32)),  # the longer edge, whichever it is
         ((64, 64), Fraction(16, 11), 1280, (93, 64)),  # pixels that are not square
+        ((64, 64), Fraction(12, 11), 1280, (70, 64)),  # 69.8
+        ((64, 64), Fraction(4), 1280, (256, 64)),
+        ((64, 64), Fraction(1, 4), 1280, (16, 64)),
         ((64, 64), Fraction(1000), 1280, (64, 64)),  # absurd: passed over
+        ((64, 64), Fraction(1, 1000), 1280, (64, 64)),
         ((1, 1), Fraction(1), 1280, (1, 1)),
         ((4000, 2), Fraction(1), 1280, (1280, 1)),
     ],
@@ -91,6 +110,64 @@ def test_colors_of_high_definition_video_are_kept():
     assert all(abs(a - b) < 12 for a, b in zip(pixel(60, 3), GREEN, strict=True)), pixel(60, 3)
 
 
+@pytest.mark.parametrize("crop", [(0, 0, 0, 0), (2, 4, 6, 8)])
+@pytest.mark.parametrize(("number", "name"), [(1, "MPEG"), (2, "JPEG")])
+@pytest.mark.parametrize("level", [40, 128, 230])
+def test_levels_are_kept_in_both_color_ranges(level, number, name, crop):
+    gray = av.VideoFrame.from_bytes(bytes([level, level, level, 255]) * 64 * 32, 64, 32, "rgba")
+    frame = gray.reformat(format="yuv420p", dst_colorspace="ITU601", dst_color_range=name)
+    frame.color_range = number
+    _, _, pixel = pixels(poster.make(frame, Display(crop=crop), 1280, None).jpeg)
+    assert all(abs(channel - level) <= 3 for channel in pixel(20, 10)), pixel(20, 10)
+
+
+@pytest.mark.parametrize(("time", "stated"), [(1.23456789, 1.234568), (0.0, 0.0), (-0.04, 0.0), (None, None)])
+def test_the_time_is_in_microseconds_and_never_before_the_beginning(time, stated):
+    assert poster.make(quarters(), Display(), 1280, time).time == stated
+
+
 def test_blank_frames_are_recognized():
     flat = av.VideoFrame.from_bytes(bytes([40]) * 64 * 32 * 4, 64, 32, "rgba")
     assert poster.spread(flat) < poster.BLANK_SPREAD < poster.spread(quarters())
+
+
+@pytest.mark.parametrize("apart", [1, 5, 8, 50])
+@pytest.mark.parametrize("middle", [60, 120])
+def test_the_contrast_is_the_standard_deviation_of_luma(middle, apart):
+    """Of two equal halves it is half their difference; a dark room has more than a fade."""
+    rows = b"".join(bytes([level] * 3 + [255]) * 32 for level in (middle - apart, middle + apart)) * 32
+    halves = av.VideoFrame.from_bytes(rows, 64, 32, "rgba")
+    assert poster.spread(halves) == pytest.approx(apart, abs=0.6)
+    assert (poster.spread(halves) < poster.BLANK_SPREAD) == (apart < 6)
+
+
+@pytest.mark.parametrize("crop", [(0, 0, 1, 0), (1, 0, 0, 0), (3, 0, 5, 0)])
+def test_a_crop_may_begin_at_any_pixel(crop):
+    """Chroma has half as many, but luma is exact."""
+    top, _, left, _ = crop
+    rows = b"".join(bytes([255 * (x >= left and y >= top)] * 3 + [255]) for y in range(32) for x in range(64))
+    frame = av.VideoFrame.from_bytes(rows, 64, 32, "rgba").reformat(format="yuv420p")
+    _, _, pixel = pixels(poster.make(frame, Display(crop=crop), 1280, None).jpeg)
+    assert near(pixel(0, 0), WHITE)
+
+
+@pytest.mark.parametrize("wide", [{"transfer": ColorTrc.SMPTE2084}, {}])
+def test_a_picture_with_other_colors_is_upright_too(wide):
+    turn = orientation.read(matrix(0, 1, -1, 0))
+    frame = quarters(pixel_format="rgb24")
+    frame.color_primaries = ColorPrimaries.SMPTE432
+    made = poster.make(frame, Display(turned=turn, **wide), 1280, None)
+    width, height, pixel = pixels(made.jpeg)
+    assert (made.width, made.height) == (width, height) == (32, 64)
+    left, right = pixel(3, 3), pixel(width - 4, 3)
+    assert (max(left), max(right)) == (left[2], right[0]), "blue and red"
+
+
+@pytest.mark.parametrize("level", range(5, 256, 25))
+def test_gray_stays_as_it_is_in_wide_gamut(level):
+    gray = av.VideoFrame.from_bytes(bytes([level, level, level, 255]) * 64 * 32, 64, 32, "rgba").reformat(
+        format="rgb24"
+    )
+    gray.color_primaries = ColorPrimaries.SMPTE432
+    _, _, pixel = pixels(poster.make(gray, Display(), 1280, None).jpeg)
+    assert all(abs(channel - level) <= 3 for channel in pixel(20, 10)), pixel(20, 10)

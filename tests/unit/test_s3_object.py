@@ -50,7 +50,7 @@ def test_a_body_that_stays_incomplete_is_an_infrastructure_failure(stubbed):
     stubber, fetch = stubbed
     for _ in range(s3_object.BODY_ATTEMPTS):
         stubber.add_response("get_object", body(b"x" * 7, length=7), ASKED)
-    with pytest.raises(IncompleteReadError):
+    with pytest.raises(IncompleteReadError, match=r"7 read.*20|20.*7"):
         fetch(10, 30)
     stubber.assert_no_pending_responses()
 
@@ -165,9 +165,12 @@ def test_an_empty_upload_is_checked_as_a_whole(stubbed, length, error):
 
 def test_other_uploads_are_checked_by_their_first_byte(stubbed):
     stubber, _ = stubbed
-    stubber.add_response("get_object", body(b"x", 1) | {"ContentLength": 1}, WHOLE | {"Range": "bytes=0-0"})
+    raw = io.BytesIO(b"x")
+    answer = {"Body": StreamingBody(raw, 1), "ContentLength": 1}
+    stubber.add_response("get_object", answer, WHOLE | {"Range": "bytes=0-0"})
     s3_object.confirm(stubber.client, UPLOAD)
     stubber.assert_no_pending_responses()
+    assert raw.closed, "or its connection would not be used again"
 
 
 @pytest.mark.parametrize(("code", "consequence"), [("NoSuchVersion", Gone), ("NoSuchKey", ClientError)])
@@ -216,6 +219,8 @@ def test_an_error_of_headobject_has_no_code_so_getobject_is_called(stubbed, bare
 def test_if_getobject_succeeds_headobjects_error_is_raised(stubbed):
     stubber, _ = stubbed
     stubber.add_client_error("head_object", "404", http_status_code=404)
-    stubber.add_response("get_object", body(b"x", 1), NAMED | {"Range": "bytes=0-0"})
+    raw = io.BytesIO(b"x")
+    stubber.add_response("get_object", {"Body": StreamingBody(raw, 1)}, NAMED | {"Range": "bytes=0-0"})
     with pytest.raises(ClientError, match="404"):
         s3_object.described(stubber.client, TASK, TASK.rerun)
+    assert raw.closed

@@ -1,13 +1,16 @@
 import re
 
 import pytest
+from av.video.frame import VideoFrame
 
+from tests.support import numbered
 from tests.support.files import File
 from tests.support.outcomes import COST, UPLOAD
 from tests.support.pictures import pixels
 from tools.videos import video
 from video_intake import results
-from video_intake.media import report, storyboard
+from video_intake.media import poster, report, storyboard
+from video_intake.media.display import Display
 from video_intake.media.inspector import Limits, inspect
 
 CUE = re.compile(
@@ -45,8 +48,41 @@ def test_the_cues_cover_the_video_and_point_into_the_sheet(flags):
     assert starts[1:] == ends[:-1]
     assert ends[-1] == pytest.approx(found.container.duration, abs=0.01)
     assert all(end > start for start, end in zip(starts, ends, strict=True))
-    assert all(x + w <= width and y + h <= height for *_, x, y, w, h in cues)
-    assert len({(x, y) for *_, x, y, _, _ in cues}) == len(cues)
+    assert [cue[-4:] for cue in cues] == row_by_row(sheet)
+
+
+def row_by_row(sheet) -> list[list[float]]:
+    """Where each picture is in the sheet: x, y, width, height."""
+    places = [(number % sheet.columns, number // sheet.columns) for number in range(sheet.frames)]
+    return [[x * sheet.tile_width, y * sheet.tile_height, sheet.tile_width, sheet.tile_height] for x, y in places]
+
+
+def tile(number: int) -> VideoFrame:
+    return poster.upright(numbered.drawn(number), Display(), storyboard.TILE_EDGE)
+
+
+@pytest.mark.parametrize(
+    ("count", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (3, 2, 2), (5, 3, 2), (7, 3, 3), (25, 5, 5)]
+)
+def test_a_sheet_has_just_enough_rows_and_columns(count, columns, rows):
+    sheet = storyboard.make([(float(number), tile(number)) for number in range(count)], count)
+    assert (sheet.columns, sheet.rows, sheet.frames) == (columns, rows, count)
+    assert (sheet.tile_width, sheet.tile_height) == numbered.SIZE
+    assert numbered.in_tiles(sheet.jpeg, numbered.SIZE, columns, count) == list(range(count))
+    assert [[float(number) for number in cue[-4:]] for cue in CUE.findall(sheet.vtt)] == row_by_row(sheet)
+
+
+def test_cues_use_the_clock_of_webvtt_and_never_end_before_they_begin():
+    times = [0.5, 59.9996, 3725.5, 36_000.25]
+    sheet = storyboard.make([(time, tile(1)) for time in times], 0.0)  # the duration is unknown
+    assert re.findall(r"(\S+) --> (\S+)", sheet.vtt) == [
+        ("00:00:00.000", "00:01:00.000"),
+        ("00:01:00.000", "01:02:05.500"),
+        ("01:02:05.500", "10:00:00.250"),
+        ("10:00:00.250", "10:00:00.251"),
+    ]
+    assert sheet.vtt.startswith("WEBVTT\n\n")
+    assert storyboard.make([], 5.0) is None
 
 
 def test_a_short_video_has_as_many_pictures_as_it_has_key_frames():
@@ -86,6 +122,20 @@ def test_if_time_runs_out_the_video_is_still_playable(film):
     assert found.storyboard is None
     assert found.poster
     assert "No storyboard" in found.warnings[0]
+
+
+def test_a_storyboard_that_takes_too_long_has_the_pictures_so_far(film, monkeypatch):
+    now, sizes = [0.0], []
+    convert = poster.upright
+
+    def slow(frame, shown, edge):
+        sizes.append(edge)
+        now[0] = 11 if sizes.count(storyboard.TILE_EDGE) == 3 else 0
+        return convert(frame, shown, edge)
+
+    monkeypatch.setattr(poster, "upright", slow)
+    found = inspect(File(film).reader(deadline=10, clock=lambda: now[0]), LIMITS)
+    assert (found.storyboard.frames, sizes.count(storyboard.TILE_EDGE)) == (3, 3)
 
 
 def test_the_result_lists_sheet_and_cues(film, valid):

@@ -31,7 +31,8 @@ from tools.mutations.mutation import ROOT, Mutation
 
 COPY: Final = ROOT / f"build/mutations/{os.getpid()}"  # two areas may run in parallel
 SECONDS: Final = 600  # of the tests for one mistake
-FAILED: Final = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # INTERRUPTED: a file cannot be imported
+# INTERRUPTED: a test file cannot be imported; USAGE_ERROR: tests/conftest.py cannot be, because the tests are there
+FAILED: Final = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR)
 
 
 def of_scripts() -> Iterator[Mutation]:
@@ -67,6 +68,10 @@ def main() -> int:
         if not noticed(mutation):
             survivors.append(mutation)
             print(f"not noticed: {mutation}" + (f"  ({mutation.reason})" if mutation.reason else ""), flush=True)
+    # Where a mistake was not noticed, the tests passed; elsewhere they might fail without a mistake, too
+    for tests in {mutation.tests for mutation in mutations} - {mutation.tests for mutation in survivors}:
+        if run([*shlex.split(tests), "-x"]) != pytest.ExitCode.OK:
+            raise RuntimeError(f"these tests fail without a mistake, see {COPY}/output: {tests}")
     shutil.rmtree(COPY)
     share = 100 * (len(mutations) - len(survivors)) / len(mutations)
     print(f"{given.area}: {len(mutations) - len(survivors)} of {len(mutations)} mistakes were noticed ({share:.0f} %)")
@@ -125,11 +130,13 @@ def in_copy(arguments: list[str]) -> None:
 
 
 def load_libraries(tests: set[str]) -> None:
-    """Imports what the tests import, and forgets what is the project's."""
+    """Imports what the tests import, and forgets what is the project's. Raises RuntimeError if that fails."""
     here = Path.cwd()
     os.chdir(COPY)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        pytest.main(["-q", "-p", "no:cacheprovider", "--collect-only", *sorted(tests)])
+        status = pytest.main(["-q", "-p", "no:cacheprovider", "--collect-only", *sorted(tests)])
+    if status != pytest.ExitCode.OK:
+        raise RuntimeError(f"without a mistake, pytest ended with status {status}: {sorted(tests)}")
     os.chdir(here)
     forget({"__main__", "tools", "tools.mutations"})
 

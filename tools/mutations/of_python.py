@@ -9,14 +9,17 @@ from tools.mutations.mutation import ROOT, Mutation
 UNIT: Final = "tests/unit"
 # The fastest first
 PIPELINE_TESTS: Final = (
-    "publisher", "results", "document", "exact_values", "s3_object", "batch", "uploads", "messages", "handler",
+    "publisher", "results", "document", "exact_values", "s3_object", "batch", "uploads", "messages", "relations",
+    "handler",
 )  # fmt: skip
 DECODER: Final = {"decoder", "decoding_job", "worker_process"}
 DECODER_TESTS: Final = ("tests/hostile/test_decoder.py", "tests/hostile/test_warm.py")
 MEDIA_TESTS: Final = (
     "range_reader", "virtual_file", "display", "poster", "hdr", "facts", "reasons", "inspector", "storyboard",
-    "large_index", "odd_indexes", "formats", "cost",
+    "avi", "beginnings", "unwritten", "messages", "large_index", "odd_indexes", "formats", "cost",
 )  # fmt: skip
+FILES_TESTS: Final = ("tests/truth", "tests/hostile/test_files.py", "tests/hostile/test_nothing_is_opened.py")
+PROCESS: Final = {"answer", "limits", "wire", "worker"}  # what the decoder's process is made of, besides the inspector
 OPERATORS: Final[dict[type[ast.AST], tuple[str, str]]] = {
     ast.Lt: ("<", "<="),
     ast.LtE: ("<=", "<"),
@@ -41,17 +44,19 @@ def pipeline() -> Iterator[Mutation]:
     """Those of the modules that know AWS."""
     for path in sorted([ROOT / "src/handler.py", *(ROOT / "src/video_intake").glob("*.py")]):
         own = [path.stem] if path.stem in PIPELINE_TESTS else []
-        tests = [*map(unit, dict.fromkeys([*own, *PIPELINE_TESTS])), *DECODER_TESTS]
-        if path.stem in DECODER:
-            tests.sort(key=DECODER_TESTS.__contains__, reverse=True)
+        names = PIPELINE_TESTS if path.stem != "handler" else ("relations",)  # which no other test imports
+        tests = [*map(unit, dict.fromkeys([*own, *names]))]
+        if path.stem in DECODER:  # slow, and the other modules have faster tests
+            tests = [*DECODER_TESTS, *tests]
         yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", " ".join(tests))
 
 
 def media() -> Iterator[Mutation]:
     """Those of the inspector."""
-    names = " ".join([*map(unit, MEDIA_TESTS), "tests/truth", "tests/hostile"])
+    names = [*map(unit, MEDIA_TESTS), *FILES_TESTS]
     for path in sorted((ROOT / "src/video_intake/media").glob("*.py")):
-        yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", names)
+        tests = [*DECODER_TESTS, *names] if path.stem in PROCESS else names
+        yield from of_file(f"src/{path.relative_to(ROOT / 'src')}", " ".join(tests))
 
 
 def unit(name: str) -> str:
