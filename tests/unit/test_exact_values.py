@@ -14,7 +14,7 @@ from tools.videos import video
 from video_intake import batch, messages, results, uploads
 from video_intake.decoder import Decoder
 from video_intake.inspection import judge
-from video_intake.media import signatures, verdicts
+from video_intake.media import verdicts
 from video_intake.media.limits import Limits
 from video_intake.media.storyboard import Storyboard
 from video_intake.uploads import Upload, folder
@@ -239,50 +239,6 @@ def test_a_rejection_has_its_reason_and_message():
     assert str(verdicts.unsupported_codec(codec="zzz9")) == (
         "unsupported-codec: The video is encoded as zzz9, which cannot be decoded here."
     )
-
-
-# Identifying a file by its first bytes
-
-
-@pytest.mark.parametrize("magic", [b"RIFF", b"RIFX", b"ON2 "])
-@pytest.mark.parametrize("form", [b"AVI ", b"AVIX", b"AVI\x19", b"AVIF"])
-def test_the_variants_of_avi(magic, form):
-    assert signatures.container(magic + b"\x10\x20\x30\x40" + form + bytes(500)) == signatures.AVI
-
-
-@pytest.mark.parametrize(
-    "head",
-    [b"RIFF\x10\x20\x30\x40WAVE", b"RIFF\x10\x20\x30\x40avi ", b"XXXX\x10\x20\x30\x40AVI ", b"RIFF", b"", b"xxxxftyX"],
-)
-def test_unsupported_containers(head):
-    assert signatures.container(head + bytes(500)) is None
-
-
-@pytest.mark.parametrize("box", sorted(signatures.FIRST_BOXES))
-def test_every_first_box(box):
-    assert signatures.container(b"\0\0\0\x20" + box) == signatures.ISOBMFF
-
-
-@pytest.mark.parametrize(("offset", "signature", "name"), signatures.OTHERS)
-def test_other_files_are_identified(offset, signature, name):
-    assert signatures.describe(bytes(offset) + signature + bytes(512)) == name
-
-
-@pytest.mark.parametrize(
-    ("head", "name"),
-    [
-        (b"G" + bytes(187) + b"G" + bytes(400), "an MPEG transport stream"),
-        (b"1234G" + bytes(191) + b"G" + bytes(400), "an MPEG transport stream"),  # with times, as on Blu-ray discs
-        (b"G" + bytes(600), ""),
-        (bytes(188) + b"G" + bytes(400), ""),
-        ("Ein kurzer Brief an die Größten,\n\tmit Zeilen.".encode(), "text"),
-        (b"cut within a letter: \xc3", "text"),
-        (b"latin letters: \xe9 and more", ""),
-        (b"a bell: \x07", ""),
-    ],
-)
-def test_what_has_no_signature(head, name):
-    assert signatures.describe(head) == name
 
 
 # Inspecting one video

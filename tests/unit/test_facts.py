@@ -223,7 +223,7 @@ def test_more_tracks_of_sound_than_are_described_are_counted():
     assert (found.container.audio_tracks, len(found.audio)) == (40, 32)
 
 
-def test_the_bit_rate_of_a_track_is_that_of_its_own_duration():
+def test_the_bit_rate_of_a_track_is_over_the_duration_of_that_track():
     """The sound goes on after the pictures."""
     pictures, tone = video(**SMALL, audio=None), video(codec=None, seconds=3)
     file = io.BytesIO()
