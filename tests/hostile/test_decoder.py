@@ -156,6 +156,11 @@ def test_a_decoder_has_no_access_to_aws(decoder, monkeypatch):
     assert "IDEMPOTENCY" not in heard[0]
 
 
+@pytest.mark.parametrize(("trouble", "how"), [("segfault", "SIGSEGV"), ("exit", "exit status 3")])
+def test_how_a_decoder_was_lost_is_in_the_evidence(decoder, trouble, how):
+    assert how in inspect(decoder, named(trouble)).evidence["detail"]
+
+
 def test_a_decoder_that_died_while_idle_is_not_blamed_on_the_next_file(decoder, good):
     inspect(decoder, good)
     os.kill(decoder.process_id, signal.SIGKILL)  # it may be there still when the next file comes, or not
