@@ -77,6 +77,7 @@ def test_imports_go_one_way():
         assert not [name for name in loads(module) if name in MODULES and module in loads(name)], module
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """The modules of this project that a file imports, by their full names."""
     found = set()
