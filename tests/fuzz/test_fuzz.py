@@ -40,6 +40,6 @@ def test_the_same_number_gives_the_same_case():
     assert len({case(number).content for number in range(50)}) > 40
 
 
-def test_a_video_of_which_little_is_left_is_changed_too():
+def test_a_nearly_empty_video_can_be_changed():
     box = (8).to_bytes(4, "big") + b"free"
     assert len({mutate(box, Random(number), lambda: box) for number in range(100)}) > 1

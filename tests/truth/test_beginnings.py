@@ -23,10 +23,10 @@ def film(name: str) -> bytes:
     return next(iter(writers.INDEXED.values()))(BY_NAME[name])
 
 
-def without_first(content: bytes, count: int, container: str = "mp4") -> bytes:
+def without_first(content: bytes, count: int) -> bytes:
     """The video without its first samples."""
     file = io.BytesIO()
-    with av.open(io.BytesIO(content)) as source, av.open(file, "w", format=container) as output:
+    with av.open(io.BytesIO(content)) as source, av.open(file, "w", format="mp4") as output:
         copy = output.add_stream_from_template(source.streams.video[0])
         packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
         for packet in packets[count:]:

@@ -1,4 +1,4 @@
-"""Identifying a file by its first bytes, held against what other programs write."""
+"""Identifying a file by its first bytes, compared with what other programs write."""
 
 import bz2
 import gzip
@@ -14,7 +14,7 @@ from video_intake.media import signatures
 
 AUDIO = ("pcm_s16le", "libmp3lame", "flac")
 PIXELS = {"apng": "rgb24", "gif": "rgb8", "mjpeg": "yuvj420p"}
-# Muxer of FFmpeg: the codec, and what its files are called
+# FFmpeg's muxers: a codec, and the kind of file
 WRITTEN = {
     "wav": ("pcm_s16le", "a WAV audio file"),
     "mp3": ("libmp3lame", "an MP3 audio file"),
@@ -53,7 +53,7 @@ PACKED = {
     "a tar archive": _tar,
     "a ZIP archive or an Office document": _zip,
 }
-# Of programs that are not here, as their formats' documents give them
+# Formats that nothing here writes, as in their specifications
 BEGINNINGS = [
     (bytes.fromhex("52494646 24000000 57454250 56503820"), "a WebP picture"),  # RFC 9649
     (bytes.fromhex("49492a00 08000000"), "a TIFF or raw picture"),  # TIFF 6.0

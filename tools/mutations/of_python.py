@@ -16,7 +16,7 @@ DECODER: Final = {"decoder", "decoding_job", "worker_process"}
 DECODER_TESTS: Final = ("tests/hostile/test_decoder.py", "tests/hostile/test_warm.py")
 MEDIA_TESTS: Final = (
     "signatures", "range_reader", "virtual_file", "display", "poster", "hdr", "facts", "reasons", "inspector",
-    "storyboard", "avi", "unwritten", "messages", "large_index", "odd_indexes", "formats", "cost",
+    "storyboard", "unwritten", "messages", "large_index", "odd_indexes", "formats", "cost",
 )  # fmt: skip
 FILES_TESTS: Final = ("tests/truth", "tests/hostile/test_files.py", "tests/hostile/test_nothing_is_opened.py")
 PROCESS: Final = {"answer", "limits", "wire", "worker"}  # what the decoder's process is made of, besides the inspector
