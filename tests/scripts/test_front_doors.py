@@ -143,7 +143,7 @@ def test_an_interrupted_script_leaves_no_temporary_files(script, number, tmp_pat
     environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "TMPDIR": str(temporary)} | REGION
     with subprocess.Popen(
         [str(ROOT / "scripts" / script), "--yes"], env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        start_new_session=True, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # nohup ignores it
     ) as running:  # fmt: skip
         wait_for("the first question", begun.exists)
         assert [path.name.split(".")[0] for path in temporary.iterdir()] == ["video-intake"]
