@@ -71,7 +71,7 @@ test: $(READY) $(OLD_SDK_READY) ## Run all tests, or some: TESTS="tests/unit -k 
 
 .PHONY: test-unit
 test-unit: $(READY) $(OLD_SDK_READY) ## Run the tests that need no stack: modules and template
-	@$(PYTEST) $(SPREAD) tests/unit
+	@$(PYTEST) $(SPREAD:auto=logical) tests/unit
 
 .PHONY: coverage
 coverage: $(READY) $(OLD_SDK_READY) ## Run all tests and list the lines and branches of src/ that they do not reach; fails under 95 %

@@ -15,6 +15,7 @@ from hypothesis import settings
 from tests.support import groups, shelf, warm
 from tests.support.listener import Listener
 from tools import environment, localcloud, videos
+from tools.localcloud import fast_imports
 
 settings.register_profile("untimed", deadline=None)  # the speed of the machine must not matter
 settings.load_profile("untimed")
@@ -32,7 +33,7 @@ def pytest_configure(config):
     if not config.getoption("--stack"):  # a real stack, for which the developer's credentials are needed
         environment.enter()
     videos.shelf = shelf.folder()
-    warm.share_loader()
+    fast_imports.share_loader()
 
 
 def pytest_collection_modifyitems(config, items):
@@ -58,8 +59,8 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """Two more processes than cores, because tests wait for their local cloud half of the time."""
-    return (os.process_cpu_count() or 1) + 2
+    """As many processes as cores (`logical`), or two more (`auto`), because many tests wait for their local cloud."""
+    return (os.process_cpu_count() or 1) + (2 if config.option.numprocesses == "auto" else 0)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cfn_flip import load
 
 from scripts import cost
 from scripts.cost import DESIGNS, LINES, PRICES, WATCHING, Use, dollars, watch
+from tests.support.template import TEMPLATE
 
 DOCS = Path(__file__).parents[2] / "docs"
-TEMPLATE = load(cost.TEMPLATE.read_text())[0]
 WATCH = watch(TEMPLATE)
 OURS, DOWNLOAD, CONVERT = DESIGNS
 

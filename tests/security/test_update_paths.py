@@ -5,15 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
-from cfn_flip import load
 
 from scripts.stack import Uploaded
 from tests.support.secured import Secured
-from tests.support.template import Rendered
-from tools.localcloud.deployment import ROOT
+from tests.support.template import TEMPLATE, Rendered
 from tools.videos import video
 
-PARAMETERS: Final = load((ROOT / "template.yaml").read_text())[0]["Parameters"]
+PARAMETERS: Final = TEMPLATE["Parameters"]
 # What a parameter affects, by the names in `state`. All others are thresholds.
 GOVERNS: Final = {
     "NotificationEmail": {"subscriptions"},

@@ -1,11 +1,8 @@
 """The actions that CloudFormation calls for the template's resources: the `handlers` of AWS's provider schemas."""
 
-from typing import Any, Final
+from typing import Final
 
-from cfnlint.data import AdditionalSpecs
-from cfnlint.helpers import load_resource
-
-from tests.support.template import RESOURCES, schema
+from tests.support.template import RESOURCES, reference, schema
 
 # The handler `list` is left out: CloudFormation calls it to find resources that are in no stack.
 HANDLERS: Final = ("create", "read", "update", "delete")
@@ -92,7 +89,6 @@ FOR_OTHERS: Final[dict[str, dict[str, set[str]]]] = {
 # Of a network interface of a function in a VPC.
 NEVER_DELETED: Final = {"ec2:DescribeNetworkInterfaces"}
 
-_POLICIES: Final[dict[str, Any]] = load_resource(AdditionalSpecs, "Policies.json")
 # cfn-lint's copy of AWS's reference has the topic here, but a subscription is not a topic: only `*` grants these.
 WITHOUT_RESOURCE: Final = {"sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}
 
@@ -100,13 +96,15 @@ WITHOUT_RESOURCE: Final = {"sns:GetSubscriptionAttributes", "sns:SetSubscription
 def known_to_iam(action: str) -> bool:
     """Schemas also list operations that have no action of their name, such as s3:DeleteBucketEncryption."""
     service, name = action.split(":")
-    return name.lower() in _POLICIES.get(service, {}).get("Actions", {})
+    return name.lower() in reference("Policies").get(service, {}).get("Actions", {})
 
 
 def takes_a_resource(action: str) -> bool:
     """Whether an action can be limited to a resource; only `*` grants the others."""
     service, name = action.split(":")
-    return action not in WITHOUT_RESOURCE and bool(_POLICIES[service]["Actions"][name.lower()].get("Resources"))
+    return action not in WITHOUT_RESOURCE and bool(
+        reference("Policies")[service]["Actions"][name.lower()].get("Resources")
+    )
 
 
 def set_properties(kind: str) -> set[str]:

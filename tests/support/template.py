@@ -2,11 +2,11 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from cfn_flip import load
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "template.yaml").read_text()
@@ -138,5 +138,17 @@ EVERYTHING: dict[str, Any] = {name: value for side in SIDES.values() for name, v
 
 def schema(kind: str) -> dict[str, Any]:
     """AWS's own schema of a resource type, from the copies that cfn-lint carries."""
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # takes a second, which every test process would wait for
+
     found: dict[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-west-1", kind).schema
+    return found
+
+
+@cache
+def reference(name: str) -> dict[str, Any]:
+    """A table of AWS's resource types or actions that cfn-lint carries."""
+    from cfnlint.data import AdditionalSpecs
+    from cfnlint.helpers import load_resource
+
+    found: dict[str, Any] = load_resource(AdditionalSpecs, f"{name}.json")
     return found

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.stack import wait_for
+from tools.localcloud import fast_imports
 
 SECONDS = 120  # until a program is imported, on a busy machine
 SERVICES = ("cloudformation", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "s3", "sns", "sqs", "sts")
@@ -136,7 +137,7 @@ def _start(name: str, folder: Path, run: int) -> None:
 
 def serve(name: str, folder: Path, run: int) -> None:
     """Serves calls until the test run ends."""
-    share_loader()
+    fast_imports.share_loader()
     program, address = PROGRAMS[name](), folder / f"{name}.socket"
     assert threading.active_count() == 1, "a fork would lose the others"
     gc.freeze()
@@ -160,13 +161,6 @@ def serve(name: str, folder: Path, run: int) -> None:
     (folder / f"{name}.started").rmdir()
     with contextlib.suppress(OSError):
         folder.rmdir()  # the last one does
-
-
-def share_loader() -> None:
-    """Caches botocore's service descriptions across sessions, which each session would otherwise read again."""
-    from botocore import session
-
-    session.create_loader = functools.cache(session.create_loader)
 
 
 def _runs(process: int) -> bool:

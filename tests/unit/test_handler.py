@@ -30,11 +30,22 @@ SEQUENCE = itertools.count(1)
 BROKEN = b"no video, whatever its name says"
 
 
+@pytest.fixture(scope="module")
+def workers():
+    """Decoder processes that are ready, because starting one takes longer than most of these tests."""
+    ready: list[worker_process.WorkerProcess] = []
+    yield ready
+    for each in ready:
+        each.end()
+
+
 @pytest.fixture
-def world(monkeypatch):
+def world(monkeypatch, workers):
     """A bucket, a table, a topic with a queue, and the handler after a cold start."""
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
+    start = decoder.WorkerProcess
+    monkeypatch.setattr(decoder, "WorkerProcess", lambda command: workers.pop() if workers else start(command))
     with mock_aws():
         s3, sns, sqs = boto3.client("s3"), boto3.client("sns"), boto3.client("sqs")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -66,6 +77,8 @@ def world(monkeypatch):
             received=received,
             heard=heard,
         )
+        if (worker := handler.decoder._worker) and worker.usable:
+            workers.append(worker)
 
 
 def uploaded(world, key: str, content: bytes = BROKEN) -> dict:

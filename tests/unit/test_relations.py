@@ -7,10 +7,8 @@ from typing import Any, Final
 
 import pytest
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
-from cfnlint.data import AdditionalSpecs
-from cfnlint.helpers import load_resource
 
-from tests.support.template import EVERYTHING, PSEUDO, RESOURCES, SOURCES, Rendered, as_list, references
+from tests.support.template import EVERYTHING, PSEUDO, RESOURCES, SOURCES, Rendered, as_list, reference, references
 from video_intake import idempotency
 from video_intake.media.inspector import Limits
 
@@ -110,7 +108,7 @@ KEPT: Final = {  # DeletionPolicy, UpdateReplacePolicy
 
 
 def test_every_stateful_resource_has_a_deletion_policy_and_no_other_is_kept() -> None:
-    stateful = set(load_resource(AdditionalSpecs, "StatefulResources.json")["ResourceTypes"])
+    stateful = set(reference("StatefulResources")["ResourceTypes"])
     declared = {
         name: (body.get("DeletionPolicy"), body.get("UpdateReplacePolicy"))
         for name, body in RESOURCES.items()

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.support.template import RESOURCES, schema
-from tools.localcloud.cloudformation import resource_types
 
 TYPES = sorted({body["Type"] for body in RESOURCES.values()})
 # Conditional in the schema ("conditionalCreateOnlyProperties"), but unconditional in the local cloud.
@@ -24,6 +23,8 @@ def replacing(kind: str) -> set[str]:
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_the_local_cloud_replaces_what_aws_replaces(kind: str) -> None:
+    from tools.localcloud.cloudformation import resource_types  # takes two seconds, in this test's process only
+
     known = resource_types.of(kind)
     assert known is not None
     expected = (replacing(kind) | CONDITIONALLY.get(kind, set()) | HERE_ONLY.get(kind, set())) & known.properties

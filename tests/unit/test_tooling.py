@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from cfn_flip import load
 
+from tests.support.template import TEMPLATE
+
 ROOT = Path(__file__).parents[2]
 TARGETS = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
 WORKFLOWS = {path.name: load(path.read_text())[0] for path in (ROOT / ".github/workflows").glob("*.yml")}
 HOOKS = load((ROOT / ".pre-commit-config.yaml").read_text())[0]["repos"][0]["hooks"]
-TEMPLATE = load((ROOT / "template.yaml").read_text())[0]
 
 
 def runs(workflow) -> list[str]:

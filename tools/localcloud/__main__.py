@@ -52,7 +52,10 @@ def main() -> int:
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
     _give_memory_back()
-    from tools.localcloud.server import HOST, Server  # moto takes a second to import; --help should not
+    from tools.localcloud import fast_imports
+
+    with fast_imports.importing():  # of moto, which takes two seconds; --help should not
+        from tools.localcloud.server import HOST, Server
 
     try:
         server = Server(state, arguments.port, arguments.retry_delay)
