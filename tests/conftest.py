@@ -55,6 +55,7 @@ def pytest_collection_finish():
     """Excludes pytest and botocore from the garbage collection at the end of each inspection."""
     gc.collect()
     gc.freeze()
+    gc.freeze = lambda: None  # the function's, at each cold start in this process, would keep the garbage of tests
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,6 +1,7 @@
 """The function's code in this process, on moto's services."""
 
 import contextlib
+import gc
 import hashlib
 import importlib
 import io
@@ -224,6 +225,14 @@ def test_the_given_limits_are_those_of_an_inspection(world, monkeypatch):
 
 def test_the_decoder_starts_before_the_first_event(world):
     assert world.module.decoder.process_id
+
+
+def test_what_is_imported_is_never_searched_for_garbage(world, monkeypatch):
+    enabled = []
+    monkeypatch.setattr(gc, "freeze", lambda: enabled.append(gc.isenabled()))
+    importlib.reload(world.module)
+    assert enabled == [False]
+    assert gc.isenabled(), "from then on"
 
 
 def test_no_client_waits_long_or_for_a_free_connection(world, monkeypatch):

@@ -9,8 +9,11 @@ The arguments are descriptors of connected sockets: one for jobs and answers, an
 bytes at the same time.
 """
 
-import contextlib
 import gc
+
+gc.disable()  # until everything is imported, none of which is garbage
+
+import contextlib
 import os
 import queue
 import resource
@@ -34,6 +37,7 @@ from video_intake.media.range_reader import Range, RangeReader
 from video_intake.media.verdicts import Rejected
 
 time.strptime("2026", "%Y")  # its imports on first use would fail too
+gc.enable()
 
 MAX_CPU_SECONDS: Final = 60  # per job, in case the function no longer exists to end this process
 
