@@ -69,7 +69,7 @@ def test_one_environment_processes_many_portrait_videos(world, soak):
     """Rotating each needs filters, whose leaks used to fill the environment's memory after thirty."""
     reserve(world, 1)
     content = video("mov", seconds=0.1, size=(320, 180), rotation=-90, audio=None)
-    versions = [world.upload(f"portrait/{number:03d}.mov", content) for number in range(100 if soak else 50)]
+    versions = [world.upload(f"portrait/{number:03d}.mov", content) for number in range(100 if soak else 36)]
     world.settle(600)
     for version in versions:
         result = world.intake.result(version)

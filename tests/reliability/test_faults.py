@@ -23,8 +23,8 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
     "killed after": {"kind": "kill-after"},
     "not seen yet": {"kind": "hide"},
 }
-# Another process must start, or much time pass, which test_any_order tries with every kind of file, in memory
-ONCE_FOR_EACH_OPERATION: Final = {"answer late", "killed before", "killed after"}
+# The SDK's own retry, another process or much time: test_any_order tries every kind of file, in memory
+ONCE_FOR_EACH_OPERATION: Final = {"refused once", "answer late", "killed before", "killed after"}
 # To be killed before any other call is to be killed after the one before it
 KILLED_BEFORE: Final = {"dynamodb:PutItem", "sns:Publish"}  # the first, and the one after those that run side by side
 REASONS: Final = {"rejected": "not-a-video", "empty": "empty", "failing": "not-a-video"}
