@@ -76,9 +76,13 @@ def warm_cli() -> Path:
 
 
 @pytest.fixture(scope="session")
-def local_cloud() -> Callable[..., AbstractContextManager[localcloud.LocalCloud]]:
-    """tools.localcloud.running, with a server that starts immediately."""
-    return partial(localcloud.running, program=[str(warm.command("localcloud"))])
+def local_cloud(tmp_path_factory) -> Callable[..., AbstractContextManager[localcloud.LocalCloud]]:
+    """tools.localcloud.running, with a server that starts immediately, and packages that are unzipped once."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return partial(
+        localcloud.running, program=[str(warm.command("localcloud")), "--packages", str(shared / "packages")]
+    )
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_an_upload_reaches_the_function_in_eventbridges_format(deployed, bucket)
     }  # fmt: skip
     assert {"id", "time"} == event.keys() - envelope.keys() - {"detail"}
     assert got["head"] == "1234"
-    assert f"START RequestId: {got['request']} " in deployed.log()
+    wait_for(lambda: f"START RequestId: {got['request']} " in deployed.log())
 
 
 def test_a_later_upload_of_a_key_has_a_greater_sequencer(deployed):

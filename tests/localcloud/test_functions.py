@@ -53,7 +53,7 @@ def test_an_event_has_one_request_id_from_acceptance_to_its_record(deployed):
     accepted = invoke(deployed, {"Records": [{"s3": {"object": {"key": key}}}]}, InvocationType="Event")
     told = accepted["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
     assert told == deployed.dead_letter(key)["requestContext"]["requestId"]
-    assert f"START RequestId: {told} " in deployed.log()
+    wait_for(lambda: f"START RequestId: {told} " in deployed.log())
 
 
 def test_a_dry_run_runs_nothing(deployed):
@@ -111,7 +111,7 @@ def test_an_object_can_be_hidden_for_a_while_as_in_a_new_bucket(deployed):
         (2, "s3:GetObject", ""),
         (2, "s3:PutObjectTagging", ""),
     ]
-    assert "NoSuchKey" in deployed.log()
+    wait_for(lambda: "NoSuchKey" in deployed.log())
 
 
 def test_an_upload_is_processed_with_its_version_tags_mail_log_and_metric(deployed):
@@ -184,7 +184,7 @@ def test_a_failing_event_is_retried_and_then_kept(deployed, key, error, attempts
     assert letter["responsePayload"]["errorType"] == error
     assert letter["responseContext"]["functionError"] == "Unhandled"
     if key == "sleep.mp4":
-        assert "Task timed out after 3.00 seconds" in deployed.log()
+        wait_for(lambda: "Task timed out after 3.00 seconds" in deployed.log())
 
 
 def test_a_failed_event_triggers_the_alarm(deployed):

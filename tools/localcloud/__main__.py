@@ -29,6 +29,9 @@ def main() -> int:
         metavar="SECONDS",
         help="seconds before Lambda's first retry, twice that before the second (AWS: 60); default: %(default)s",
     )
+    parser.add_argument(
+        "--packages", type=Path, metavar="DIR", help="folder of unzipped packages, which others may use too"
+    )
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the parent process ends")
     arguments = parser.parse_args()
 
@@ -58,7 +61,7 @@ def main() -> int:
         from tools.localcloud.server import HOST, Server
 
     try:
-        server = Server(state, arguments.port, arguments.retry_delay)
+        server = Server(state, arguments.port, arguments.retry_delay, arguments.packages or state / "functions")
     except OSError as error:
         print(f"localcloud: cannot listen on {HOST} port {arguments.port}: {error.strerror}.", file=sys.stderr)
         return OCCUPIED

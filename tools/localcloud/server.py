@@ -27,6 +27,7 @@ from tools.localcloud.faults import Faults
 from tools.localcloud.guard import Guard
 from tools.localcloud.lambdas import api as lambdas
 from tools.localcloud.lambdas.functions import Lambdas
+from tools.localcloud.lambdas.surroundings import Surroundings
 from tools.localcloud.s3 import notification_settings, notifications, objects, suspended
 
 HOST = "127.0.0.1"  # other machines cannot reach it; on this one, `guard` decides
@@ -50,7 +51,7 @@ Environ = dict[str, Any]
 
 
 class Server:
-    def __init__(self, state: Path, port: int, retry_delay: float):
+    def __init__(self, state: Path, port: int, retry_delay: float, packages: Path):
         state.mkdir(parents=True, exist_ok=True)
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,7 +61,7 @@ class Server:
         self.account = account = Account(self.endpoint)
         self.guard = Guard(account)
         self.mailbox = mail.Mailbox(state / "mail")
-        self.lambdas = Lambdas(account, state, retry_delay)
+        self.lambdas = Lambdas(account, Surroundings(account, state / "runtime", packages), retry_delay)
         self.bus = bus.Bus(account, self.lambdas)
         alarms = Alarms(account)
         fast_yaml.install()

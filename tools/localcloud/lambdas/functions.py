@@ -11,7 +11,6 @@ import json
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -33,10 +32,10 @@ class Live:
 
 
 class Lambdas:
-    def __init__(self, account: Account, state: Path, retry_delay: float):
+    def __init__(self, account: Account, surroundings: Surroundings, retry_delay: float):
         self.account, self.retry_delay = account, retry_delay
         self.workers: Workers = WeakValueDictionary()
-        self._surroundings = Surroundings(account, state)
+        self._surroundings = surroundings
         self._passed = 0.0
         self._live: dict[str, Live] = {}
         self._lock = threading.Lock()

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import shutil
+import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -24,24 +25,26 @@ CARRIED_BY_LAMBDA = ("boto3", "awslambdaric")
 
 
 class Surroundings:
-    """Packages and the runtime's modules, in the state folder."""
+    """The runtime's modules, and a folder of packages, which local clouds can share."""
 
-    def __init__(self, account: Account, state: Path):
-        self._account, self._packages = account, state / "functions"
-        self._runtime = _runtime_folder(state / "runtime")
+    def __init__(self, account: Account, runtime: Path, packages: Path):
+        self._account, self._packages = account, packages
+        self._runtime = _runtime_folder(runtime)
         self._lock = threading.Lock()
 
     def package(self, function: Any) -> Path:
-        """The files of the deployment package, unzipped once per content."""
-        name = base64.b64decode(function.code_sha_256).hex()[:16]
-        root = self._packages / f"{function.function_name}-{name}"
+        """The files of the deployment package, unzipped once per content. As on Lambda, functions do not write there."""
+        root = self._packages / base64.b64decode(function.code_sha_256).hex()
         with self._lock:
             if not root.exists():
-                making = root.with_suffix(".part")
-                shutil.rmtree(making, ignore_errors=True)
+                self._packages.mkdir(parents=True, exist_ok=True)
+                making = Path(tempfile.mkdtemp(dir=self._packages))
                 with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as package:
                     package.extractall(making)
-                making.rename(root)
+                try:
+                    making.rename(root)
+                except OSError:  # another local cloud was faster
+                    shutil.rmtree(making)
         return root
 
     def environ(self, function: Any, log_group: str, log_stream: str, token: str) -> dict[str, str]:
