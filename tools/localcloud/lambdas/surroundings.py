@@ -33,7 +33,7 @@ class Surroundings:
         self._lock = threading.Lock()
 
     def package(self, function: Any) -> Path:
-        """The files of the deployment package, unzipped once per content. As on Lambda, functions do not write there."""
+        """The files of the deployment package, unzipped once per content. Functions do not write to them."""
         root = self._packages / base64.b64decode(function.code_sha_256).hex()
         with self._lock:
             if not root.exists():
