@@ -36,7 +36,8 @@ class Account:
     service_key: str = field(default_factory=lambda: _new_key("AKIA"))
     _role_keys: dict[str, str] = field(default_factory=dict)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)  # boto3 sessions cannot be shared
+    _session: boto3.session.Session = field(default_factory=boto3.session.Session)
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # threads cannot share a session, but its clients
 
     def role_key(self, role_arn: str) -> str:
         """The temporary key of functions with this role: always the same, so that their calls can be identified."""
@@ -58,8 +59,7 @@ class Account:
     def client(self, service: str, region: str = DEFAULT_REGION) -> Any:
         with self._lock:
             if (service, region) not in self._clients:
-                session = boto3.session.Session()
-                self._clients[service, region] = session.client(
+                self._clients[service, region] = self._session.client(
                     service,
                     endpoint_url=self.endpoint,
                     region_name=region,
