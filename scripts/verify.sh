@@ -52,7 +52,7 @@ done
 stack=${stack:-video-intake-$environment}
 
 [ -x "$root/.venv/bin/python" ] || fail "run \`make setup\` first: this script runs the project's tests."
-PATH=$root/.venv/bin:$PATH
+PATH=$PATH:$root/.venv/bin # your AWS CLI, which knows how you log in, or that of `make setup`
 open_session
 . "$root/scripts/shell/stack.sh"
 read_stack "$stack"
@@ -62,7 +62,7 @@ say "$stack in account $account, $region${AWS_ENDPOINT_URL:+, at $AWS_ENDPOINT_U
 email=$(stack_parameter NotificationEmail)
 [ -z "$email" ] || report_emails "$email" "$(stack_output OutcomeTopicArn)" "$(stack_output AlarmTopicArn)"
 cd "$root"
-if python -m pytest --no-header --tb short -v -p no:cacheprovider tests/integration/test_verify.py --stack "$stack"; then
+if .venv/bin/python -m pytest --no-header --tb short -v -p no:cacheprovider tests/integration/test_verify.py --stack "$stack"; then
   say "$stack works."
 else
   fail "$stack does not work as expected; see the errors above. To see which events failed, and why:

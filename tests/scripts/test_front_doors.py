@@ -14,8 +14,8 @@ from scripts.stack import wait_for
 from tests.support.scripts import Ended
 
 ROOT = Path(__file__).parents[2]
-OF_ANY_CLI = ("deploy.sh", "destroy.sh")
-SCRIPTS = (*OF_ANY_CLI, "verify.sh")  # which uses the CLI of `make setup`
+CHANGING = ("deploy.sh", "destroy.sh")
+SCRIPTS = (*CHANGING, "verify.sh")
 REGION = {"AWS_REGION": "eu-central-1"}
 ENDPOINT = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
 PRETENDS = """\
@@ -85,7 +85,7 @@ def test_the_value_of_an_option_may_follow_an_equals_sign(front, script):
     assert odd.told == "deploy: unknown option: --no-such. See --help.\n", "and all before it are taken"
 
 
-@pytest.mark.parametrize("script", OF_ANY_CLI)
+@pytest.mark.parametrize("script", CHANGING)
 def test_help_and_readme_say_which_tools_it_needs(front, script):
     told = front.run(script, "--help")
     assert told.status == 0
@@ -108,7 +108,7 @@ def test_cdpath_has_no_effect(front, script, tmp_path):
     ("version", "reads"),
     [("1.28.99", False), ("1.29.0", True), ("2.9.0", False), ("2.12.7", False), ("2.13.0", True), ("3.0.0", True)],
 )
-@pytest.mark.parametrize("script", OF_ANY_CLI)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_a_cli_that_would_ignore_the_endpoint_is_refused(front, script, version, reads):
     done = front.run(script, version=version, **REGION, **ENDPOINT)
     assert (f"AWS CLI {version} ignores it" in done.told) is not reads
@@ -133,7 +133,7 @@ esac
 """
 
 
-@pytest.mark.parametrize("script", OF_ANY_CLI)
+@pytest.mark.parametrize("script", CHANGING)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_script_leaves_no_temporary_files(script, number, tmp_path):
     temporary, begun, cli = tmp_path / "tmp", tmp_path / "begun", tmp_path / "aws"
