@@ -36,8 +36,7 @@ CLIENT = Config(
     connect_timeout=2,
     read_timeout=8,
     retries={"mode": "standard", "total_max_attempts": 4},
-    max_pool_connections=16,
-    request_checksum_calculation="when_required",
+    request_checksum_calculation="when_required",  # TLS protects what is written
     response_checksum_validation="when_required",  # a checksum of the whole object cannot check a range
 )
 
@@ -56,7 +55,7 @@ home = os.environ["RESULT_BUCKET"]
 publisher = Publisher(s3, sns, os.environ["OUTCOME_TOPIC_ARN"], os.environ["ENVIRONMENT_SUFFIX"])
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> list[Outcome] | dict[str, Any]:
     """Processes every record of an S3 event (from S3 or EventBridge), even if others fail.
 

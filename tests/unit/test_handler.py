@@ -247,6 +247,18 @@ def test_no_client_waits_long_or_for_a_free_connection(world, monkeypatch):
         assert config.max_pool_connections >= decoder.CONNECTIONS + worker_process.LANES
 
 
+def test_no_checksum_is_computed_or_requested(world):
+    """S3's of a whole object cannot check a range, and TLS protects what is written."""
+    sent: dict[str, set[str]] = {}
+    world.module.s3.meta.events.register(
+        "request-created.s3", lambda request, operation_name, **_: sent.update({operation_name: set(request.headers)})
+    )
+    world.handler({"Records": [uploaded(world, "a.mp4", video(seconds=0.2))]})
+    assert {"GetObject", "PutObject", "PutObjectTagging"} <= sent.keys()
+    for operation in ("GetObject", "PutObject"):  # tags must have one
+        assert not [name for name in sent[operation] if "checksum" in name.lower() or "trailer" in name.lower()]
+
+
 def test_a_malformed_record_is_logged_with_its_reason(world):
     [line] = logged(world, {"Records": [{"eventName": "ObjectRemoved:Delete"}]})
     assert (line["level"], line["message"]) == ("ERROR", "Not processed; it will be retried")
