@@ -2,6 +2,7 @@
 
 import io
 import struct
+from contextlib import suppress
 
 import av
 import pytest
@@ -12,6 +13,7 @@ from tests.support.files import File, verdict
 from tools.videos import video
 from video_intake.media import avi_streams
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.verdicts import Rejected
 
 
 def inspected(content: bytes):
@@ -165,4 +167,14 @@ def test_a_bit_rate_is_not_computed_from_sizes_that_exceed_the_file(claim):
 def test_an_avi_stream_header_that_is_too_short_counts_as_a_stream(length):
     short = b"strh" + struct.pack("<I", length) + bytes(length)
     whole = b"strh" + struct.pack("<I", 56) + b"vids" + bytes(52)
-    assert [each.kind for each in avi_streams.read(short + whole + bytes(8), 0)] == [bytes(4), b"vids"]
+    assert [each.kind for each in avi_streams.read(short + whole, 0)] == [bytes(4), b"vids"]
+
+
+def test_the_file_is_not_kept_in_memory_after_its_inspection(plain):
+    """An error's traceback refers to the reader."""
+    for content in (plain, plain[:-1]):
+        reader = File(content).reader()
+        with suppress(Rejected):
+            inspect(reader, Limits())
+        assert reader.bytes_read
+        assert list(reader.fetched) == []
