@@ -8,10 +8,10 @@ import av
 import pytest
 
 from tests.fuzz.mutations import File as Parts
-from tests.support.boxes import FTYP, box, compressed, index_of, movie, numbers, picture_entry, png
+from tests.support.boxes import FTYP, REST, box, compressed, full, index_of, movie, numbers, picture_entry, png
 from tests.support.files import File, verdict
 from tools.videos import video
-from video_intake.media import avi_streams
+from video_intake.media import avi_streams, isobmff
 from video_intake.media.inspector import Limits, inspect
 from video_intake.media.verdicts import Rejected
 
@@ -178,3 +178,29 @@ def test_the_file_is_not_kept_in_memory_after_its_inspection(plain):
             inspect(reader, Limits())
         assert reader.bytes_read
         assert list(reader.fetched) == []
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize(
+    ("edits", "empty", "skipped", "seconds"),
+    [
+        ([(600, 500, 1)], 0, 500, 1),
+        ([(0, 1000, 1)], 0, 1000, 2),  # up to the end
+        ([(300, -1, 1), (1200, 0, 1)], 0.5, 0, 2.5),
+        ([(300, -1, 1), (60, -1, 1), (600, 1000, 1)], 0.6, 1000, 1.6),
+        ([(600, 1000, 1), (300, -1, 1), (600, 0, 1)], 0, 1000, 2.5),  # a pause
+        ([(6000, 1000, 1)], 0, 1000, 2),  # more than there is
+        ([(600, 0, 1), (600, 5000, 1)], 0, 0, 1),  # after the end
+        ([(6000, 1000, 0)], 0, 1000, 10),  # one picture, held
+        ([(300, -1, 1)], 0.5, 0, 3.5),  # nothing about the media
+        ([], 0, 0, 3),
+    ],
+)
+def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, seconds):
+    """Durations are in units of the movie, 600 a second; places in those of the track, 1000 (14496-12, 8.6.6)."""
+    rows = b"".join(struct.pack(">QqI" if version else ">IiI", *row[:2], row[2] << 16) for row in edits)
+    edit_list = full(b"elst", numbers(len(edits)), rows, version=version)
+    head = full(b"mvhd", numbers(0, 0, 600, 1800), REST)
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, head=head, edits=edit_list)
+    [track] = isobmff.scan(File(content).reader()).movie.tracks
+    assert (track.empty, track.skipped, track.seconds) == pytest.approx((empty, skipped, seconds))

@@ -177,6 +177,22 @@ def test_media_data_in_another_file():
     assert "self-contained" in rejected.advice
 
 
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [full(b"url ", flags=1)],
+        [full(b"url ", b"file:///movie.mov\0", flags=1)],  # where it was: the flag decides (ISO/IEC 14496-12, 8.7.2)
+        [full(b"url ", b"\0")],
+        [full(b"alis", bytes(30))],
+        [full(b"url ", b"file:///movie.mov\0"), full(b"url ", flags=1)],
+    ],
+)
+def test_media_data_in_the_same_file(entries):
+    own = full(b"dref", numbers(len(entries)), *entries)
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)], dref=own)
+    assert inspect(File(content).reader(), Limits()).poster
+
+
 def test_a_video_with_only_its_audio_in_another_file_is_playable():
     another = full(b"dref", numbers(1), full(b"alis", b"\0" * 20 + b"Sound"))
     silent = movie(sound_entry(b"twos"), [bytes(200)], dref=another, handler=b"soun")
