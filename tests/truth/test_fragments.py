@@ -1,6 +1,7 @@
 """The index that is made of all fragments has the samples that FFmpeg finds by visiting each fragment."""
 
 import io
+from random import Random
 
 import av
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from tests.support.files import File
 from tests.truth import writers
 from tests.truth.films import BY_NAME
-from video_intake.media import fragmented, isobmff, signatures
+from tests.truth.lies import none_sync
+from video_intake.media import fragmented, isobmff, signatures, splice
 from video_intake.media.fragments import Fragments
 
 
@@ -24,14 +26,39 @@ def samples(file) -> list[tuple]:
         return found
 
 
-@pytest.mark.parametrize("name", ["h264 b-frames", "h264 uneven"])
-@pytest.mark.parametrize("writer", writers.FRAGMENTED)
-def test_all_samples_are_in_one_index(name, writer):
-    content = writers.FRAGMENTED[writer](BY_NAME[name])
+def in_one_index(content: bytes) -> list[tuple]:
+    """The samples in the file for FFmpeg."""
     reader = File(content).reader()
     reader.load_ends()
     layout = isobmff.scan(reader)
     film = fragmented.chosen(reader, layout, Fragments(reader, layout), [0.1])
     assert film.whole
-    made, _ = fragmented.shown(reader, layout, film)
-    assert samples(made) == samples(io.BytesIO(content))
+    return samples(fragmented.shown(reader, layout, film)[0])
+
+
+@pytest.mark.parametrize("name", ["h264 b-frames", "h264 uneven"])
+@pytest.mark.parametrize("writer", writers.FRAGMENTED)
+def test_all_samples_are_in_one_index(name, writer):
+    content = writers.FRAGMENTED[writer](BY_NAME[name])
+    assert in_one_index(content) == samples(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("most", [20_000, 100_000])
+@pytest.mark.parametrize("writer", ["frag_keyframe", "ismv"])
+def test_times_of_long_videos_are_rounded(monkeypatch, writer, most):
+    """FFmpeg limits the time units between two samples: here, to fewer than the ten seconds of this video have."""
+    content = writers.FRAGMENTED[writer](BY_NAME["h264 b-frames"])
+    monkeypatch.setattr(splice, "MOST", most)
+    rounded, exact = in_one_index(content), samples(io.BytesIO(content))
+    assert [row[:3] for row in rounded] == [row[:3] for row in exact]
+    times, true = ([time for row in rows for time in row[3:]] for rows in (rounded, exact))
+    assert times != true
+    assert times == pytest.approx(true, abs=20 / most + 0.0001), "two units"
+
+
+@pytest.mark.parametrize("writer", ["frag_keyframe empty", "hls"])
+def test_if_no_sample_is_marked_the_first_of_each_fragment_may_be_a_key_frame(writer):
+    content = writers.FRAGMENTED[writer](BY_NAME["h264 b-frames"])
+    told = none_sync(content, Random(0))
+    assert told
+    assert in_one_index(told.content) == samples(io.BytesIO(content))

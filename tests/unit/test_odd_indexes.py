@@ -138,6 +138,14 @@ def test_the_last_frame_of_any_duration_does_not_change_the_rate(last):
     assert inspected(file.write()).video.frame_rate == "12/1"
 
 
+@pytest.mark.parametrize("delta", [-1, -1000, -(1 << 31)])
+def test_a_frame_of_negative_duration_does_not_count(delta):
+    """Some writers correct delays that way; as an unsigned number, it would be weeks."""
+    times = full(b"stts", numbers(2, 2, 1000, 1, delta & 0xFFFFFFFF))
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, changed={b"stts": times}, shown=2000)
+    assert inspected(content).container.duration == pytest.approx(2, abs=0.01)
+
+
 def test_an_edit_list_that_leaves_less_than_a_frame():
     """`ffmpeg -ss 1.95 -c copy` of a two-second video: the last frame exists, and is shown."""
     file = Parts.parse(video(seconds=2, rate=10, audio=None))
@@ -178,6 +186,21 @@ def test_the_file_is_not_kept_in_memory_after_its_inspection(plain):
             inspect(reader, Limits())
         assert reader.bytes_read
         assert list(reader.fetched) == []
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_second_handler_of_quicktime_is_not_the_kind_of_the_track(last):
+    """Each track has another one for its data, which precedes its own if the boxes are in another order."""
+    content = video("mov", seconds=0.4)
+    file = Parts.parse(content)
+    for node in file.nodes():
+        if node.type == b"mdia" and last:
+            node.children.sort(key=lambda child: child.type == b"hdlr")
+    assert content.count(b"dhlr") == 2
+    pictures, sound = isobmff.scan(File(file.write()).reader()).movie.tracks
+    assert pictures.handler == b"vide"
+    assert last or sound.handler == b"soun"
+    assert inspected(file.write()).video == inspected(content).video
 
 
 @pytest.mark.parametrize("version", [0, 1])
