@@ -6,12 +6,14 @@ from random import Random
 import av
 import pytest
 
+from tests.support import numbered
 from tests.support.files import File
 from tests.truth import writers
 from tests.truth.films import BY_NAME
 from tests.truth.lies import none_sync
 from video_intake.media import fragmented, isobmff, signatures, splice
 from video_intake.media.fragments import Fragments
+from video_intake.media.inspector import Limits, inspect
 
 
 def samples(file) -> list[tuple]:
@@ -36,8 +38,11 @@ def in_one_index(content: bytes) -> list[tuple]:
     return samples(fragmented.shown(reader, layout, film)[0])
 
 
-@pytest.mark.parametrize("name", ["h264 b-frames", "h264 uneven"])
-@pytest.mark.parametrize("writer", writers.FRAGMENTED)
+FILES = [(name, writer) for name in ("h264 b-frames", "h264 uneven") for writer in writers.FRAGMENTED]
+WITH_CHUNKS = [("h264 sound", "frag_keyframe"), ("h264 sound", "frag_duration")]  # in moov, of different lengths
+
+
+@pytest.mark.parametrize(("name", "writer"), FILES + WITH_CHUNKS)
 def test_all_samples_are_in_one_index(name, writer):
     content = writers.FRAGMENTED[writer](BY_NAME[name])
     assert in_one_index(content) == samples(io.BytesIO(content))
@@ -62,3 +67,11 @@ def test_if_no_sample_is_marked_the_first_of_each_fragment_may_be_a_key_frame(wr
     told = none_sync(content, Random(0))
     assert told
     assert in_one_index(told.content) == samples(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("writer", writers.FRAGMENTED)
+def test_times_begin_at_the_first_picture_that_is_shown(writer):
+    """Which is not the first that is decoded."""
+    film = BY_NAME["h264 b-frames"]
+    made = inspect(File(writers.FRAGMENTED[writer](film)).reader(), Limits()).poster
+    assert made.time == pytest.approx(numbered.in_jpeg(made.jpeg) / film.rate, abs=0.001)
