@@ -1,16 +1,20 @@
 """The index that is made of all fragments has the samples that FFmpeg finds by visiting each fragment."""
 
 import io
+import struct
+from fractions import Fraction
 from random import Random
 
 import av
 import pytest
 
+from tests.fuzz.mutations import File as Parts
 from tests.support import numbered
 from tests.support.files import File
 from tests.truth import writers
 from tests.truth.films import BY_NAME
 from tests.truth.lies import none_sync
+from tools.videos import video
 from video_intake.media import fragmented, isobmff, signatures, splice
 from video_intake.media.fragments import Fragments
 from video_intake.media.inspector import Limits, inspect
@@ -75,3 +79,37 @@ def test_times_begin_at_the_first_picture_that_is_shown(writer):
     film = BY_NAME["h264 b-frames"]
     made = inspect(File(writers.FRAGMENTED[writer](film)).reader(), Limits()).poster
     assert made.time == pytest.approx(numbered.in_jpeg(made.jpeg) / film.rate, abs=0.001)
+
+
+def guessed(content: bytes, factor: float, gap: float) -> bytes:
+    """The recording with durations of samples that are wrong by `factor`, and `gap` seconds later from the middle on."""
+    file = Parts.parse(content)
+    scale = struct.unpack_from(">I", content, content.index(b"mdhd") + 16)[0]
+    headers, times = ([node for node in file.nodes() if node.type == kind] for kind in (b"tfhd", b"tfdt"))
+    for header in headers:
+        flags, _, _, duration = struct.unpack_from(">IIQI", header.lead)
+        assert flags & 0xFFFFFF == 0x39, "a base, and the duration, size and flags of all samples"
+        header.lead = header.lead[:16] + struct.pack(">I", round(duration * factor)) + header.lead[20:]
+    for each in times[len(times) // 2 :]:
+        (now,) = struct.unpack_from(">Q", each.lead, 4)
+        each.lead = each.lead[:4] + struct.pack(">Q", now + round(gap * scale))
+    return file.write()
+
+
+@pytest.mark.parametrize("gap", [0, 2])
+@pytest.mark.parametrize("factor", [1, 1.25])
+def test_times_of_fragments_count_and_not_the_durations_in_them(factor, gap):
+    """Live encoders state when a frame begins, but may only guess how long it lasts."""
+    film = BY_NAME["h264"]
+    found = inspect(File(guessed(writers.FRAGMENTED["frag_every_frame"](film), factor, gap)).reader(), Limits())
+    assert found.container.duration == pytest.approx(film.seconds + gap, abs=0.1)
+    assert Fraction(found.video.frame_rate) == pytest.approx(film.rate, rel=0.005)
+    assert len(found.warnings) == bool(gap)
+    assert all("Parts of the recording are missing" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), 25, 30])
+def test_rates_are_exact_although_times_are_rounded_to_milliseconds(rate):
+    options = {"movflags": "frag_keyframe+empty_moov", "video_track_timescale": "1000"}
+    content = video(size=(64, 36), rate=rate, audio=None, options=options)
+    assert Fraction(inspect(File(content).reader(), Limits()).video.frame_rate) == rate
