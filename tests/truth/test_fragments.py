@@ -3,12 +3,14 @@
 import io
 import struct
 from fractions import Fraction
+from itertools import pairwise
 from random import Random
 
 import av
 import pytest
 
 from tests.fuzz.mutations import File as Parts
+from tests.fuzz.mutations import Node
 from tests.support import numbered
 from tests.support.files import File
 from tests.truth import writers
@@ -52,6 +54,86 @@ def test_all_samples_are_in_one_index(name, writer):
     assert in_one_index(content) == samples(io.BytesIO(content))
 
 
+def of_type(parent: Node, kind: bytes) -> list[Node]:
+    return [node for node in parent if node.type == kind]
+
+
+def moved(trun: Node, by: int) -> None:
+    """Its samples begin elsewhere."""
+    offset = struct.unpack_from(">i", trun.lead, 8)[0] + by
+    trun.lead = trun.lead[:8] + struct.pack(">i", offset) + trun.lead[12:]
+
+
+def described(moof: Node, _: int) -> None:
+    """The number of the sample description, too."""
+    for tfhd in of_type(moof, b"tfhd"):
+        assert tfhd.lead[1:4] == b"\2\0\x38", "relative to moof, with defaults for duration, size and flags"
+        tfhd.lead = b"\0\2\0\x3a" + tfhd.lead[4:8] + struct.pack(">I", 1) + tfhd.lead[8:]
+
+
+def short(moof: Node, _: int) -> None:
+    """A time of 32 bits; what follows it is ignored."""
+    for tfdt in of_type(moof, b"tfdt"):
+        assert tfdt.lead[:8] == b"\1" + bytes(7)
+        tfdt.lead = bytes(4) + tfdt.lead[8:] + b"\xff" * 4
+
+
+def relative_to_the_previous_track(moof: Node, media: int) -> None:
+    """Without a base, data begin at the moof, or after those of the previous track (ISO/IEC 14496-12, 8.8.7)."""
+    for tfhd in of_type(moof, b"tfhd"):
+        tfhd.lead = b"\0\0" + tfhd.lead[2:]
+    pictures, sound = of_type(moof, b"traf")
+    assert moof.children
+    moof.children[1:] = [sound, pictures]
+    moved(of_type(pictures, b"trun")[0], -written(moof) - media)  # the sound is the last of the data
+
+
+def in_two_runs(moof: Node, _: int, place: int = 1) -> None:
+    """The samples of the pictures in two runs, of which the second has its own place."""
+    pictures = of_type(moof, b"traf")[0]
+    (trun,) = of_type(pictures, b"trun")
+    flags, count, at = struct.unpack_from(">IIi", trun.lead)
+    assert flags & 0xFFFFFF == 0xA05, "where they begin, flags of the first, and the size and time of each"
+    rows = trun.lead[16:]
+    first = struct.unpack_from(">I", rows)[0]
+    trun.lead = struct.pack(">II", flags, 1) + trun.lead[8:16] + rows[:8]
+    head = struct.pack(">II", flags & ~4 & ~(1 - place), count - 1) + struct.pack(">i", at + first) * place
+    assert pictures.children
+    pictures.children.append(Node(b"trun", head + rows[8:]))
+
+
+def in_two_consecutive_runs(moof: Node, media: int) -> None:
+    """The second begins where the first one ends (8.8.8), which FFmpeg gets wrong."""
+    in_two_runs(moof, media, 0)
+
+
+@pytest.mark.parametrize(
+    "rewrite", [described, short, relative_to_the_previous_track, in_two_runs, in_two_consecutive_runs]
+)
+def test_all_forms_of_headers_are_read(rewrite):
+    content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264 sound"])
+    file = Parts.parse(content)
+    for moof, mdat in pairwise(file.children):
+        if moof.type == b"moof":
+            size = written(moof)
+            rewrite(moof, 8 + len(mdat.lead))
+            for trun in of_type(moof, b"trun"):
+                if trun.lead[3] & 1:
+                    moved(trun, written(moof) - size)
+    made = file.write()
+    assert with_data(made, in_one_index(made)) == with_data(content, samples(io.BytesIO(content)))
+
+
+def with_data(content: bytes, found: list[tuple]) -> list[tuple]:
+    """The samples with their data instead of where these are."""
+    return [(content[at : at + size], *rest) for at, size, *rest in found]
+
+
+def written(node: Node) -> int:
+    """Its size in the file."""
+    return sum(8 + len(each.lead) for each in node)
+
+
 @pytest.mark.parametrize("most", [20_000, 100_000])
 @pytest.mark.parametrize("writer", ["frag_keyframe", "ismv"])
 def test_times_of_long_videos_are_rounded(monkeypatch, writer, most):
@@ -82,7 +164,7 @@ def test_times_begin_at_the_first_picture_that_is_shown(writer):
 
 
 def guessed(content: bytes, factor: float, gap: float) -> bytes:
-    """The recording with durations of samples that are wrong by `factor`, and `gap` seconds later from the middle on."""
+    """The recording with durations of samples that are wrong by `factor`, and a gap of some seconds in the middle."""
     file = Parts.parse(content)
     scale = struct.unpack_from(">I", content, content.index(b"mdhd") + 16)[0]
     headers, times = ([node for node in file.nodes() if node.type == kind] for kind in (b"tfhd", b"tfdt"))
