@@ -227,3 +227,26 @@ def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, secon
     content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, head=head, edits=edit_list)
     [track] = isobmff.scan(File(content).reader()).movie.tracks
     assert (track.empty, track.skipped, track.seconds) == pytest.approx((empty, skipped, seconds))
+
+
+@pytest.mark.parametrize(
+    ("frames", "stated", "warned"),
+    [
+        *[(1, 1.09, False), (1, 1.11, True), (1, 0.91, False), (1, 0.89, True)],  # a tenth of a second
+        *[(100, 104.9, False), (100, 105.1, True), (100, 95.3, False), (100, 95.1, True)],  # one part in twenty
+    ],
+)
+def test_small_differences_of_durations_are_ignored(frames, stated, warned):
+    """Each frame lasts a second. If the difference is larger, the frames decide."""
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * frames, shown=round(1000 * stated))
+    found = inspected(content)
+    assert bool(found.warnings) == warned
+    assert found.container.duration == (frames if warned else stated)
+
+
+@pytest.mark.parametrize("layout", ["mov", "avi"])
+def test_pictures_of_the_largest_size_are_decoded(layout):
+    content = video(layout, "png", size=(256, 64), seconds=0.2, audio=None, pixel_format="rgb24")
+    assert inspect(File(content).reader(), Limits(max_pixels=256 * 64)).poster
+    rejected = verdict(content, Limits(max_pixels=256 * 64 - 1))
+    assert (rejected.reason, rejected.evidence["width"]) == ("too-large-to-decode", 256)
