@@ -17,7 +17,8 @@ from tests.truth import writers
 from tests.truth.films import BY_NAME
 from tests.truth.lies import none_sync
 from tools.videos import video
-from video_intake.media import fragmented, isobmff, signatures, splice
+from video_intake.media import fragmented, isobmff, random_access, signatures, splice
+from video_intake.media.boxes import Box
 from video_intake.media.fragments import Fragments
 from video_intake.media.inspector import Limits, inspect
 
@@ -195,3 +196,46 @@ def test_rates_are_exact_although_times_are_rounded_to_milliseconds(rate):
     options = {"movflags": "frag_keyframe+empty_moov", "video_track_timescale": "1000"}
     content = video(size=(64, 36), rate=rate, audio=None, options=options)
     assert Fraction(inspect(File(content).reader(), Limits()).video.frame_rate) == rate
+
+
+def moofs(content: bytes) -> tuple[int, ...]:
+    """Where the fragments begin."""
+    at, found = 0, []
+    for node in Parts.parse(content).children:
+        found += [at] * (node.type == b"moof")
+        at += written(node)
+    return tuple(found)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("lengths", [0b000000, 0b110000, 0b001100, 0b000011, 0b011011])
+def test_all_forms_of_the_index_at_the_end_are_read(version, lengths):
+    """Places of 32 or 64 bits, and numbers of 1 to 4 bytes (ISO/IEC 14496-12, 8.8.10)."""
+    content = writers.FRAGMENTED["frag_keyframe empty"](BY_NAME["h264"])
+    places = moofs(content)
+    numbered = b"".join((1).to_bytes((lengths >> shift & 3) + 1) for shift in (4, 2, 0))
+    rows = b"".join(struct.pack(">QQ" if version else ">II", 0, place) + numbered for place in places)
+    tfra = Node(b"tfra", struct.pack(">BxxxIII", version, 1, lengths, len(places)) + rows)
+    file = Parts.parse(content)
+    file.children[-1] = Node(b"mfra", b"", [tfra, Node(b"mfro", bytes(4) + struct.pack(">I", 8 + written(tfra) + 16))])
+    assert random_access.from_mfra(File(file.write()).reader(), [1]) == random_access.Claim(
+        places, len(content) - written(Parts.parse(content).children[-1])
+    )
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("gap", [0, 16])
+def test_all_forms_of_a_segment_index_are_read(version, gap):
+    """The first segment may begin some bytes after the index (ISO/IEC 14496-12, 8.16.3)."""
+    content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
+    places = moofs(content)
+    sizes = [after - place for place, after in pairwise((*places, len(content)))]
+    rows = b"".join(struct.pack(">III", size, 1000, 1 << 31) for size in sizes)
+    head = struct.pack(">BxxxIIQQxxH" if version else ">BxxxIIIIxxH", version, 1, 600, 0, gap, len(sizes))
+    sidx = struct.pack(">I4s", 8 + len(head) + len(rows), b"sidx") + head + rows
+    made = sidx + bytes(gap) + content[places[0] :]
+    claim = random_access.from_sidx(File(made).reader(), Box(b"sidx", 0, 8, len(sidx)))
+    moved = len(sidx) + gap - places[0]
+    assert claim == random_access.Claim(
+        tuple(place + moved for place in places), len(made), pytest.approx(len(sizes) / 0.6)
+    )
