@@ -5,18 +5,20 @@ import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
+from random import Random
 
 import av
 import pytest
 
 from tests.support import numbered
-from tests.support.files import File
-from tests.support.riff import opendml, parts, sized
+from tests.support.files import File, verdict
+from tests.support.riff import KEY, opendml, parts, sized
 from tests.truth import writers
+from tests.truth.avi_lies import AVI_LIES
 from tests.truth.films import BY_NAME
 from tests.truth.films import film as film_of
 from tools.videos import video
-from video_intake.media import avi_streams
+from video_intake.media import avi_index, avi_streams, riff
 from video_intake.media.inspector import Limits, inspect
 
 FILM = BY_NAME["mpeg4"]
@@ -155,6 +157,35 @@ def test_damaged_indexes_of_opendml_are_replaced():
     assert found.video.frames == FILM.count
     assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
     assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / FILM.rate, abs=0.001)
+
+
+@pytest.mark.parametrize("lie", ["no lie", "absolute idx1", "no idx1"])
+def test_an_index_that_is_built_has_the_entries_of_the_original(lie):
+    """Without one, every frame may be a key frame."""
+    reader = File(AVI_LIES[lie](film(), Random(0)).content).reader()
+    reader.load_ends()
+    scanned = riff.scan(reader)
+    built = avi_index.rebuilt(reader, scanned, avi_index.scan(reader, scanned))
+    content = b"".join(iter(lambda: built.read(4096), b""))
+    expected = parts(film())[3]
+    if lie == "no idx1":
+        expected = [(kind, KEY, *rest) for kind, _, *rest in expected]
+    assert parts(content)[3] == expected
+
+
+def test_an_index_that_is_cut_off_after_media_data_of_odd_size():
+    """A list of odd size is padded, too."""
+    movi, index, _, entries = parts(film())
+    _, _, offset, size = entries[-1]
+    odd, last = 1 - size % 2, movi + 8 + offset + 4
+    media = struct.unpack_from("<I", film(), movi + 4)[0] - 1
+    content = bytearray(film())
+    content[last : last + 4] = struct.pack("<I", size - odd)
+    content[movi + 4 : movi + 8] = struct.pack("<I", media)
+    assert media % 2
+    assert inspect(File(bytes(content)).reader(), Limits()).poster
+    rejected = verdict(bytes(content[: index + 100]))
+    assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "idx1")
 
 
 def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():

@@ -239,3 +239,25 @@ def test_all_forms_of_a_segment_index_are_read(version, gap):
     assert claim == random_access.Claim(
         tuple(place + moved for place in places), len(made), pytest.approx(len(sizes) / 0.6)
     )
+
+
+def test_nested_segment_indexes_are_read():
+    """Each is before its own segment of two fragments (ISO/IEC 14496-12, 8.16.3)."""
+    content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
+    places = (*moofs(content), len(content))
+    segments = []
+    for first, middle, end in zip(places[::2], places[1::2], places[2::2], strict=False):
+        segments.append(segment_index([middle - first, end - middle]) + content[first:end])
+    outer = segment_index([1 << 31 | len(segment) for segment in segments])
+    made = outer + b"".join(segments)
+    reader = File(made).reader()
+    reader.load_ends()
+    claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, len(outer)))
+    assert claim is not None
+    assert (claim.starts, claim.end) == (moofs(made), len(made))
+
+
+def segment_index(sizes: list[int]) -> bytes:
+    rows = b"".join(struct.pack(">III", size, 1000, 1 << 31) for size in sizes)
+    head = struct.pack(">IIIIIxxH", 0, 1, 600, 0, 0, len(sizes))
+    return struct.pack(">I4s", 8 + len(head) + len(rows), b"sidx") + head + rows
