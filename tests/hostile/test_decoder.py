@@ -122,9 +122,12 @@ def test_if_the_decoder_fails_the_file_and_the_next_one_get_a_verdict(decoder, g
 @pytest.mark.parametrize("trouble", ["spin", "hang", "drip"])
 def test_a_decoder_that_does_not_respond_is_ended(decoder, good, trouble):
     began = time.monotonic()
+    heard: list[str] = []
+    decoder.on_fault = heard.append
     found = inspect(decoder, named(trouble), SECONDS)
     assert isinstance(found, Rejected)
     assert found.reason == Reason.TOO_SLOW
+    assert "did not respond in time" in heard[0]
     assert SECONDS <= time.monotonic() - began < PATIENCE
     assert isinstance(inspect(decoder, good), Inspection)
 
