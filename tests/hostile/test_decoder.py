@@ -19,13 +19,15 @@ from tests.support.outcomes import REJECTIONS
 from tests.support.troubled_worker import COMMAND as TROUBLED
 from tools.videos import video
 from video_intake.decoder import Decoder, Unavailable
-from video_intake.decoding_job import Job
+from video_intake.decoding_job import Job, Spent
 from video_intake.media import answer, verdicts, worker
 from video_intake.media.facts import Inspection
 from video_intake.media.inspector import inspect as inspect_here
 from video_intake.media.limits import Limits
-from video_intake.media.range_reader import RangeReader
+from video_intake.media.range_reader import MAX_REQUESTS, RangeReader
 from video_intake.media.verdicts import Reason, Rejected
+from video_intake.media.wire import MAX_AT_ONCE
+from video_intake.worker_process import Died
 
 SECONDS = 2.0  # of an inspection here
 PATIENCE = 60  # of the test: the machine may be busy
@@ -120,9 +122,12 @@ def test_if_the_decoder_fails_the_file_and_the_next_one_get_a_verdict(decoder, g
 @pytest.mark.parametrize("trouble", ["spin", "hang", "drip"])
 def test_a_decoder_that_does_not_respond_is_ended(decoder, good, trouble):
     began = time.monotonic()
+    heard: list[str] = []
+    decoder.on_fault = heard.append
     found = inspect(decoder, named(trouble), SECONDS)
     assert isinstance(found, Rejected)
     assert found.reason == Reason.TOO_SLOW
+    assert "did not respond in time" in heard[0]
     assert SECONDS <= time.monotonic() - began < PATIENCE
     assert isinstance(inspect(decoder, good), Inspection)
 
@@ -247,6 +252,72 @@ def test_a_file_with_many_reads_is_not_mistaken_for_a_slow_s3():
     assert not job.starved
     job.waited = 10.0
     assert job.starved
+
+
+def job(size: int = 1000, max_bytes: int = 1000) -> Job:
+    return Job(lambda start, end: b"", size, max_bytes, 0.0)
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        *[None, {}, "ab", (), [], [[]], [[0]], [[0, 1, 2]], [(0, 1)], [[0, "1"]], [[0, 1.0]], [[False, True]]],
+        *[[[-1, 5]], [[5, 5]], [[6, 5]], [[0, 1001]], [[1000, 1001]], [[0, 5], [990, 1001]]],
+        [[0, 1]] * (MAX_REQUESTS + 1),
+    ],
+    ids=lambda ranges: str(ranges)[:30],
+)
+def test_ranges_that_are_not_in_the_file_are_refused(ranges):
+    asked = job()
+    with pytest.raises(Died):
+        asked.take(ranges)
+    assert asked.spent == Spent()
+
+
+@pytest.mark.parametrize("ranges", [[[0, 1000]], [[0, 1], [999, 1000]], [[5, 6]] * 3])
+def test_ranges_in_the_file_are_counted(ranges):
+    asked = job()
+    assert asked.take(ranges) == [tuple(each) for each in ranges]
+    length = sum(end - start for start, end in ranges)
+    assert asked.spent == Spent(requests=len(ranges), round_trips=1, bytes_read=length)
+    if length < 500:
+        asked.take(ranges)
+        assert asked.spent == Spent(requests=2 * len(ranges), round_trips=2, bytes_read=2 * length)
+
+
+def test_the_limits_are_those_of_all_requests_for_a_file():
+    asked = job(max_bytes=10)
+    asked.take([[0, 6]])
+    with pytest.raises(Died, match="too many bytes"):
+        asked.take([[0, 5]])
+    asked.take([[0, 4]])
+    many = job(max_bytes=MAX_REQUESTS)
+    many.take([[0, 1]] * (MAX_REQUESTS - 1))
+    with pytest.raises(Died, match="too many ranges"):
+        many.take([[0, 0]] * 2)
+    many.take([[0, 1]])
+
+
+def test_only_a_single_range_may_be_longer_than_what_is_sent_at_once():
+    size = 2 * MAX_AT_ONCE
+    assert job(size, size).take([[0, size]])
+    assert job(size, size).take([[0, MAX_AT_ONCE - 1], [0, 1]])
+    with pytest.raises(Died, match="too many bytes"):
+        job(size, size).take([[0, MAX_AT_ONCE], [0, 1]])
+
+
+@pytest.mark.parametrize("since", [0.5, 30])
+def test_time_for_bytes_that_have_not_arrived_counts_too(since):
+    """A round trip takes much less than a second."""
+    asked = job()
+    assert not asked.starved
+    asked.take([[0, 1]])
+    asked.asked = {1: time.monotonic() - since}
+    assert asked.starved == (since > 1)
+    asked.asked, asked.waited = {}, since
+    assert asked.starved == (since > 1)
+    asked.round_trips = 60
+    assert not asked.starved
 
 
 def test_missing_bytes_are_an_infrastructure_failure(decoder, good):

@@ -4,8 +4,10 @@ They are generated in code, and inspected in a monitored child process (`tests.s
 if it crashes, or takes 700 MB or 30 seconds.
 """
 
+import re
 import struct
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import cache, partial
 
 import pytest
@@ -26,7 +28,9 @@ from tests.support.boxes import (
     track,
 )
 from tests.support.files import File
+from tests.support.riff import sized
 from tests.support.watched import Watched
+from tests.truth.far import far
 from tools.videos import video
 from video_intake.media.inspector import MAX_MEMORY, Limits, inspect
 from video_intake.media.verdicts import Rejected
@@ -378,3 +382,88 @@ def test_a_segment_index_cut_off(version, length):
     at = content.index(b"moof") - 4
     index = box(b"sidx", (version + bytes(3) + b"\0\0\3\xe8" * 20)[:length])
     assert inspect(File(content[:at] + index + content[at:]).reader(), Limits()).poster
+
+
+class Clock:
+    """A second passes with each look at it."""
+
+    looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return self.looks
+
+
+def looks(content: bytes, *, is_far: bool) -> int:
+    """How often the inspection looks at the clock."""
+    clock = Clock()
+    with far() if is_far else nullcontext(), suppress(Rejected):
+        inspect(File(content).reader(clock=clock), Limits())
+    return clock.looks
+
+
+def live(between: bytes = b"") -> bytes:
+    """A live recording with something before each fragment except the first."""
+    flags = {"movflags": "frag_keyframe+empty_moov+skip_trailer"}
+    content = video(codec="mjpeg", size=(96, 64), seconds=1, audio=None, options=flags)
+    front, first, *others = re.split(rb"(?=....moof)", content, flags=re.DOTALL)
+    return front + first + b"".join(between + other for other in others)
+
+
+def nested_indexes(count: int) -> bytes:
+    """A live recording with a segment index that consists of others."""
+    own = box(b"sidx", numbers(0, 1, 1000, 0, 0, 1, 44, 10, 0))
+    index = box(b"sidx", numbers(0, 1, 1000, 0, 0, count), numbers(1 << 31 | len(own), 10, 0) * count)
+    at = live().index(b"moof") - 4
+    return live()[:at] + index + own * count + live()[at:]
+
+
+def with_fragment(*children: bytes) -> bytes:
+    """A video whose last fragment has these boxes."""
+    return fragment() + box(b"moof", full(b"mfhd", numbers(1)), *children)
+
+
+def index_at_end(*children: bytes) -> bytes:
+    """An index to which the sizes of the boxes before it do not lead."""
+    return box(b"ftyp", FTYP) + numbers(1 << 30) + b"mdat" + bytes(8) + box(b"moov", *children)
+
+
+def with_chunks(mark: bytes, chunks: bytes) -> bytes:
+    """The AVI with these chunks before the one that is marked."""
+    at = avi().index(mark) - (8 if mark == b"movi" else 0)
+    return sized(avi()[:at] + chunks + avi()[at:])
+
+
+def without_size(entries: bytes = b"") -> bytes:
+    """The AVI with media data of unknown size, and other entries in its index."""
+    content = patched(avi(), b"movi", -4, bytes(4))
+    return content[: content.index(b"idx1")] + chunk(b"idx1", entries) if entries else content
+
+
+ENTRY = b"00dc" + struct.pack("<III", 16, 4, 100)
+RUNS = full(b"tfhd", numbers(1)), full(b"trun", numbers(0))
+
+# (what there are that many of, the file, whether it is treated as a large one, how often the time is checked for each)
+REPEATED: list[tuple[str, Callable[[int], bytes], bool, float]] = [
+    ("boxes before the index", lambda count: still(before=box(b"free") * count), False, 1),
+    ("signatures of an index", lambda count: box(b"ftyp", FTYP) + box(b"mdat", b"moov" * count), False, 1),
+    ("boxes in an index at the end", lambda count: index_at_end(box(b"free") * count), False, 1),
+    ("nested segment indexes", nested_indexes, False, 2),
+    ("boxes in a fragment", lambda count: with_fragment(box(b"free") * count), False, 1),
+    ("runs in a fragment", lambda count: with_fragment(box(b"traf", RUNS[0], RUNS[1] * count)), False, 1),
+    ("boxes after fragments", lambda count: live() + box(b"free") * count, False, 1),
+    ("signatures of fragments after others", lambda count: live() + b"\xff" * 8 + b"moof" * count, False, 1),
+    ("signatures of fragments between others", lambda count: live(box(b"free", b"moof" * count)), True, 1),
+    ("runs of zeros", lambda count: still(before=box(b"free", (bytes(512) + b"1") * count)), False, 2),
+    ("chunks before AVI media data", lambda count: with_chunks(b"movi", chunk(b"JUNK") * count), False, 1),
+    ("chunks of AVI media data", lambda count: with_chunks(b"idx1", chunk(b"01wb") * count), False, 2),
+    ("chunks after AVI media data", lambda count: avi() + chunk(b"JUNK", bytes(4)) * count, False, 2),
+    ("signatures of an AVI index", lambda count: without_size() + b"idx1" * count, True, 1),
+    ("thousands of entries of an AVI index", lambda count: without_size(ENTRY * 50 * count), False, 0.05),
+]
+
+
+@pytest.mark.parametrize(("make", "is_far", "each"), [row[1:] for row in REPEATED], ids=[row[0] for row in REPEATED])
+def test_the_time_is_checked_for_each_part_of_a_file(make, is_far, each):
+    few, many = (looks(make(count), is_far=is_far) for count in (30, 90))
+    assert many - few >= 60 * each

@@ -1,20 +1,28 @@
 """Durations, rates and times of AVI files, whose empty chunks repeat the previous picture."""
 
+import io
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
+from random import Random
 
+import av
 import pytest
 
 from tests.support import numbered
-from tests.support.files import File
-from tests.support.riff import parts, sized
+from tests.support.files import File, verdict
+from tests.support.riff import KEY, opendml, parts, sized
 from tests.truth import writers
+from tests.truth.avi_lies import AVI_LIES
 from tests.truth.films import BY_NAME
-from video_intake.media import avi_streams
+from tests.truth.films import film as film_of
+from tools.videos import video
+from video_intake.media import avi_index, avi_streams, riff
 from video_intake.media.inspector import Limits, inspect
 
 FILM = BY_NAME["mpeg4"]
+SMALL = {"size": (64, 48), "rate": 10}
 
 
 @cache
@@ -67,6 +75,129 @@ def test_repeated_pictures_last_longer_and_are_not_counted(repeats):
     number = numbered.in_jpeg(found.poster.jpeg)
     before = sum(count for place, count in repeats.items() if place < number)
     assert found.poster.time == pytest.approx((number + before) / FILM.rate, abs=0.001)
+
+
+@pytest.mark.parametrize("repeats", [{}, {5: 7}, {5: 7, 19: 30}, {30: 20}])
+def test_the_first_picture_that_is_not_black_has_its_time(repeats):
+    """It is found by decoding all before it, some of which are repeated."""
+    dark = film_of("mpeg4", "mpeg4", options={"g": "300", "sc_threshold": "1000000000"}, dark=20)
+    found = inspect(File(repeating(writers.avi(dark), repeats)).reader(), Limits())
+    number = numbered.in_jpeg(found.poster.jpeg)
+    before = sum(count for place, count in repeats.items() if place < number)
+    assert number >= 20
+    assert found.poster.time == pytest.approx((number + before) / dark.rate, abs=0.001)
+
+
+@cache
+def film_with_sound() -> bytes:
+    return next(iter(writers.AVI.values()))(BY_NAME["mpeg4 one group"])
+
+
+@pytest.mark.parametrize(
+    ("of_stream", "of_file", "sound", "right"),
+    [
+        (1, 1, True, 1),
+        (2, 1, True, 1),  # two against one
+        (1, 2, True, 1),
+        (1, 1, False, 1),
+        (2, 1, False, 2),  # one against another: that of the stream
+        (1, 2, False, 1),
+    ],
+)
+def test_of_two_rates_the_one_that_fits_the_audio_counts(of_stream, of_file, sound, right):
+    content = film_with_sound() if sound else film()
+    at, main = content.index(b"vids") + 20, content.index(b"avih") + 8
+    scale, rate = struct.unpack_from("<II", content, at)
+    (microseconds,) = struct.unpack_from("<I", content, main)
+    content = content[:at] + struct.pack("<II", scale, rate * of_stream) + content[at + 8 :]
+    content = content[:main] + struct.pack("<I", microseconds // of_file) + content[main + 4 :]
+    found = inspect(File(content).reader(), Limits())
+    assert Fraction(found.video.frame_rate) == right * Fraction(rate, scale)
+    assert [warning for warning in found.warnings if "two frame rates" in warning] == (
+        list(found.warnings) if of_stream != of_file else []
+    )
+    assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / rate * scale / right, abs=0.17)
+    if sound:
+        assert found.container.duration == pytest.approx(10, abs=0.1)
+
+
+def silence(seconds: int) -> Iterator[av.AudioFrame]:
+    for number in range(seconds * 40):
+        frame = av.AudioFrame(format="s16p", layout="mono", samples=1200)
+        frame.planes[0].update(bytes(2400))
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * 1200, Fraction(1, 48_000)
+        yield frame
+
+
+@pytest.mark.parametrize(("pictures", "sound"), [(1, 3), (3, 1)])
+def test_the_duration_is_that_of_the_longest_track(pictures, sound):
+    file = io.BytesIO()
+    with av.open(file, "w", format="avi") as output:
+        stream, tone = output.add_stream("mpeg4", rate=10), output.add_stream("mp3", rate=48_000, layout="mono")
+        stream.width, stream.height = numbered.SIZE
+        for number in range(10 * pictures):
+            frame = numbered.drawn(number).reformat(format="yuv444p").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            output.mux(stream.encode(frame))
+        for frame in silence(sound):
+            output.mux(tone.encode(frame))
+        for each in (stream, tone):
+            output.mux(each.encode(None))
+    found = inspect(File(file.getvalue()).reader(), Limits())
+    assert found.container.duration == pytest.approx(3, abs=0.15)
+    assert found.video.frames == 10 * pictures
+    assert found.warnings == ()
+
+
+def test_damaged_indexes_of_opendml_are_replaced():
+    front, *others = opendml(film()).split(b"ix00")
+    assert len(others) == 3
+    content = b"ix00".join([front, *(other[:28] + b"\x55" * 16 + other[44:] for other in others)])
+    found = inspect(File(content).reader(), Limits())
+    assert found.video.frames == FILM.count
+    assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
+    assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / FILM.rate, abs=0.001)
+
+
+@pytest.mark.parametrize("lie", ["no lie", "absolute idx1", "no idx1"])
+def test_an_index_that_is_built_has_the_entries_of_the_original(lie):
+    """Without one, every frame may be a key frame."""
+    reader = File(AVI_LIES[lie](film(), Random(0)).content).reader()
+    reader.load_ends()
+    scanned = riff.scan(reader)
+    built = avi_index.rebuilt(reader, scanned, avi_index.scan(reader, scanned))
+    content = b"".join(iter(lambda: built.read(4096), b""))
+    expected = parts(film())[3]
+    if lie == "no idx1":
+        expected = [(kind, KEY, *rest) for kind, _, *rest in expected]
+    assert parts(content)[3] == expected
+
+
+def test_an_index_that_is_cut_off_after_media_data_of_odd_size():
+    """A list of odd size is padded, too."""
+    movi, index, _, entries = parts(film())
+    _, _, offset, size = entries[-1]
+    odd, last = 1 - size % 2, movi + 8 + offset + 4
+    media = struct.unpack_from("<I", film(), movi + 4)[0] - 1
+    content = bytearray(film())
+    content[last : last + 4] = struct.pack("<I", size - odd)
+    content[movi + 4 : movi + 8] = struct.pack("<I", media)
+    assert media % 2
+    assert inspect(File(bytes(content)).reader(), Limits()).poster
+    rejected = verdict(bytes(content[: index + 100]))
+    assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "idx1")
+
+
+def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():
+    """In the headers of uncompressed video (Microsoft, BITMAPINFOHEADER, `biHeight`)."""
+    plain = video("avi", "rawvideo", **SMALL, seconds=0.2, audio=None, pixel_format="bgr24")
+    at = plain.index(b"strf") + 16
+    (height,) = struct.unpack_from("<i", plain, at)
+    other = plain[:at] + struct.pack("<i", -height) + plain[at + 4 :]
+    for content in (other, plain):
+        found = inspect(File(content).reader(), Limits())
+        assert found.video.height == SMALL["size"][1] == abs(height)
+        assert found.warnings == ()
 
 
 @pytest.mark.parametrize(("width", "kind", "found"), [(4, 0, 2), (4, 1, 0), (2, 0, 0), (2, 1, 0)])

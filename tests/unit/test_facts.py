@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections import Counter
 from dataclasses import replace
 
 import av
@@ -178,6 +179,22 @@ def test_bit_rates_of_tracks_add_up_to_that_of_the_file(container, audio, flags)
     tracks = found.video.bit_rate + sum(track.bit_rate for track in found.audio)
     assert found.container.bit_rate == pytest.approx(8 * len(content) / found.container.duration, rel=0.001)
     assert 0.8 < tracks / found.container.bit_rate < 1.02  # the rest is the index
+
+
+@pytest.mark.parametrize("flags", ["", "faststart", "frag_keyframe+empty_moov", "frag_keyframe"])
+@pytest.mark.parametrize("container", ["mp4", "mov"])
+def test_the_bit_rate_of_a_track_is_that_of_its_packets(container, flags):
+    content = video(container, **SMALL | {"seconds": 2}, options={"movflags": flags} if flags else {})
+    sums, ends = Counter(), Counter()
+    with av.open(io.BytesIO(content)) as file:
+        for packet in file.demux():
+            kind = packet.stream.type
+            sums[kind] += packet.size
+            if packet.size:
+                ends[kind] = max(ends[kind], (packet.pts + packet.duration) * packet.time_base)
+    found = inspected(content)
+    assert found.video.bit_rate == pytest.approx(float(8 * sums["video"] / ends["video"]), rel=0.03)
+    assert found.audio[0].bit_rate == pytest.approx(float(8 * sums["audio"] / ends["audio"]), rel=0.03)
 
 
 def test_the_bit_rates_of_an_avi():

@@ -183,6 +183,18 @@ def test_several_video_tracks():
     assert answer.video.width == 64, "the first of them is shown"
 
 
+@pytest.mark.parametrize("enabled", [1, 2, 3])
+def test_of_several_video_tracks_the_enabled_one_is_shown(enabled):
+    """The flag `track_enabled` of its header (ISO/IEC 14496-12, 8.3.2)."""
+    first, *tracks = muxed(films=3).split(b"tkhd")
+    assert all(track[:4] == numbers(3) or track[:4] == numbers(2) for track in tracks[:3])
+    flags = [numbers(3 if number == enabled else 2) for number in (1, 2, 3, 4)]
+    content = b"tkhd".join([first, *(flag + track[4:] for flag, track in zip(flags, tracks, strict=True))])
+    answer = found(content)
+    assert answer.video.width == 64 * enabled
+    assert answer.poster.width == 64 * enabled
+
+
 def test_a_cover_picture_is_not_a_video():
     answer = found(muxed(cover=True))
     assert (answer.container.video_tracks, answer.video.codec) == (1, "h264")

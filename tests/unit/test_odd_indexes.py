@@ -2,16 +2,18 @@
 
 import io
 import struct
+from contextlib import suppress
 
 import av
 import pytest
 
 from tests.fuzz.mutations import File as Parts
-from tests.support.boxes import FTYP, box, compressed, index_of, movie, numbers, picture_entry, png
+from tests.support.boxes import FTYP, REST, box, compressed, full, index_of, movie, numbers, picture_entry, png
 from tests.support.files import File, verdict
 from tools.videos import video
-from video_intake.media import avi_streams
+from video_intake.media import avi_streams, isobmff
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.verdicts import Rejected
 
 
 def inspected(content: bytes):
@@ -136,6 +138,14 @@ def test_the_last_frame_of_any_duration_does_not_change_the_rate(last):
     assert inspected(file.write()).video.frame_rate == "12/1"
 
 
+@pytest.mark.parametrize("delta", [-1, -1000, -(1 << 31)])
+def test_a_frame_of_negative_duration_does_not_count(delta):
+    """Some writers correct delays that way; as an unsigned number, it would be weeks."""
+    times = full(b"stts", numbers(2, 2, 1000, 1, delta & 0xFFFFFFFF))
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, changed={b"stts": times}, shown=2000)
+    assert inspected(content).container.duration == pytest.approx(2, abs=0.01)
+
+
 def test_an_edit_list_that_leaves_less_than_a_frame():
     """`ffmpeg -ss 1.95 -c copy` of a two-second video: the last frame exists, and is shown."""
     file = Parts.parse(video(seconds=2, rate=10, audio=None))
@@ -165,4 +175,78 @@ def test_a_bit_rate_is_not_computed_from_sizes_that_exceed_the_file(claim):
 def test_an_avi_stream_header_that_is_too_short_counts_as_a_stream(length):
     short = b"strh" + struct.pack("<I", length) + bytes(length)
     whole = b"strh" + struct.pack("<I", 56) + b"vids" + bytes(52)
-    assert [each.kind for each in avi_streams.read(short + whole + bytes(8), 0)] == [bytes(4), b"vids"]
+    assert [each.kind for each in avi_streams.read(short + whole, 0)] == [bytes(4), b"vids"]
+
+
+def test_the_file_is_not_kept_in_memory_after_its_inspection(plain):
+    """An error's traceback refers to the reader."""
+    for content in (plain, plain[:-1]):
+        reader = File(content).reader()
+        with suppress(Rejected):
+            inspect(reader, Limits())
+        assert reader.bytes_read
+        assert list(reader.fetched) == []
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_second_handler_of_quicktime_is_not_the_kind_of_the_track(last):
+    """Each track has another one for its data, which precedes its own if the boxes are in another order."""
+    content = video("mov", seconds=0.4)
+    file = Parts.parse(content)
+    for node in file.nodes():
+        if node.type == b"mdia" and last:
+            node.children.sort(key=lambda child: child.type == b"hdlr")
+    assert content.count(b"dhlr") == 2
+    pictures, sound = isobmff.scan(File(file.write()).reader()).movie.tracks
+    assert pictures.handler == b"vide"
+    assert last or sound.handler == b"soun"
+    assert inspected(file.write()).video == inspected(content).video
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize(
+    ("edits", "empty", "skipped", "seconds"),
+    [
+        ([(600, 500, 1)], 0, 500, 1),
+        ([(0, 1000, 1)], 0, 1000, 2),  # up to the end
+        ([(300, -1, 1), (1200, 0, 1)], 0.5, 0, 2.5),
+        ([(300, -1, 1), (60, -1, 1), (600, 1000, 1)], 0.6, 1000, 1.6),
+        ([(600, 1000, 1), (300, -1, 1), (600, 0, 1)], 0, 1000, 2.5),  # a pause
+        ([(6000, 1000, 1)], 0, 1000, 2),  # more than there is
+        ([(600, 0, 1), (600, 5000, 1)], 0, 0, 1),  # after the end
+        ([(6000, 1000, 0)], 0, 1000, 10),  # one picture, held
+        ([(300, -1, 1)], 0.5, 0, 3.5),  # nothing about the media
+        ([], 0, 0, 3),
+    ],
+)
+def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, seconds):
+    """Durations are in units of the movie, 600 a second; places in those of the track, 1000 (14496-12, 8.6.6)."""
+    rows = b"".join(struct.pack(">QqI" if version else ">IiI", *row[:2], row[2] << 16) for row in edits)
+    edit_list = full(b"elst", numbers(len(edits)), rows, version=version)
+    head = full(b"mvhd", numbers(0, 0, 600, 1800), REST)
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, head=head, edits=edit_list)
+    [track] = isobmff.scan(File(content).reader()).movie.tracks
+    assert (track.empty, track.skipped, track.seconds) == pytest.approx((empty, skipped, seconds))
+
+
+@pytest.mark.parametrize(
+    ("frames", "stated", "warned"),
+    [
+        *[(1, 1.09, False), (1, 1.11, True), (1, 0.91, False), (1, 0.89, True)],  # a tenth of a second
+        *[(100, 104.9, False), (100, 105.1, True), (100, 95.3, False), (100, 95.1, True)],  # one part in twenty
+    ],
+)
+def test_small_differences_of_durations_are_ignored(frames, stated, warned):
+    """Each frame lasts a second. If the difference is larger, the frames decide."""
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * frames, shown=round(1000 * stated))
+    found = inspected(content)
+    assert bool(found.warnings) == warned
+    assert found.container.duration == (frames if warned else stated)
+
+
+@pytest.mark.parametrize("layout", ["mov", "avi"])
+def test_pictures_of_the_largest_size_are_decoded(layout):
+    content = video(layout, "png", size=(256, 64), seconds=0.2, audio=None, pixel_format="rgb24")
+    assert inspect(File(content).reader(), Limits(max_pixels=256 * 64)).poster
+    rejected = verdict(content, Limits(max_pixels=256 * 64 - 1))
+    assert (rejected.reason, rejected.evidence["width"]) == ("too-large-to-decode", 256)

@@ -7,7 +7,9 @@ import pytest
 from tests.support.boxes import box, full, movie, numbers, picture_entry, png, sound_entry
 from tests.support.files import File, verdict
 from tools.videos import video
+from video_intake.media import notes, verdicts
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.verdicts import Rejected
 
 SMALL = {"size": (96, 64), "seconds": 1, "rate": 10}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer"}
@@ -177,6 +179,22 @@ def test_media_data_in_another_file():
     assert "self-contained" in rejected.advice
 
 
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [full(b"url ", flags=1)],
+        [full(b"url ", b"file:///movie.mov\0", flags=1)],  # where it was: the flag decides (ISO/IEC 14496-12, 8.7.2)
+        [full(b"url ", b"\0")],
+        [full(b"alis", bytes(30))],
+        [full(b"url ", b"file:///movie.mov\0"), full(b"url ", flags=1)],
+    ],
+)
+def test_media_data_in_the_same_file(entries):
+    own = full(b"dref", numbers(len(entries)), *entries)
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)], dref=own)
+    assert inspect(File(content).reader(), Limits()).poster
+
+
 def test_a_video_with_only_its_audio_in_another_file_is_playable():
     another = full(b"dref", numbers(1), full(b"alis", b"\0" * 20 + b"Sound"))
     silent = movie(sound_entry(b"twos"), [bytes(200)], dref=another, handler=b"soun")
@@ -205,3 +223,33 @@ def test_an_avi_of_enormous_pictures(avi):
     at = avi.index(b"strf") + 12
     rejected = verdict(avi[:at] + (20_000).to_bytes(4, "little") * 2 + avi[at + 8 :])
     assert (rejected.reason, rejected.evidence["width"]) == ("too-large-to-decode", 20_000)
+
+
+def test_warnings_are_limited_in_number_and_length_and_not_repeated():
+    many = [f"{number} {'x' * 1000}" for number in range(100)]
+    kept = notes.bounded(["", "twice", "twice", *many])
+    assert kept[0] == "twice"
+    assert [warning.split()[0] for warning in kept[1:]] == [str(number) for number in range(notes.MOST - 1)]
+    assert {len(warning) for warning in kept[1:]} == {notes.LENGTH}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.5, "0.5 seconds"),
+        (59.9, "59.9 seconds"),
+        (60, "1:00 minutes"),
+        (125.4, "2:05 minutes"),
+        (3599.4, "59:59 minutes"),
+        (3599.6, "1:00:00 hours"),
+        (36_000 * 100 + 61, "1,000:01:01 hours"),
+    ],
+)
+def test_durations_in_warnings_are_readable(seconds, text):
+    assert verdicts.clock(seconds) == text
+
+
+def test_a_limit_may_be_reached_but_not_exceeded():
+    verdicts.bound("frames", 1000, 1000)
+    with pytest.raises(Rejected, match="1,000 frames"):
+        verdicts.bound("frames", 1001, 1000)

@@ -5,7 +5,7 @@ import io
 import av
 import pytest
 
-from tests.support.boxes import box
+from tests.support.boxes import box, movie, picture_entry, png
 from tests.support.files import File, verdict
 from tools.videos import video
 from video_intake.media.inspector import inspect
@@ -71,3 +71,25 @@ def test_silence_is_not_missing():
         assert max(entry.pos for entry in sound) >= end, "it comes last"
     silent = content[:end] + bytes(len(content) - end)
     assert not inspect(File(silent).reader(), Limits()).warnings
+
+
+@pytest.mark.parametrize(("zeros", "missing"), [(0, False), (4, False), (7, False), (8, True), (50, True)])
+def test_a_last_sample_of_a_few_zeros_may_be_a_picture(zeros, missing):
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48), png(64, 48), bytes(zeros)])
+    if missing:
+        assert "never written" in verdict(content).message
+    else:
+        found = inspect(File(content).reader(), Limits())
+        assert found.poster
+        assert found.warnings == ()
+
+
+@pytest.mark.parametrize("unwritten", [520, 2000])
+def test_a_sector_of_zeros_is_noticed(film, unwritten):
+    """At the end, where the sound is, and before it."""
+    assert "never written" in verdict(film[:-unwritten] + bytes(unwritten)).message
+    with av.open(io.BytesIO(film)) as container:
+        small = [entry.pos for entry in container.streams.audio[0].index_entries if 8 <= entry.size <= 500]
+    at = small[len(small) // 2]
+    found = inspect(File(film[:at] + bytes(unwritten) + film[at + unwritten :]).reader(), Limits())
+    assert ["never written" in warning for warning in found.warnings] == [True]

@@ -1,0 +1,263 @@
+"""The index that is made of all fragments has the samples that FFmpeg finds by visiting each fragment."""
+
+import io
+import struct
+from fractions import Fraction
+from itertools import pairwise
+from random import Random
+
+import av
+import pytest
+
+from tests.fuzz.mutations import File as Parts
+from tests.fuzz.mutations import Node
+from tests.support import numbered
+from tests.support.files import File
+from tests.truth import writers
+from tests.truth.films import BY_NAME
+from tests.truth.lies import none_sync
+from tools.videos import video
+from video_intake.media import fragmented, isobmff, random_access, signatures, splice
+from video_intake.media.boxes import Box
+from video_intake.media.fragments import Fragments
+from video_intake.media.inspector import Limits, inspect
+
+
+def samples(file) -> list[tuple]:
+    """Position, size, key-frame mark and times of each sample of the video; times since the first one, in seconds."""
+    with av.open(file, "r", format=signatures.ISOBMFF) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        found = []
+        for entry, packet in zip(stream.index_entries, packets, strict=True):
+            times = (float((time - packets[0].dts) * stream.time_base) for time in (packet.dts, packet.pts))
+            found.append((entry.pos, entry.size, entry.is_keyframe, *(round(time, 4) for time in times)))
+        return found
+
+
+def in_one_index(content: bytes) -> list[tuple]:
+    """The samples in the file for FFmpeg."""
+    reader = File(content).reader()
+    reader.load_ends()
+    layout = isobmff.scan(reader)
+    film = fragmented.chosen(reader, layout, Fragments(reader, layout), [0.1])
+    assert film.whole
+    return samples(fragmented.shown(reader, layout, film)[0])
+
+
+FILES = [(name, writer) for name in ("h264 b-frames", "h264 uneven") for writer in writers.FRAGMENTED]
+WITH_CHUNKS = [("h264 sound", "frag_keyframe"), ("h264 sound", "frag_duration")]  # in moov, of different lengths
+
+
+@pytest.mark.parametrize(("name", "writer"), FILES + WITH_CHUNKS)
+def test_all_samples_are_in_one_index(name, writer):
+    content = writers.FRAGMENTED[writer](BY_NAME[name])
+    assert in_one_index(content) == samples(io.BytesIO(content))
+
+
+def of_type(parent: Node, kind: bytes) -> list[Node]:
+    return [node for node in parent if node.type == kind]
+
+
+def moved(trun: Node, by: int) -> None:
+    """Its samples begin elsewhere."""
+    offset = struct.unpack_from(">i", trun.lead, 8)[0] + by
+    trun.lead = trun.lead[:8] + struct.pack(">i", offset) + trun.lead[12:]
+
+
+def described(moof: Node, _: int) -> None:
+    """The number of the sample description, too."""
+    for tfhd in of_type(moof, b"tfhd"):
+        assert tfhd.lead[1:4] == b"\2\0\x38", "relative to moof, with defaults for duration, size and flags"
+        tfhd.lead = b"\0\2\0\x3a" + tfhd.lead[4:8] + struct.pack(">I", 1) + tfhd.lead[8:]
+
+
+def short(moof: Node, _: int) -> None:
+    """A time of 32 bits; what follows it is ignored."""
+    for tfdt in of_type(moof, b"tfdt"):
+        assert tfdt.lead[:8] == b"\1" + bytes(7)
+        tfdt.lead = bytes(4) + tfdt.lead[8:] + b"\xff" * 4
+
+
+def relative_to_the_previous_track(moof: Node, media: int) -> None:
+    """Without a base, data begin at the moof, or after those of the previous track (ISO/IEC 14496-12, 8.8.7)."""
+    for tfhd in of_type(moof, b"tfhd"):
+        tfhd.lead = b"\0\0" + tfhd.lead[2:]
+    pictures, sound = of_type(moof, b"traf")
+    assert moof.children
+    moof.children[1:] = [sound, pictures]
+    moved(of_type(pictures, b"trun")[0], -written(moof) - media)  # the sound is the last of the data
+
+
+def in_two_runs(moof: Node, _: int, place: int = 1) -> None:
+    """The samples of the pictures in two runs, of which the second has its own place."""
+    pictures = of_type(moof, b"traf")[0]
+    (trun,) = of_type(pictures, b"trun")
+    flags, count, at = struct.unpack_from(">IIi", trun.lead)
+    assert flags & 0xFFFFFF == 0xA05, "where they begin, flags of the first, and the size and time of each"
+    rows = trun.lead[16:]
+    first = struct.unpack_from(">I", rows)[0]
+    trun.lead = struct.pack(">II", flags, 1) + trun.lead[8:16] + rows[:8]
+    head = struct.pack(">II", flags & ~4 & ~(1 - place), count - 1) + struct.pack(">i", at + first) * place
+    assert pictures.children
+    pictures.children.append(Node(b"trun", head + rows[8:]))
+
+
+def in_two_consecutive_runs(moof: Node, media: int) -> None:
+    """The second begins where the first one ends (8.8.8), which FFmpeg gets wrong."""
+    in_two_runs(moof, media, 0)
+
+
+@pytest.mark.parametrize(
+    "rewrite", [described, short, relative_to_the_previous_track, in_two_runs, in_two_consecutive_runs]
+)
+def test_all_forms_of_headers_are_read(rewrite):
+    content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264 sound"])
+    file = Parts.parse(content)
+    for moof, mdat in pairwise(file.children):
+        if moof.type == b"moof":
+            size = written(moof)
+            rewrite(moof, 8 + len(mdat.lead))
+            for trun in of_type(moof, b"trun"):
+                if trun.lead[3] & 1:
+                    moved(trun, written(moof) - size)
+    made = file.write()
+    assert with_data(made, in_one_index(made)) == with_data(content, samples(io.BytesIO(content)))
+
+
+def with_data(content: bytes, found: list[tuple]) -> list[tuple]:
+    """The samples with their data instead of where these are."""
+    return [(content[at : at + size], *rest) for at, size, *rest in found]
+
+
+def written(node: Node) -> int:
+    """Its size in the file."""
+    return sum(8 + len(each.lead) for each in node)
+
+
+@pytest.mark.parametrize("most", [20_000, 100_000])
+@pytest.mark.parametrize("writer", ["frag_keyframe", "ismv"])
+def test_times_of_long_videos_are_rounded(monkeypatch, writer, most):
+    """FFmpeg limits the time units between two samples: here, to fewer than the ten seconds of this video have."""
+    content = writers.FRAGMENTED[writer](BY_NAME["h264 b-frames"])
+    monkeypatch.setattr(splice, "MOST", most)
+    rounded, exact = in_one_index(content), samples(io.BytesIO(content))
+    assert [row[:3] for row in rounded] == [row[:3] for row in exact]
+    times, true = ([time for row in rows for time in row[3:]] for rows in (rounded, exact))
+    assert times != true
+    assert times == pytest.approx(true, abs=20 / most + 0.0001), "two units"
+
+
+@pytest.mark.parametrize("writer", ["frag_keyframe empty", "hls"])
+def test_if_no_sample_is_marked_the_first_of_each_fragment_may_be_a_key_frame(writer):
+    content = writers.FRAGMENTED[writer](BY_NAME["h264 b-frames"])
+    told = none_sync(content, Random(0))
+    assert told
+    assert in_one_index(told.content) == samples(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("writer", writers.FRAGMENTED)
+def test_times_begin_at_the_first_picture_that_is_shown(writer):
+    """Which is not the first that is decoded."""
+    film = BY_NAME["h264 b-frames"]
+    made = inspect(File(writers.FRAGMENTED[writer](film)).reader(), Limits()).poster
+    assert made.time == pytest.approx(numbered.in_jpeg(made.jpeg) / film.rate, abs=0.001)
+
+
+def guessed(content: bytes, factor: float, gap: float) -> bytes:
+    """The recording with durations of samples that are wrong by `factor`, and a gap of some seconds in the middle."""
+    file = Parts.parse(content)
+    scale = struct.unpack_from(">I", content, content.index(b"mdhd") + 16)[0]
+    headers, times = ([node for node in file.nodes() if node.type == kind] for kind in (b"tfhd", b"tfdt"))
+    for header in headers:
+        flags, _, _, duration = struct.unpack_from(">IIQI", header.lead)
+        assert flags & 0xFFFFFF == 0x39, "a base, and the duration, size and flags of all samples"
+        header.lead = header.lead[:16] + struct.pack(">I", round(duration * factor)) + header.lead[20:]
+    for each in times[len(times) // 2 :]:
+        (now,) = struct.unpack_from(">Q", each.lead, 4)
+        each.lead = each.lead[:4] + struct.pack(">Q", now + round(gap * scale))
+    return file.write()
+
+
+@pytest.mark.parametrize("gap", [0, 2])
+@pytest.mark.parametrize("factor", [1, 1.25])
+def test_times_of_fragments_count_and_not_the_durations_in_them(factor, gap):
+    """Live encoders state when a frame begins, but may only guess how long it lasts."""
+    film = BY_NAME["h264"]
+    found = inspect(File(guessed(writers.FRAGMENTED["frag_every_frame"](film), factor, gap)).reader(), Limits())
+    assert found.container.duration == pytest.approx(film.seconds + gap, abs=0.1)
+    assert Fraction(found.video.frame_rate) == pytest.approx(film.rate, rel=0.005)
+    assert len(found.warnings) == bool(gap)
+    assert all("Parts of the recording are missing" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), 25, 30])
+def test_rates_are_exact_although_times_are_rounded_to_milliseconds(rate):
+    options = {"movflags": "frag_keyframe+empty_moov", "video_track_timescale": "1000"}
+    content = video(size=(64, 36), rate=rate, audio=None, options=options)
+    assert Fraction(inspect(File(content).reader(), Limits()).video.frame_rate) == rate
+
+
+def moofs(content: bytes) -> tuple[int, ...]:
+    """Where the fragments begin."""
+    at, found = 0, []
+    for node in Parts.parse(content).children:
+        found += [at] * (node.type == b"moof")
+        at += written(node)
+    return tuple(found)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("lengths", [0b000000, 0b110000, 0b001100, 0b000011, 0b011011])
+def test_all_forms_of_the_index_at_the_end_are_read(version, lengths):
+    """Places of 32 or 64 bits, and numbers of 1 to 4 bytes (ISO/IEC 14496-12, 8.8.10)."""
+    content = writers.FRAGMENTED["frag_keyframe empty"](BY_NAME["h264"])
+    places = moofs(content)
+    numbered = b"".join((1).to_bytes((lengths >> shift & 3) + 1) for shift in (4, 2, 0))
+    rows = b"".join(struct.pack(">QQ" if version else ">II", 0, place) + numbered for place in places)
+    tfra = Node(b"tfra", struct.pack(">BxxxIII", version, 1, lengths, len(places)) + rows)
+    file = Parts.parse(content)
+    file.children[-1] = Node(b"mfra", b"", [tfra, Node(b"mfro", bytes(4) + struct.pack(">I", 8 + written(tfra) + 16))])
+    assert random_access.from_mfra(File(file.write()).reader(), [1]) == random_access.Claim(
+        places, len(content) - written(Parts.parse(content).children[-1])
+    )
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("gap", [0, 16])
+def test_all_forms_of_a_segment_index_are_read(version, gap):
+    """The first segment may begin some bytes after the index (ISO/IEC 14496-12, 8.16.3)."""
+    content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
+    places = moofs(content)
+    sizes = [after - place for place, after in pairwise((*places, len(content)))]
+    rows = b"".join(struct.pack(">III", size, 1000, 1 << 31) for size in sizes)
+    head = struct.pack(">BxxxIIQQxxH" if version else ">BxxxIIIIxxH", version, 1, 600, 0, gap, len(sizes))
+    sidx = struct.pack(">I4s", 8 + len(head) + len(rows), b"sidx") + head + rows
+    made = sidx + bytes(gap) + content[places[0] :]
+    claim = random_access.from_sidx(File(made).reader(), Box(b"sidx", 0, 8, len(sidx)))
+    moved = len(sidx) + gap - places[0]
+    assert claim == random_access.Claim(
+        tuple(place + moved for place in places), len(made), pytest.approx(len(sizes) / 0.6)
+    )
+
+
+def test_nested_segment_indexes_are_read():
+    """Each is before its own segment of two fragments (ISO/IEC 14496-12, 8.16.3)."""
+    content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
+    places = (*moofs(content), len(content))
+    segments = []
+    for first, middle, end in zip(places[::2], places[1::2], places[2::2], strict=False):
+        segments.append(segment_index([middle - first, end - middle]) + content[first:end])
+    outer = segment_index([1 << 31 | len(segment) for segment in segments])
+    made = outer + b"".join(segments)
+    reader = File(made).reader()
+    reader.load_ends()
+    claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, len(outer)))
+    assert claim is not None
+    assert (claim.starts, claim.end) == (moofs(made), len(made))
+
+
+def segment_index(sizes: list[int]) -> bytes:
+    rows = b"".join(struct.pack(">III", size, 1000, 1 << 31) for size in sizes)
+    head = struct.pack(">IIIIIxxH", 0, 1, 600, 0, 0, len(sizes))
+    return struct.pack(">I4s", 8 + len(head) + len(rows), b"sidx") + head + rows

@@ -1,0 +1,135 @@
+"""Which picture becomes the poster: the key frame at a tenth of the video, unless it is damaged or blank."""
+
+import io
+import tempfile
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import av
+import pytest
+
+from tests.support import numbered
+from tests.support.files import File
+from tests.truth.films import BY_NAME, Film, encode, film, x264
+from video_intake.media import poster
+from video_intake.media.inspector import Inspection, Limits, inspect
+
+MORE = (
+    film("cfhd", "cfhd", pixel_format="yuv422p10le", count=40),
+    film("mpeg2 intra", "mpeg2video", rate=25, options={"g": "0"}, count=60),
+    film("mpeg4 dark", "mpeg4", options={"g": "300", "bf": "2", "sc_threshold": "1000000000"}, dark=20),
+)
+FILMS = BY_NAME | {each.name: each for each in MORE}
+
+
+@cache
+def written(name: str, container: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "film")
+        with av.open(str(path), "w", format=container) as output:
+            encode(output, FILMS[name])
+        return path.read_bytes()
+
+
+def inspected(content: bytes) -> Inspection:
+    return inspect(File(content).reader(), Limits())
+
+
+def shown(wanted: Film, content: bytes) -> int:
+    """The number of the picture in the poster, which has the time of that picture."""
+    made = inspected(content).poster
+    number = numbered.in_jpeg(made.jpeg)
+    assert number is not None, "it is damaged"
+    assert made.time == pytest.approx(float(wanted.times[number]), abs=0.001)
+    return number
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "group"),
+    [
+        ("h264", "mp4", 12),
+        ("h264", "avi", 12),
+        ("h264 b-frames", "mov", 24),
+        ("h264 intra", "mp4", 1),
+        ("mpeg4", "avi", 12),
+        ("mjpeg", "avi", 1),
+        ("prores", "mov", 1),
+        ("cfhd", "mov", 1),  # its decoder does not mark pictures as key frames
+        ("av1", "mp4", 24),
+    ],
+)
+def test_it_is_the_key_frame_at_a_tenth(name, container, group):
+    wanted = FILMS[name]
+    tenth = round(0.1 * (wanted.count - 1))
+    assert shown(wanted, written(name, container)) == tenth // group * group
+
+
+def damaged(content: bytes, begin: float, end: float) -> bytes:
+    """The video with noise in the second half of each key frame between two places (0 to 1)."""
+    changed, chance = bytearray(content), Random(1)
+    with av.open(io.BytesIO(content)) as container:
+        entries = list(container.streams.video[0].index_entries)
+    for entry in entries[int(begin * len(entries)) : int(end * len(entries))]:
+        if entry.is_keyframe:
+            half = entry.size // 2
+            changed[entry.pos + half : entry.pos + entry.size] = chance.randbytes(entry.size - half)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("name", ["h264", "h264 b-frames", "mpeg4", "mpeg2", "av1"])
+def test_if_key_frames_are_damaged_it_is_a_later_one(name):
+    wanted = FILMS[name]
+    assert shown(wanted, damaged(written(name, "mp4"), 0, 0.35)) == 0.4 * wanted.count
+
+
+@pytest.mark.parametrize("name", ["h264 intra", "mpeg2 intra", "mjpeg"])
+@pytest.mark.parametrize(("until", "place"), [(0.2, 0.25), (0.35, 0.4), (1, 0.02)])
+def test_if_the_picture_at_a_tenth_is_damaged_it_is_another_one(name, until, place):
+    wanted = FILMS[name]
+    number = shown(wanted, damaged(written(name, "mp4"), 0.05, until))
+    assert number == pytest.approx(place * (wanted.count - 1), abs=2)
+
+
+@pytest.mark.parametrize("name", ["h264 intra", "mpeg2 intra", "mjpeg"])
+def test_if_most_pictures_are_damaged_it_is_a_whole_one(name):
+    wanted = FILMS[name]
+    assert 0.6 * wanted.count <= shown(wanted, damaged(written(name, "mp4"), 0, 0.6)) < wanted.count
+
+
+@pytest.mark.parametrize(("name", "container"), [("h264 dark one group", "mp4"), ("mpeg4 dark", "avi")])
+def test_if_the_beginning_is_black_it_is_a_picture_after_it(name, container):
+    """Without another key frame, and with pictures that are decoded before others that are shown first."""
+    wanted = FILMS[name]
+    assert shown(wanted, written(name, container)) >= wanted.dark
+
+
+def striped(contrasts: list[int]) -> bytes:
+    """A video of one group, whose pictures are two halves that are twice as many levels apart."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream("libx264", rate=10, options=x264("keyint=500:bframes=0:qp=4"))
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"  # all 256 levels
+        for contrast in contrasts:
+            frame = av.VideoFrame(64, 64, "yuvj420p")
+            luma, *chroma = frame.planes
+            levels = [bytes([level]) * 32 * luma.line_size for level in (100 - contrast, 100 + contrast)]
+            luma.update(b"".join(levels))
+            for plane in chroma:
+                plane.update(b"\x80" * plane.buffer_size)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("contrasts", "number"),
+    [
+        (range(60), 2 * poster.BLANK_SPREAD),  # a fade-in: twice as much as a blank picture has
+        ([*range(9), *range(9, 0, -1)], 9),  # it never gets as clear
+        ([3, 2, 1, 0, 1, 2, 4, 3], 6),  # it stays blank
+    ],
+)
+def test_if_the_key_frame_is_blank_it_is_a_clearer_one_after_it(contrasts, number):
+    assert inspected(striped(list(contrasts))).poster.time == pytest.approx(Fraction(int(number), 10), abs=0.001)
