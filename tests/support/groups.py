@@ -15,10 +15,12 @@ TOGETHER: Final = {
     "test_burst.py": "load", "test_hostile_uploads.py": "load", "test_killers.py": "load",
 }  # fmt: skip
 # The longest groups start first, so that none is still running when all others have ended
-SCRIPTS: Final = "tests/scripts/test_{}.py"
 LONGEST: Final = (
-    "reliability", "load", "deploying", SCRIPTS.format("operations"), "integration", SCRIPTS.format("existing_bucket"),
-    "security", SCRIPTS.format("demo"), SCRIPTS.format("make_cloud"), "localcloud",
+    "reliability", "load", "deploying", "tests/scripts/test_operations.py", "integration",
+    "tests/scripts/test_existing_bucket.py", "security", "tests/scripts/test_demo.py",
+    "tests/scripts/test_make_cloud.py", "localcloud", "tests/hostile/test_decoder.py", "tests/hostile/test_files.py",
+    "tests/unit/test_handler.py", "tests/scripts/test_environment.py", "tests/reliability/test_any_order.py",
+    "tests/security/test_scripts_calls.py", "tests/integration/test_watch.py", "tests/localcloud/test_running.py",
 )  # fmt: skip
 
 

@@ -121,25 +121,26 @@ def test_of_two_rates_the_one_that_fits_the_audio_counts(of_stream, of_file, sou
         assert found.container.duration == pytest.approx(10, abs=0.1)
 
 
-def silence(seconds: int) -> Iterator[av.AudioFrame]:
+def silence(seconds: int, kind: str) -> Iterator[av.AudioFrame]:
     for number in range(seconds * 40):
-        frame = av.AudioFrame(format="s16p", layout="mono", samples=1200)
+        frame = av.AudioFrame(format=kind, layout="mono", samples=1200)
         frame.planes[0].update(bytes(2400))
         frame.sample_rate, frame.pts, frame.time_base = 48_000, number * 1200, Fraction(1, 48_000)
         yield frame
 
 
+@pytest.mark.parametrize(("codec", "kind"), [("mp3", "s16p"), ("pcm_s16le", "s16")])
 @pytest.mark.parametrize(("pictures", "sound"), [(1, 3), (3, 1)])
-def test_the_duration_is_that_of_the_longest_track(pictures, sound):
+def test_the_duration_is_that_of_the_longest_track(pictures, sound, codec, kind):
     file = io.BytesIO()
     with av.open(file, "w", format="avi") as output:
-        stream, tone = output.add_stream("mpeg4", rate=10), output.add_stream("mp3", rate=48_000, layout="mono")
+        stream, tone = output.add_stream("mpeg4", rate=10), output.add_stream(codec, rate=48_000, layout="mono")
         stream.width, stream.height = numbered.SIZE
         for number in range(10 * pictures):
             frame = numbered.drawn(number).reformat(format="yuv444p").reformat(format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 10)
             output.mux(stream.encode(frame))
-        for frame in silence(sound):
+        for frame in silence(sound, kind):
             output.mux(tone.encode(frame))
         for each in (stream, tone):
             output.mux(each.encode(None))

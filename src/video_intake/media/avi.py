@@ -99,7 +99,8 @@ def extent(opened: Opened, avi: Avi, indexed: bool) -> tuple[Opened, Extent]:
     steps = max(entries[-1].timestamp + 1, frames) if indexed else frames  # some repeat the previous picture
     if frames < steps < stream.length <= steps * (1 + APART):  # repeats at the end
         steps = stream.length
-    sound = max((_seconds(track) for track in opened.container.streams.audio), default=0.0)
+    tracks = [track for track in opened.container.streams.audio if track.index < len(avi.streams)]
+    sound = max((_seconds(track, avi.streams[track.index]) for track in tracks), default=0.0)
     mean, warnings = _rate(stream, avi, steps, sound)
     if mean is None:
         return opened, Extent(None, frames)
@@ -135,11 +136,14 @@ def _rate(stream: Stream, avi: Avi, steps: int, sound: float) -> tuple[Fraction 
     return of_file if absurd or fits else of_stream, [notes.rates_differ(float(of_stream), float(of_file))]
 
 
-def _seconds(track: Track) -> float:
-    """The duration of an audio stream if its index and header agree; otherwise 0."""
+def _seconds(track: Track, stream: Stream) -> float:
+    """The duration of an audio track if its index and header agree; otherwise 0.
+
+    If all samples have the same size (PCM), FFmpeg knows no duration, and its index counts bytes.
+    """
     entries = track.index_entries
-    if len(entries) < 2 or not track.time_base or not track.duration:
+    if len(entries) < 2 or not stream.rate:
         return 0.0
-    indexed = 2 * entries[-1].timestamp - entries[-2].timestamp
-    found, stated = float(indexed * track.time_base), float(track.duration * track.time_base)
+    indexed = (2 * entries[-1].timestamp - entries[-2].timestamp) / (stream.sample_bytes or 1)
+    found, stated = (samples * stream.scale / stream.rate for samples in (indexed, stream.length))
     return 0.0 if differ(found, stated) else found

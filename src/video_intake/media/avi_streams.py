@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-HEADER: Final = 44  # bytes of `strh` up to the length
+HEADER: Final = 56  # bytes of `strh` up to the size of a sample
 MAX_STREAMS: Final = 100  # chunk names have two digits
 CODE: Final = re.compile(rb"[\x20-\x7E]{4}")
 
@@ -20,6 +20,7 @@ class Stream:
     rate: int  # samples in `scale` seconds
     scale: int
     length: int  # samples
+    sample_bytes: int  # 0 if the samples differ in size
     width: int  # pixels, as claimed; 0 for audio
     height: int
     header: int  # where its `strh` begins
@@ -36,7 +37,7 @@ def read(content: bytes, begin: int) -> Iterator[Stream]:
         # Even a header that is too short counts, because chunks refer to streams by number
         part = content[at : following if following >= 0 else len(content)].ljust(HEADER, b"\0")
         kind, handler = part[8:12], part[12:16]
-        scale, rate, length = struct.unpack_from("<II4xI", part, 28)
+        scale, rate, length, sample_bytes = struct.unpack_from("<II4xI8xI", part, 28)
         strf = part.find(b"strf")
         codec, width, height = handler, 0, 0
         if kind == b"vids" and 0 <= strf <= len(part) - 28:
@@ -48,6 +49,7 @@ def read(content: bytes, begin: int) -> Iterator[Stream]:
             rate,
             scale,
             length,
+            sample_bytes,
             abs(width),
             abs(height),
             begin + at,

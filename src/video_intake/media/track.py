@@ -72,7 +72,7 @@ def parse(moov: memoryview, trak: Box, inside: Sequence[Box], movie_scale: int, 
     stsd = first(b"stsd")
     number, presented = _track_header(first(b"tkhd"))
     handlers = [bytes(hdlr[8:12]) for hdlr in tables[b"hdlr"]]  # QuickTime has a second one, for the data reference
-    handler = b"vide" if b"vide" in handlers else next(iter(handlers), b"")
+    handler = next((each for each in handlers if each in (b"vide", b"soun")), next(iter(handlers), b""))
     width, height = unpack(">HH", stsd[40:44]) if handler == b"vide" else (0, 0)
     samples = max((unpack(">I", stsz[8:12])[0] for stsz in tables[b"stsz"] + tables[b"stz2"]), default=0)
     if handler == b"soun" and [unpack(">I4xI", stts[4:16]) for stts in tables[b"stts"]] == [(1, 1)]:
