@@ -20,6 +20,7 @@ from typing import Any
 
 from tools.localcloud.guard import from_a_page
 
+READINGS = 10  # of the list of connections, which lacks some while others come and go
 log = logging.getLogger(__name__)
 
 
@@ -128,9 +129,12 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
 
 def _is_strange(port: int) -> bool:
     """Whether a connection from this port of 127.0.0.1 belongs to another user; only known on Linux (proc(5))."""
-    try:
-        sockets = Path("/proc/net/tcp").read_text()
-    except OSError:
-        return False
-    connected = re.search(rf"^ *\d+: 0100007F:{port:04X} \S+ 01 \S+ \S+ \S+ +(\d+) ", sockets, re.MULTILINE)
-    return connected is not None and int(connected[1]) != os.getuid()
+    line = re.compile(rf"^ *\d+: 0100007F:{port:04X} \S+ 01 \S+ \S+ \S+ +(\d+) ", re.MULTILINE)
+    for _ in range(READINGS):
+        try:
+            connected = line.search(Path("/proc/net/tcp").read_text())
+        except OSError:
+            return False
+        if connected:
+            return int(connected[1]) != os.getuid()
+    return False
