@@ -89,23 +89,25 @@ def test_the_first_picture_that_is_not_black_has_its_time(repeats):
 
 
 @cache
-def film_with_sound() -> bytes:
-    return next(iter(writers.AVI.values()))(BY_NAME["mpeg4 one group"])
+def film_with(sound: str) -> bytes:
+    return writers.avi(film_of("mpeg4", "mpeg4", options={"g": "300", "bf": "2"}, sound=sound))
 
 
 @pytest.mark.parametrize(
     ("of_stream", "of_file", "sound", "right"),
     [
-        (1, 1, True, 1),
-        (2, 1, True, 1),  # two against one
-        (1, 2, True, 1),
-        (1, 1, False, 1),
-        (2, 1, False, 2),  # one against another: that of the stream
-        (1, 2, False, 1),
+        (1, 1, "mp3", 1),
+        (2, 1, "mp3", 1),  # two against one
+        (2, 1, "pcm_s16le", 1),
+        (1, 2, "mp3", 1),
+        (1, 2, "pcm_s16le", 1),
+        (1, 1, "", 1),
+        (2, 1, "", 2),  # one against another: that of the stream
+        (1, 2, "", 1),
     ],
 )
 def test_of_two_rates_the_one_that_fits_the_audio_counts(of_stream, of_file, sound, right):
-    content = film_with_sound() if sound else film()
+    content = film_with(sound) if sound else film()
     at, main = content.index(b"vids") + 20, content.index(b"avih") + 8
     scale, rate = struct.unpack_from("<II", content, at)
     (microseconds,) = struct.unpack_from("<I", content, main)
