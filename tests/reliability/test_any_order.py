@@ -32,6 +32,8 @@ from moto.sns.models import sns_backends
 
 from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
 from tools.videos import cut, video
+from video_intake import decoder
+from video_intake.worker_process import WorkerProcess
 
 ATTEMPTS: Final = 3  # of Lambda, at an event
 KEYS: Final = ["a.mp4", "folder/b c+d.MOV", "Größe 🎬.avi"]
@@ -125,6 +127,7 @@ class Door:
 
 _plain = BotocoreStubber.__call__
 door = Door()
+ready: list[WorkerProcess] = []  # decoders, because starting one takes longer than most sequences
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -157,6 +160,8 @@ class Deliveries(RuleBasedStateMachine):
         try:
             self.in_the_end_everything_has_its_outcome()
         finally:
+            if (worker := self.function.decoder._worker) and worker.usable:
+                ready.append(worker)
             self.cloud.stop()
 
     # What people and S3 do
@@ -421,14 +426,18 @@ def _refusal(event_name: str, request: Any) -> AWSResponse:
 
 
 @pytest.fixture
-def in_memory(monkeypatch) -> None:
+def in_memory(monkeypatch) -> Iterator[None]:
     """The function's environment, failures injected before moto, and no waits between the SDK's attempts."""
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(BotocoreStubber, "__call__", lambda *arguments, **named: door(*arguments, **named))
+    monkeypatch.setattr(decoder, "WorkerProcess", lambda command: ready.pop() if ready else WorkerProcess(command))
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
+    yield
+    while ready:
+        ready.pop().end()
 
 
 def test_each_version_has_its_outcome_in_any_order_of_events(in_memory, soak):

@@ -24,6 +24,8 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
     "not seen yet": {"kind": "hide"},
 }
 LISTING: Final = "s3:ListObjectsV2"
+# The calls that differ from those for the stack's bucket, because there is no version; test_faults has the others
+IN_THEIRS: Final = ("s3:GetObject", "s3:GetObjectTagging", "s3:PutObjectTagging")
 # Failures of the call with which the function asks whether a video was deleted.
 UNANSWERED: Final = {
     "refused once": {"kind": "refuse", "attempt_of_call": 1},
@@ -91,12 +93,12 @@ def operations(world: World, version: Version) -> list[str]:
 
 @pytest.fixture(scope="module")
 def cases(stack: World, theirs: Source) -> list[Case]:
-    """Every failure of the first call of each operation, in parallel."""
+    """Every failure of the first call of each of these operations, in parallel."""
     stack.well()
     plain = put(stack, theirs, "plain.mp4")
     stack.settle()
     found: list[Case] = []
-    for operation in operations(stack, plain):
+    for operation in sorted({*operations(stack, plain)} & {*IN_THEIRS}):
         for fault, rule in FAULTS.items():
             if rule["kind"] == "hide" and not operation.startswith("s3:Get"):
                 continue
@@ -109,10 +111,7 @@ def cases(stack: World, theirs: Source) -> list[Case]:
 
 
 def test_every_kind_of_call_had_a_failure(cases: list[Case]) -> None:
-    assert {case.operation for case in cases} == {
-        "dynamodb:PutItem", "dynamodb:UpdateItem", "s3:GetObject", "s3:PutObject", "s3:GetObjectTagging",
-        "s3:PutObjectTagging", "sns:Publish",
-    }  # fmt: skip
+    assert {case.operation for case in cases} == {*IN_THEIRS}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

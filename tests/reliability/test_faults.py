@@ -86,12 +86,13 @@ def cases(stack, earlier) -> list[Case]:
     cases: list[Case] = []
     for name, version in plain.items():
         others = {case.operation for case in cases} if name in ("empty", "failing") else set()
-        again = {case.operation for case in cases}
+        before = {case.operation for case in cases}
         for operation, nth in (
             (operation, nth) for operation, some in operations(stack, version).items() for nth in some
         ):
             for fault, rule in FAULTS.items() if operation not in others else ():
-                if (operation in again and fault in ONCE_FOR_EACH_OPERATION) or not possible(rule["kind"], operation):
+                again = operation in before or nth > 1
+                if (again and fault in ONCE_FOR_EACH_OPERATION) or not possible(rule["kind"], operation):
                     continue
                 key = f"{name}-{fault.replace(' ', '-')}-at-{operation.partition(':')[2]}-{nth}.mp4"
                 stack.fault(event=key, attempt=1, operation=operation, nth=nth, **rule)

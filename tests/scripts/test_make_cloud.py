@@ -32,6 +32,7 @@ class Terminal:
     printed: str = ""
     errors: str = ""
     threads: list[threading.Thread] = field(default_factory=list)
+    tools: str = ""  # a folder with an AWS CLI
 
     @classmethod
     def running(cls, *arguments: str) -> "Terminal":
@@ -71,6 +72,7 @@ class Terminal:
         assert len(lines) > 5
         bare = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
         bare |= developers("http://127.0.0.1:9")  # where no one answers
+        bare["PATH"] = f"{self.tools}:{bare['PATH']}"
         script = "\n".join(["set -eu", *lines, command])
         done = subprocess.run(["bash", "-c", script], env=bare, capture_output=True, text=True, timeout=SECONDS)
         assert done.returncode == 0 or done.returncode in may_end, f"{command}\n{done.stderr}"
@@ -109,6 +111,7 @@ def terminal(warm_cli, tmp_path_factory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("cloud")
     terminal = Terminal.running("--port", "0", "--state", str(folder), "--tools", str(warm_cli))
     try:
+        terminal.tools = str(warm_cli)
         terminal.says("Ctrl-C stops it")
         yield terminal
     finally:
