@@ -72,8 +72,7 @@ class Terminal:
         assert len(lines) > 5
         bare = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
         bare |= developers("http://127.0.0.1:9")  # where no one answers
-        bare["PATH"] = f"{self.tools}:{bare['PATH']}"
-        script = "\n".join(["set -eu", *lines, command])
+        script = "\n".join(["set -eu", *lines, f"PATH={self.tools}:$PATH", command])
         done = subprocess.run(["bash", "-c", script], env=bare, capture_output=True, text=True, timeout=SECONDS)
         assert done.returncode == 0 or done.returncode in may_end, f"{command}\n{done.stderr}"
         return done.stdout
