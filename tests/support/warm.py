@@ -32,6 +32,12 @@ from tools.localcloud import fast_imports
 SECONDS = 120  # until a program is imported, on a busy machine
 SERVICES = ("cloudformation", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "s3", "sns", "sqs", "sts")
 
+READ_ONLY = {
+    "cloudformation": "list_stacks", "cloudwatch": "describe_alarms", "dynamodb": "list_tables", "events": "list_rules",
+    "iam": "list_roles", "kms": "list_keys", "lambda": "list_functions", "logs": "describe_log_groups",
+    "s3": "list_buckets", "sns": "list_topics", "sqs": "list_queues", "sts": "get_caller_identity",
+}  # fmt: skip
+
 # Only built-in modules: importing json, os, signal and socket would take longer than the rest of it
 CLIENT = """\
 #!{python} -IS
@@ -73,6 +79,9 @@ def _aws() -> Callable[[], Any]:
 
 
 def _localcloud() -> Callable[[], Any]:
+    import boto3
+    from botocore.exceptions import ClientError
+    from moto import mock_aws
     from moto.moto_api._internal import mock_random
 
     from tools.localcloud import __main__, server  # noqa: F401  # imported once the command line is understood
@@ -81,6 +90,11 @@ def _localcloud() -> Callable[[], Any]:
     account = Account("http://127.0.0.1:9")
     for service in SERVICES:
         account.client(service)
+    with mock_aws():  # which reads the descriptions of the services, and prepares routes
+        for service, operation in READ_ONLY.items():
+            getattr(boto3.client(service, "us-east-1"), operation)()
+        with contextlib.suppress(ClientError):
+            boto3.client("cloudformation", "us-east-1").describe_stacks(StackName="none")
 
     def run() -> int:
         os.setsid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -76,6 +77,7 @@ def _query(query: Any) -> dict[str, Any]:
     return shown | {"MetricStat": {"Metric": told, "Period": stat.period, "Stat": stat.stat}}
 
 
+@functools.cache
 def region_name(region: str) -> str:
     """ "eu-central-1" → "EU (Frankfurt)", as alarm messages call it."""
     for partition in get_session().get_data("endpoints")["partitions"]:
