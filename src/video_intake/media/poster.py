@@ -86,9 +86,8 @@ def jpeg(frame: VideoFrame) -> bytes:
 def _spread(frame: VideoFrame) -> float:
     gray = _thumb(frame, "gray")
     line, luma = gray.planes[0].line_size, bytes(gray.planes[0])
-    values = [value for row in range(32) for value in luma[row * line : row * line + 32]]
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    values = b"".join(luma[row * line : row * line + 32] for row in range(32))
+    return math.sqrt(len(values) * math.sumprod(values, values) - sum(values) ** 2) / len(values)
 
 
 def _thumb(frame: VideoFrame, pixel_format: str) -> VideoFrame:
