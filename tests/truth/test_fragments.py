@@ -12,7 +12,7 @@ import pytest
 from tests.fuzz.mutations import File as Parts
 from tests.fuzz.mutations import Node
 from tests.support import numbered
-from tests.support.files import File
+from tests.support.files import File, verdict
 from tests.truth import writers
 from tests.truth.films import BY_NAME
 from tests.truth.lies import none_sync
@@ -223,6 +223,18 @@ def test_bytes_that_are_not_boxes_are_counted():
     for end in (0, 33):
         found = inspect(File(made + b"\xff" * end).reader(), Limits())
         assert found.warnings == (notes.junk(1333, at_end=False), *([notes.junk(end, at_end=True)] if end else []))
+
+
+def test_a_fragment_before_another_index_is_complete_if_its_media_data_precede_it():
+    """The rest is another recording, which was cut off."""
+    film = BY_NAME["h264"]
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](film))
+    moof, mdat, _ = file.children[-3:]
+    moved(of_type(of_type(moof, b"traf")[0], b"trun")[0], -written(moof) - 8 - len(mdat.lead))
+    (moov,) = (node for node in file.children if node.type == b"moov")
+    file.children[-3:] = [mdat, moof, moov.copy()]
+    rejected = verdict(file.write() + struct.pack(">I4s", 1000, b"mdat") + bytes(500))
+    assert (rejected.reason, rejected.evidence["secondsComplete"]) == ("truncated", film.seconds)
 
 
 @pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), 25, 30])
