@@ -123,6 +123,20 @@ def test_stereo(plain, number, name):
     assert inspected(added(plain, IN_ENTRY, full(b"st3d", bytes([number])))).video.stereo == name
 
 
+PACKINGS = ["checkerboard", "interleaved columns", "interleaved lines", "side by side", "top and bottom",
+            "frame alternate"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "name"), [*enumerate(PACKINGS)])
+def test_stereo_that_only_the_bit_stream_states(number, name):
+    """A frame packing arrangement (ITU-T H.264, D.2.26). The container precedes it."""
+    params = {"preset": "ultrafast", "x264-params": f"frame-packing={number}"}
+    content = video(codec="libx264", **SMALL, audio=None, codec_options=params)
+    assert inspected(content).video.stereo == name
+    other = added(content, IN_ENTRY, full(b"st3d", bytes([1 if number == 3 else 2])))
+    assert inspected(other).video.stereo == ("top and bottom" if number == 3 else "side by side")
+
+
 @pytest.mark.parametrize(
     ("projection", "name"),
     [(full(b"equi", bytes(16)), "equirectangular"), (full(b"cbmp", bytes(8)), "cubemap")],

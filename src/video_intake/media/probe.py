@@ -92,8 +92,8 @@ def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, extent: Ext
         color_matrix=MATRICES.get(frame.colorspace) if frame.colorspace or frame.format.is_rgb else None,
         hdr=shown.hdr,
         dolby_vision_profile=shown.dolby_vision,
-        stereo=_listed(STEREO, context.coded_side_data.get("stereo_3d") or _bytes(frame, Type.STEREO3D)),
-        spherical=_listed(SPHERICAL, context.coded_side_data.get("spherical") or _bytes(frame, Type.SPHERICAL)),
+        stereo=_listed(STEREO, context.coded_side_data.get("stereo_3d") or frame.side_data.get(Type.STEREO3D)),
+        spherical=_listed(SPHERICAL, context.coded_side_data.get("spherical")),  # FFmpeg reads none from bit streams
     )
 
 
@@ -140,7 +140,3 @@ def _listed(names: Sequence[str | None], data: bytes | SideData | None) -> str |
     """The name for the first number in one of FFmpeg's structures."""
     number = int.from_bytes(bytes(data)[:4], sys.byteorder) if data else len(names)
     return names[number] if number < len(names) else None
-
-
-def _bytes(frame: VideoFrame, kind: Type) -> SideData | None:
-    return frame.side_data.get(kind)
