@@ -12,8 +12,10 @@ import pytest
 
 from tests.support import numbered
 from tests.support.files import File
+from tests.truth import writers
+from tests.truth.far import far
 from tests.truth.films import BY_NAME, Film, encode, film, x264
-from video_intake.media import poster
+from video_intake.media import fragments, poster
 from video_intake.media.inspector import Inspection, Limits, inspect
 
 MORE = (
@@ -64,6 +66,16 @@ def test_it_is_the_key_frame_at_a_tenth(name, container, group):
     wanted = FILMS[name]
     tenth = round(0.1 * (wanted.count - 1))
     assert shown(wanted, written(name, container)) == tenth // group * group
+
+
+@pytest.mark.parametrize(("groups", "number"), [(12, 0), (28, 36)])
+def test_it_is_from_the_first_fragment_if_that_has_a_tenth_of_the_file(monkeypatch, groups, number):
+    """If fragments are so large that all are visited, the first is decoded meanwhile. It has twice as many bytes."""
+    monkeypatch.setattr(fragments, "VISIT", 1)
+    wanted = film("groups", "libx264", options=x264("keyint=12:min-keyint=12:bframes=0"), count=12 * groups)
+    content = writers.FRAGMENTED["frag_keyframe empty no mfra"](wanted)
+    with far():
+        assert shown(wanted, content) == number
 
 
 def damaged(content: bytes, begin: float, end: float) -> bytes:
