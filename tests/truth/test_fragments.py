@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 from fractions import Fraction
 from itertools import pairwise
 from random import Random
@@ -14,10 +15,11 @@ from tests.fuzz.mutations import Node
 from tests.support import numbered
 from tests.support.files import File, verdict
 from tests.truth import writers
+from tests.truth.far import far
 from tests.truth.films import BY_NAME
 from tests.truth.lies import none_sync
 from tools.videos import video
-from video_intake.media import fragmented, isobmff, notes, random_access, signatures, splice
+from video_intake.media import fragmented, fragments, isobmff, notes, random_access, signatures, splice
 from video_intake.media.boxes import Box
 from video_intake.media.fragments import Fragments
 from video_intake.media.inspector import Limits, inspect
@@ -214,6 +216,27 @@ def test_the_times_of_joined_recordings_add_up(begins, pause):
     assert found.container.duration == pytest.approx(len(begins) * (film.seconds + pause), abs=0.01)
     assert found.video.frames == len(begins) * film.count
     assert found.warnings == (notes.joined(), *([notes.gaps(len(begins) * pause)] if pause else []))
+
+
+@pytest.mark.parametrize(
+    ("writer", "mehd", "seconds"),
+    [("dash sidx", 0, 10), ("dash sidx", 20, 10), ("skip_sidx", 20, 20), ("skip_sidx", 0, None)],
+)
+def test_without_time_to_visit_all_fragments_the_duration_is_a_claim(monkeypatch, writer, mehd, seconds):
+    """That of a segment index, which has one for each segment, or else that of the header."""
+    file = Parts.parse(writers.FRAGMENTED[writer](BY_NAME["h264 intra"]))
+    (mvhd,), (mvex,) = ([node for node in file.nodes() if node.type == kind] for kind in (b"mvhd", b"mvex"))
+    scale = struct.unpack_from(">I", mvhd.lead, 12)[0]
+    assert mvex.children
+    mvex.children.insert(0, Node(b"mehd", struct.pack(">II", 0, mehd * scale)))
+    for node in file.nodes():
+        if node.type == b"tfdt":
+            node.type = b"free"
+    monkeypatch.setattr(fragments, "SECONDS", -1)
+    with far():
+        found = inspect(File(file.write()).reader(deadline=time.monotonic() + 600), Limits())
+    assert found.container.duration == (seconds and pytest.approx(seconds, abs=0.01))
+    assert notes.duration_unchecked(found.container.duration) in found.warnings
 
 
 def test_bytes_that_are_not_boxes_are_counted():
