@@ -10,7 +10,9 @@ from random import Random
 import av
 import pytest
 
+from tests.fuzz.mutations import File as Parts
 from tests.support import numbered
+from tests.support.boxes import numbers
 from tests.support.files import File
 from tests.truth import writers
 from tests.truth.far import far
@@ -115,6 +117,18 @@ def test_if_the_beginning_is_black_it_is_a_picture_after_it(name, container):
     """Without another key frame, and with pictures that are decoded before others that are shown first."""
     wanted = FILMS[name]
     assert shown(wanted, written(name, container)) >= wanted.dark
+
+
+def test_pictures_that_are_wrongly_marked_are_not_in_the_storyboard():
+    """Only the first is a key frame. It is black, so that the poster was found by decoding all that follow it."""
+    wanted = film("mpeg4", "mpeg4", options={"g": "24", "sc_threshold": "1000000000"}, dark=20)
+    file = Parts.parse(writers.muxed(wanted, "mp4"))
+    (stss,) = (node for node in file.nodes() if node.type == b"stss")
+    stss.lead = numbers(0, 4, 1, 31, 61, 91) + stss.lead[24:]
+    content = file.write()
+    assert shown(wanted, content) == wanted.dark
+    sheet = inspect(File(content).reader(), Limits(storyboard=True)).storyboard
+    assert sheet.frames == 1
 
 
 def striped(contrasts: list[int]) -> bytes:
