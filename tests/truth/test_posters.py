@@ -120,7 +120,7 @@ def test_if_the_beginning_is_black_it_is_a_picture_after_it(name, container):
 
 
 def test_pictures_that_are_wrongly_marked_are_not_in_the_storyboard():
-    """Only the first is a key frame. It is black, so that the poster was found by decoding all that follow it."""
+    """Only the first marked one is a key frame. It is black, so the poster is found by decoding those after it."""
     wanted = film("mpeg4", "mpeg4", options={"g": "24", "sc_threshold": "1000000000"}, dark=20)
     file = Parts.parse(writers.muxed(wanted, "mp4"))
     (stss,) = (node for node in file.nodes() if node.type == b"stss")
