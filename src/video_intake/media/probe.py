@@ -28,6 +28,11 @@ MATRICES: Final = {
     10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2",
     16: "ycgco-re", 17: "ycgco-ro",
 }  # fmt: skip
+# The same for transfer curves and primaries to which PyAV gives other names
+RENAMED: Final = {
+    "GAMMA22": "bt470m", "GAMMA28": "bt470bg", "LOG": "log100", "LOG_SQRT": "log316", "BT1361_ECG": "bt1361e",
+    "V_LOG": "vlog", "V_GAMUT": "vgamut",
+}  # fmt: skip
 RANGES: Final = {1: "tv", 2: "pc"}
 FIELDS: Final = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 FIRST: Final = {"TOPFIRST": "tt", "BOTTOMFIRST": "bb"}  # the first field, by its name in the filter `select`
@@ -128,12 +133,12 @@ def _field_order(stated: int, frame: VideoFrame) -> str:
 
 
 def _name(names: type[IntEnum], number: int) -> str | None:
-    """The name of a number in ITU-T H.273; None if it is reserved or unspecified."""
+    """ffprobe's name of a number in ITU-T H.273; None if it is reserved or unspecified."""
     try:
         name = names(number).name
     except ValueError:
         return None
-    return None if name == "UNSPECIFIED" else name.lower().replace("_", "-")
+    return None if name == "UNSPECIFIED" else RENAMED.get(name, name.lower().replace("_", "-"))
 
 
 def _listed(names: Sequence[str | None], data: bytes | SideData | None) -> str | None:
