@@ -229,6 +229,15 @@ def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():
         assert found.warnings == ()
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_description_of_pictures_may_end_after_its_code(missing):
+    """The first twenty of its forty bytes (Microsoft, BITMAPINFOHEADER) have all that is read."""
+    strh = struct.pack("<4sI4s4s", b"strh", 56, b"vids", b"hand") + bytes(48)
+    strf = struct.pack("<4sIIiiHH4s", b"strf", 20, 40, 64, 48, 1, 24, b"CODE")
+    [stream] = avi_streams.read(strh + strf[: len(strf) - missing], 0)
+    assert (stream.width, stream.height, stream.codec) == ((0, 0, b"hand") if missing else (64, 48, b"CODE"))
+
+
 @pytest.mark.parametrize(("width", "kind", "found"), [(4, 0, 2), (4, 1, 0), (2, 0, 0), (2, 1, 0)])
 def test_only_an_index_of_indexes_refers_to_others(width, kind, found):
     """An `indx` may also have chunks (OpenDML AVI File Format Extensions, `bIndexType`)."""

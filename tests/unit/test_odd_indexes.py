@@ -23,7 +23,7 @@ from tests.support.boxes import (
 )
 from tests.support.files import File, verdict
 from tools.videos import video
-from video_intake.media import avi_streams, isobmff, notes
+from video_intake.media import avi_streams, isobmff, notes, totals
 from video_intake.media.inspector import Limits, inspect
 from video_intake.media.verdicts import Rejected
 
@@ -156,6 +156,21 @@ def test_a_frame_of_negative_duration_does_not_count(delta):
     times = full(b"stts", numbers(2, 2, 1000, 1, delta & 0xFFFFFFFF))
     content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, changed={b"stts": times}, shown=2000)
     assert inspected(content).container.duration == pytest.approx(2, abs=0.01)
+
+
+@pytest.mark.parametrize("after", [0, 3])
+@pytest.mark.parametrize("place", [1, 2, 31, 32, 33, 60])
+def test_a_frame_may_be_shown_after_the_next_31_in_decoding_order(place, after):
+    """Its place is from the end, and each of a hundred frames has its own duration. What follows a table is ignored."""
+    durations = [10 + number % 7 for number in range(100)]
+    shifts = [1000 * (number == 100 - place) + number % 2 for number in range(100)]
+    stts, ctts = (
+        memoryview(numbers(0, 100, *(part for value in values for part in (1, value)), *[9, 5000] * after))
+        for values in (durations, shifts)
+    )
+    late = sum(durations[: 101 - place]) + 1000 + shifts[-place] % 2
+    ends = [sum(durations[: number + 1]) + shifts[number] for number in range(68, 100)]
+    assert totals.until(sum(durations), stts, ctts) == max(ends) == (late if place <= 32 else max(ends))
 
 
 def test_an_edit_list_that_leaves_less_than_a_frame():
