@@ -159,18 +159,23 @@ def test_a_frame_of_negative_duration_does_not_count(delta):
 
 
 @pytest.mark.parametrize("after", [0, 3])
-@pytest.mark.parametrize("place", [1, 2, 31, 32, 33, 60])
-def test_a_frame_may_be_shown_after_the_next_31_in_decoding_order(place, after):
-    """Its place is from the end, and each of a hundred frames has its own duration. What follows a table is ignored."""
-    durations = [10 + number % 7 for number in range(100)]
-    shifts = [1000 * (number == 100 - place) + number % 2 for number in range(100)]
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("place", [1, 2, 16, 17, 31, 32, 33])
+def test_one_of_the_last_32_frames_may_be_shown_last(place, times, after):
+    """It is in the row at that place from the end, each of which has one or two. What follows a table is ignored."""
+    durations = [10 + number % 7 for number in range(40)]
+    shifts = [1000 * (number == 40 - place) + number % 2 for number in range(40)]
     stts, ctts = (
-        memoryview(numbers(0, 100, *(part for value in values for part in (1, value)), *[9, 5000] * after))
+        memoryview(numbers(0, 40, *(part for value in values for part in (times, value)), *[9, 5000] * after))
         for values in (durations, shifts)
     )
-    late = sum(durations[: 101 - place]) + 1000 + shifts[-place] % 2
-    ends = [sum(durations[: number + 1]) + shifts[number] for number in range(68, 100)]
-    assert totals.until(sum(durations), stts, ctts) == max(ends) == (late if place <= 32 else max(ends))
+    ends = [
+        sum(durations[:row] * times) + (again + 1) * durations[row] + shifts[row]
+        for row in range(40)
+        for again in range(times)
+    ]
+    assert totals.until(sum(durations) * times, stts, ctts) == max(ends[-32:])
+    assert (max(ends[-32:]) == max(ends)) == (place * times - times < 32)
 
 
 def test_an_edit_list_that_leaves_less_than_a_frame():
