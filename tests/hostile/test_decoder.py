@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import av
@@ -18,9 +19,10 @@ from tests.support.hostile import scans, text_chunks
 from tests.support.outcomes import REJECTIONS
 from tests.support.troubled_worker import COMMAND as TROUBLED
 from tools.videos import video
+from video_intake import worker_process
 from video_intake.decoder import Decoder, Unavailable
 from video_intake.decoding_job import Job, Spent
-from video_intake.media import answer, verdicts, worker
+from video_intake.media import answer, notes, tags, verdicts, worker
 from video_intake.media.facts import Inspection
 from video_intake.media.inspector import inspect as inspect_here
 from video_intake.media.limits import Limits
@@ -117,6 +119,23 @@ def test_if_the_decoder_fails_the_file_and_the_next_one_get_a_verdict(decoder, g
     assert found.reason in (Reason.UNDECODABLE, Reason.TOO_SLOW)
     assert time.monotonic() - began < PATIENCE
     assert isinstance(inspect(decoder, good), Inspection)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_pictures_may_have_16_mb(over):
+    decoder = Decoder(TROUBLED)
+    found = inspect(decoder, named(str((16 << 20) + over)))
+    decoder.close()
+    assert isinstance(found, Rejected)
+    assert found.reason == (Reason.UNDECODABLE if over else Reason.EMPTY)
+
+
+def test_only_errors_of_the_decoder_are_in_the_log(good, capfd):
+    """What libraries print could be in any form, or from the file."""
+    decoder = Decoder(("sh", "-c", 'echo noise; echo an error >&2; exec "$@"', "sh", *worker_process.COMMAND))
+    assert isinstance(inspect(decoder, good), Inspection)
+    decoder.close()
+    assert capfd.readouterr() == ("", "an error\n")
 
 
 @pytest.mark.parametrize("trouble", ["spin", "hang", "drip"])
@@ -242,6 +261,34 @@ def test_evidence_of_any_length_arrives():
     rejected = verdicts.undecodable("\U0001f3ac" * 1_000_000)
     arrived = answer.read(json.loads(json.dumps(answer.of_rejection(rejected))), [])
     assert arrived.evidence == rejected.evidence
+
+
+def with_a_warning(facts: dict, over: int) -> None:
+    facts["warnings"] = ["x" * (notes.LENGTH + over)]
+
+
+def with_chapters(facts: dict, over: int) -> None:
+    facts["container"]["chapters"] = [{"start": 0, "end": 1, "title": None}] * (tags.MAX_CHAPTERS + over)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+@pytest.mark.parametrize("fill", [with_a_warning, with_chapters])
+def test_the_longest_text_and_list_arrive_and_no_longer_ones(good, fill, over):
+    reader = RangeReader(lambda ranges: [good[a:b] for a, b in ranges], len(good), 8 << 20)
+    facts, pictures = answer.of_inspection(inspect_here(reader, Limits()))
+    made = json.loads(json.dumps(facts))
+    fill(made["inspection"], over)
+    with pytest.raises(answer.Malformed) if over else nullcontext():
+        answer.read(made, pictures)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+@pytest.mark.parametrize("longest", ["x" * answer.MAX_TEXT, answer.MAX_NUMBER, -answer.MAX_NUMBER])
+def test_evidence_up_to_a_limit_arrives(longest, over):
+    value = longest + "x" * over if isinstance(longest, str) else longest + (over if longest > 0 else -over)
+    made = {"rejected": "truncated", "evidence": {"file_end": 1, "box": value}}
+    with pytest.raises(answer.Malformed) if over else nullcontext():
+        answer.read(made, [])
 
 
 def test_a_file_with_many_reads_is_not_mistaken_for_a_slow_s3():

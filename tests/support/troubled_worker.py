@@ -73,6 +73,9 @@ def inspect(reader: Any, limits: Any) -> Any:
             wire.send(control, {"rejected": "too_slow", "evidence": {"a": float("inf")}, "lengths": []})
         case "long evidence":
             wire.send(control, {"rejected": "too_slow", "evidence": {"a": "x" * 500_000}, "lengths": []})
+        case size if size.isdigit():  # bytes of pictures
+            wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": [int(size)]}, [bytes(int(size))])
+            time.sleep(3600)
         case "lengths":
             wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": "x"})
         case "outside":

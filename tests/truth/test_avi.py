@@ -15,6 +15,7 @@ from tests.support.files import File, verdict
 from tests.support.riff import KEY, opendml, parts, sized
 from tests.truth import writers
 from tests.truth.avi_lies import AVI_LIES
+from tests.truth.far import far
 from tests.truth.films import BY_NAME
 from tests.truth.films import film as film_of
 from tools.videos import video
@@ -86,6 +87,31 @@ def test_the_first_picture_that_is_not_black_has_its_time(repeats):
     before = sum(count for place, count in repeats.items() if place < number)
     assert number >= 20
     assert found.poster.time == pytest.approx((number + before) / dark.rate, abs=0.001)
+
+
+def test_pictures_before_the_first_key_frame_do_not_change_its_time():
+    """Without an index, every one may be a key frame, and those at the usual places are not."""
+    wanted = film_of("mpeg4", "mpeg4", options={"g": "20", "sc_threshold": "1000000000"})
+    found = inspect(File(AVI_LIES["no idx1"](writers.avi(wanted), Random(0)).content).reader(), Limits())
+    assert numbered.in_jpeg(found.poster.jpeg) == 20
+    assert found.poster.time == pytest.approx(20 / wanted.rate, abs=0.001)
+
+
+@pytest.mark.parametrize(("damaged", "unlisted"), [((), ()), ((5,), ()), ((5, 9), ()), ((), (19, 20))])
+def test_a_picture_has_its_time_although_others_are_lost_or_not_in_the_index(damaged, unlisted):
+    """In a large file, whose chunks are not counted. The first picture that is not black is decoded from the first."""
+    dark = film_of("mpeg4", "mpeg4", options={"g": "300", "sc_threshold": "1000000000"}, dark=20)
+    content = writers.avi(dark)
+    movi, idx1, end, entries = parts(content)
+    index = b"".join(struct.pack("<4sIII", *row) for number, row in enumerate(entries) if number not in unlisted)
+    made = bytearray(content[:idx1] + struct.pack("<4sI", b"idx1", len(index)) + index + content[end:])
+    for number in damaged:
+        at = movi + 8 + entries[number][2]
+        made[at : at + 4] = b"lost"
+    with far():
+        found = inspect(File(sized(bytes(made))).reader(), Limits())
+    assert numbered.in_jpeg(found.poster.jpeg) == 20
+    assert found.poster.time == pytest.approx(20 / dark.rate, abs=0.001)
 
 
 @cache
@@ -201,6 +227,15 @@ def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():
         found = inspect(File(content).reader(), Limits())
         assert found.video.height == SMALL["size"][1] == abs(height)
         assert found.warnings == ()
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_description_of_pictures_may_end_after_its_code(missing):
+    """The first twenty of its forty bytes (Microsoft, BITMAPINFOHEADER) have all that is read."""
+    strh = struct.pack("<4sI4s4s", b"strh", 56, b"vids", b"hand") + bytes(48)
+    strf = struct.pack("<4sIIiiHH4s", b"strf", 20, 40, 64, 48, 1, 24, b"CODE")
+    [stream] = avi_streams.read(strh + strf[: len(strf) - missing], 0)
+    assert (stream.width, stream.height, stream.codec) == ((0, 0, b"hand") if missing else (64, 48, b"CODE"))
 
 
 @pytest.mark.parametrize(("width", "kind", "found"), [(4, 0, 2), (4, 1, 0), (2, 0, 0), (2, 1, 0)])

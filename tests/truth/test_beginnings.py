@@ -51,7 +51,7 @@ def test_a_video_that_is_refreshed_gradually_has_a_warning():
     assert inspected(film("h264 refresh")).warnings == ()
 
 
-@pytest.mark.parametrize("name", ["h264", "h264 one group", "h264 intra"])
+@pytest.mark.parametrize("name", ["h264", "h264 one group", "h264 intra", "mpeg4", "av1", "vp9"])
 @pytest.mark.parametrize("seconds", [0.5, 1.1, 4])
 def test_pictures_before_the_edit_list_begins_are_not_shown(name, seconds):
     content = film(name)

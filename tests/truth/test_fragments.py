@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 from fractions import Fraction
 from itertools import pairwise
 from random import Random
@@ -12,12 +13,13 @@ import pytest
 from tests.fuzz.mutations import File as Parts
 from tests.fuzz.mutations import Node
 from tests.support import numbered
-from tests.support.files import File
+from tests.support.files import File, verdict
 from tests.truth import writers
+from tests.truth.far import far
 from tests.truth.films import BY_NAME
 from tests.truth.lies import none_sync
 from tools.videos import video
-from video_intake.media import fragmented, isobmff, random_access, signatures, splice
+from video_intake.media import fragmented, fragments, isobmff, notes, random_access, signatures, splice
 from video_intake.media.boxes import Box
 from video_intake.media.fragments import Fragments
 from video_intake.media.inspector import Limits, inspect
@@ -173,10 +175,15 @@ def guessed(content: bytes, factor: float, gap: float) -> bytes:
         flags, _, _, duration = struct.unpack_from(">IIQI", header.lead)
         assert flags & 0xFFFFFF == 0x39, "a base, and the duration, size and flags of all samples"
         header.lead = header.lead[:16] + struct.pack(">I", round(duration * factor)) + header.lead[20:]
-    for each in times[len(times) // 2 :]:
-        (now,) = struct.unpack_from(">Q", each.lead, 4)
-        each.lead = each.lead[:4] + struct.pack(">Q", now + round(gap * scale))
+    postpone(times[len(times) // 2 :], round(gap * scale))
     return file.write()
+
+
+def postpone(times: list[Node], units: int) -> None:
+    """Changes the times of fragments (tfdt)."""
+    for each in times:
+        (now,) = struct.unpack_from(">Q", each.lead, 4)
+        each.lead = each.lead[:4] + struct.pack(">Q", now + units)
 
 
 @pytest.mark.parametrize("gap", [0, 2])
@@ -189,6 +196,68 @@ def test_times_of_fragments_count_and_not_the_durations_in_them(factor, gap):
     assert Fraction(found.video.frame_rate) == pytest.approx(film.rate, rel=0.005)
     assert len(found.warnings) == bool(gap)
     assert all("Parts of the recording are missing" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("begins", [(0, 0, 0, 0), (900, 500, 100, 30)])
+@pytest.mark.parametrize("pause", [0, 2])
+def test_the_times_of_joined_recordings_add_up(begins, pause):
+    """Each begins at another time on its own clock, and was interrupted in the middle."""
+    film = BY_NAME["h264"]
+    content = writers.FRAGMENTED["frag_keyframe empty base"](film)
+    scale = struct.unpack_from(">I", content, content.index(b"mdhd") + 16)[0]
+    made = b""
+    for begin in begins:
+        file = Parts.parse(content)
+        times = [node for node in file.nodes() if node.type == b"tfdt"]
+        postpone(times, begin * scale)
+        postpone(times[len(times) // 2 :], pause * scale)
+        made += file.write()
+    found = inspect(File(made).reader(), Limits())
+    assert found.container.duration == pytest.approx(len(begins) * (film.seconds + pause), abs=0.01)
+    assert found.video.frames == len(begins) * film.count
+    assert found.warnings == (notes.joined(), *([notes.gaps(len(begins) * pause)] if pause else []))
+
+
+@pytest.mark.parametrize(
+    ("writer", "mehd", "seconds"),
+    [("dash sidx", 0, 10), ("dash sidx", 20, 10), ("skip_sidx", 20, 20), ("skip_sidx", 0, None)],
+)
+def test_without_time_to_visit_all_fragments_the_duration_is_a_claim(monkeypatch, writer, mehd, seconds):
+    """That of a segment index, which has one for each segment, or else that of the header."""
+    file = Parts.parse(writers.FRAGMENTED[writer](BY_NAME["h264 intra"]))
+    (mvhd,), (mvex,) = ([node for node in file.nodes() if node.type == kind] for kind in (b"mvhd", b"mvex"))
+    scale = struct.unpack_from(">I", mvhd.lead, 12)[0]
+    assert mvex.children
+    mvex.children.insert(0, Node(b"mehd", struct.pack(">II", 0, mehd * scale)))
+    for node in file.nodes():
+        if node.type == b"tfdt":
+            node.type = b"free"
+    monkeypatch.setattr(fragments, "SECONDS", -1)
+    with far():
+        found = inspect(File(file.write()).reader(deadline=time.monotonic() + 600), Limits())
+    assert found.container.duration == (seconds and pytest.approx(seconds, abs=0.01))
+    assert notes.duration_unchecked(found.container.duration) in found.warnings
+
+
+def test_bytes_that_are_not_boxes_are_counted():
+    content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264"])
+    first, second, *_ = moofs(content)[1:]
+    made = b"".join([content[:first], b"\xff" * 1111, content[first:second], b"\xff" * 222, content[second:]])
+    for end in (0, 33):
+        found = inspect(File(made + b"\xff" * end).reader(), Limits())
+        assert found.warnings == (notes.junk(1333, at_end=False), *([notes.junk(end, at_end=True)] if end else []))
+
+
+def test_a_fragment_before_another_index_is_complete_if_its_media_data_precede_it():
+    """The rest is another recording, which was cut off."""
+    film = BY_NAME["h264"]
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](film))
+    moof, mdat, _ = file.children[-3:]
+    moved(of_type(of_type(moof, b"traf")[0], b"trun")[0], -written(moof) - 8 - len(mdat.lead))
+    (moov,) = (node for node in file.children if node.type == b"moov")
+    file.children[-3:] = [mdat, moof, moov.copy()]
+    rejected = verdict(file.write() + struct.pack(">I4s", 1000, b"mdat") + bytes(500))
+    assert (rejected.reason, rejected.evidence["secondsComplete"]) == ("truncated", film.seconds)
 
 
 @pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), 25, 30])
@@ -239,6 +308,15 @@ def test_all_forms_of_a_segment_index_are_read(version, gap):
     assert claim == random_access.Claim(
         tuple(place + moved for place in places), len(made), pytest.approx(len(sizes) / 0.6)
     )
+
+
+@pytest.mark.parametrize("more", [0, 1, 3])
+def test_a_segment_index_has_no_more_entries_than_fit(more):
+    """What follows it is not part of it."""
+    sidx = segment_index([100, 200])
+    sidx = sidx[:30] + struct.pack(">H", 2 + more) + sidx[32:]
+    claim = random_access.from_sidx(File(sidx + bytes(1000)).reader(), Box(b"sidx", 0, 8, len(sidx)))
+    assert (claim and claim.starts) == (None if more else (len(sidx), len(sidx) + 100))
 
 
 def test_nested_segment_indexes_are_read():

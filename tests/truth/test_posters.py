@@ -10,10 +10,14 @@ from random import Random
 import av
 import pytest
 
+from tests.fuzz.mutations import File as Parts
 from tests.support import numbered
+from tests.support.boxes import numbers
 from tests.support.files import File
+from tests.truth import writers
+from tests.truth.far import far
 from tests.truth.films import BY_NAME, Film, encode, film, x264
-from video_intake.media import poster
+from video_intake.media import fragments, poster
 from video_intake.media.inspector import Inspection, Limits, inspect
 
 MORE = (
@@ -66,6 +70,16 @@ def test_it_is_the_key_frame_at_a_tenth(name, container, group):
     assert shown(wanted, written(name, container)) == tenth // group * group
 
 
+@pytest.mark.parametrize(("count", "number"), [(9, 0), (15, 1)])
+def test_it_is_from_the_first_fragment_if_that_has_a_tenth_of_the_video(monkeypatch, count, number):
+    """If fragments are so large that all are visited, the first is decoded meanwhile. Here, each has one picture."""
+    monkeypatch.setattr(fragments, "VISIT", 1)
+    wanted = film("few", "prores_ks", pixel_format="yuv422p10le", count=count, sound="pcm_s16le")
+    content = writers.muxed(wanted, "mov", "frag_keyframe+empty_moov+skip_trailer")
+    with far():
+        assert shown(wanted, content) == number
+
+
 def damaged(content: bytes, begin: float, end: float) -> bytes:
     """The video with noise in the second half of each key frame between two places (0 to 1)."""
     changed, chance = bytearray(content), Random(1)
@@ -103,6 +117,18 @@ def test_if_the_beginning_is_black_it_is_a_picture_after_it(name, container):
     """Without another key frame, and with pictures that are decoded before others that are shown first."""
     wanted = FILMS[name]
     assert shown(wanted, written(name, container)) >= wanted.dark
+
+
+def test_pictures_that_are_wrongly_marked_are_not_in_the_storyboard():
+    """Only the first marked one is a key frame. It is black, so the poster is found by decoding those after it."""
+    wanted = film("mpeg4", "mpeg4", options={"g": "24", "sc_threshold": "1000000000"}, dark=20)
+    file = Parts.parse(writers.muxed(wanted, "mp4"))
+    (stss,) = (node for node in file.nodes() if node.type == b"stss")
+    stss.lead = numbers(0, 4, 1, 31, 61, 91) + stss.lead[24:]
+    content = file.write()
+    assert shown(wanted, content) == wanted.dark
+    sheet = inspect(File(content).reader(), Limits(storyboard=True)).storyboard
+    assert sheet.frames == 1
 
 
 def striped(contrasts: list[int]) -> bytes:

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import av
 import pytest
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from tests.fuzz.mutations import File as Parts
 from tests.fuzz.mutations import Node
@@ -14,6 +16,7 @@ from tests.support.boxes import box, chunk, full, numbers, track
 from tests.support.files import File
 from tests.support.hostile import still
 from tools.videos import video
+from video_intake.media import filters, probe
 from video_intake.media.inspector import Inspection, Limits, inspect
 
 SMALL = {"size": (96, 64), "seconds": 0.5, "rate": 10}
@@ -123,6 +126,20 @@ def test_stereo(plain, number, name):
     assert inspected(added(plain, IN_ENTRY, full(b"st3d", bytes([number])))).video.stereo == name
 
 
+PACKINGS = ["checkerboard", "interleaved columns", "interleaved lines", "side by side", "top and bottom",
+            "frame alternate"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "name"), [*enumerate(PACKINGS)])
+def test_stereo_that_only_the_bit_stream_states(number, name):
+    """A frame packing arrangement (ITU-T H.264, D.2.26). The container precedes it."""
+    params = {"preset": "ultrafast", "x264-params": f"frame-packing={number}"}
+    content = video(codec="libx264", **SMALL, audio=None, codec_options=params)
+    assert inspected(content).video.stereo == name
+    other = added(content, IN_ENTRY, full(b"st3d", bytes([1 if number == 3 else 2])))
+    assert inspected(other).video.stereo == ("top and bottom" if number == 3 else "side by side")
+
+
 @pytest.mark.parametrize(
     ("projection", "name"),
     [(full(b"equi", bytes(16)), "equirectangular"), (full(b"cbmp", bytes(8)), "cubemap")],
@@ -159,6 +176,29 @@ def test_colors(marks, expected):
     found = inspected(content).video
     assert [getattr(found, name) for name in COLORS] == [expected[0] or found.color_range, *expected[1:]]
     assert found.color_range in ({expected[0]} if expected[0] else {None, "tv"})
+
+
+@pytest.mark.parametrize(
+    ("option", "attribute", "names"),
+    [
+        ("range", "color_range", probe.RANGES),
+        ("colorspace", "colorspace", probe.MATRICES),
+        ("color_primaries", "color_primaries", {each: probe._name(ColorPrimaries, each) for each in ColorPrimaries}),
+        ("color_trc", "color_trc", {each: probe._name(ColorTrc, each) for each in ColorTrc}),
+    ],
+)
+def test_names_of_colors_are_those_of_ffmpeg(option, attribute, names):
+    """Its filter `setparams` turns each name into the number that a file has."""
+    stated = {number: name for number, name in names.items() if name}
+    assert len(stated) >= len(names) - 1, "all but the unspecified"
+    for number, name in stated.items():
+        marked = filters.picture([VideoFrame(64, 48, "yuv420p")], [("setparams", f"{option}={name}")])
+        assert getattr(marked, attribute) == number, name
+
+
+def test_no_matrix_is_missing():
+    """Of ITU-T H.273, table 4: 2 is unspecified, and 3 is reserved."""
+    assert sorted(probe.MATRICES) == [0, 1, *range(4, 18)]
 
 
 def test_an_unsupported_matrix_only_prevents_the_poster():

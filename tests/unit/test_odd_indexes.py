@@ -8,10 +8,22 @@ import av
 import pytest
 
 from tests.fuzz.mutations import File as Parts
-from tests.support.boxes import FTYP, REST, box, compressed, full, index_of, movie, numbers, picture_entry, png
+from tests.support.boxes import (
+    FTYP,
+    REST,
+    box,
+    compressed,
+    full,
+    index_of,
+    movie,
+    numbers,
+    picture_entry,
+    png,
+    track,
+)
 from tests.support.files import File, verdict
 from tools.videos import video
-from video_intake.media import avi_streams, isobmff
+from video_intake.media import avi_streams, isobmff, notes, totals
 from video_intake.media.inspector import Limits, inspect
 from video_intake.media.verdicts import Rejected
 
@@ -146,6 +158,26 @@ def test_a_frame_of_negative_duration_does_not_count(delta):
     assert inspected(content).container.duration == pytest.approx(2, abs=0.01)
 
 
+@pytest.mark.parametrize("after", [0, 3])
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("place", [1, 2, 16, 17, 31, 32, 33])
+def test_one_of_the_last_32_frames_may_be_shown_last(place, times, after):
+    """It is in the row at that place from the end, each of which has one or two. What follows a table is ignored."""
+    durations = [10 + number % 7 for number in range(40)]
+    shifts = [1000 * (number == 40 - place) + number % 2 for number in range(40)]
+    stts, ctts = (
+        memoryview(numbers(0, 40, *(part for value in values for part in (times, value)), *[9, 5000] * after))
+        for values in (durations, shifts)
+    )
+    ends = [
+        sum(durations[:row] * times) + (again + 1) * durations[row] + shifts[row]
+        for row in range(40)
+        for again in range(times)
+    ]
+    assert totals.until(sum(durations) * times, stts, ctts) == max(ends[-32:])
+    assert (max(ends[-32:]) == max(ends)) == (place * times - times < 32)
+
+
 def test_an_edit_list_that_leaves_less_than_a_frame():
     """`ffmpeg -ss 1.95 -c copy` of a two-second video: the last frame exists, and is shown."""
     file = Parts.parse(video(seconds=2, rate=10, audio=None))
@@ -242,6 +274,46 @@ def test_small_differences_of_durations_are_ignored(frames, stated, warned):
     found = inspected(content)
     assert bool(found.warnings) == warned
     assert found.container.duration == (frames if warned else stated)
+
+
+@pytest.mark.parametrize(
+    ("frame", "stated", "seconds", "warned"),
+    [
+        (1000, 3, 3, False),
+        (1000, 6, 3, True),  # what was counted precedes what was not
+        (1000, 10, 10, False),
+        (0, 0, 10, False),
+        (0, 6, 10, True),
+        (0, 10, 10, False),
+    ],
+)
+def test_a_track_without_sample_times_counts_if_the_header_agrees_or_nothing_else_is_known(
+    frame, stated, seconds, warned
+):
+    """Three frames of `frame` milliseconds, and sound whose ten seconds are only a claim."""
+    head = full(b"mvhd", numbers(0, 0, 1000, 1000 * stated), REST)
+    times = full(b"stts", numbers(1, 3, frame))
+    sound = track([], 2, b"soun", duration=10_000)
+    pictures = [png(64, 48)] * 3
+    content = movie(picture_entry(b"png ", 64, 48), pictures, head=head, changed={b"stts": times}, in_moov=sound)
+    found = inspected(content)
+    assert found.container.duration == seconds
+    assert found.warnings == ((notes.durations_differ(stated, seconds),) if warned else ())
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_chunk_that_begins_at_the_end_of_the_file_is_missing(short):
+    """In a track that FFmpeg does not index: without a table of which samples are in which chunk."""
+
+    def made(end: int) -> bytes:
+        tables = [full(b"stsz", numbers(4, 1)), full(b"stco", numbers(1, max(end - short, 0)))]
+        return movie(picture_entry(b"png ", 64, 48), [png(64, 48)], in_moov=track(tables, 2, b"soun"))
+
+    content = made(len(made(0)))
+    if short:
+        assert inspected(content).poster
+    else:
+        assert verdict(content).evidence == {"track": 2, "lastSampleEnd": len(content), "fileEnd": len(content)}
 
 
 @pytest.mark.parametrize("layout", ["mov", "avi"])

@@ -59,6 +59,13 @@ def test_other_angles_become_the_nearest_right_angle(clockwise, mirror, scale):
     assert turn.swaps_sides == (round(clockwise / 90) % 2 == 1)
 
 
+@pytest.mark.parametrize("signs", [(1, 1, -1, 1), (-1, 1, -1, -1), (-1, -1, 1, -1), (1, -1, 1, 1), (-1, 1, 1, 1)])
+def test_halfway_between_two_right_angles_width_stays_width(signs):
+    """FFmpeg turns by 45 degrees, which would leave empty corners."""
+    turn = orientation.read(matrix(*signs))
+    assert turn.signs == (signs[0], 0, 0, signs[3])
+
+
 @pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35])
 def test_without_a_matrix_the_picture_is_not_rotated(nothing):
     assert orientation.read(nothing) == orientation.Orientation()

@@ -1,10 +1,12 @@
 """Interrupted downloads and copies with reserved space: the file has its full size, but part of it is zeros."""
 
 import io
+import struct
 
 import av
 import pytest
 
+from tests.fuzz.mutations import File as Parts
 from tests.support.boxes import box, movie, picture_entry, png
 from tests.support.files import File, verdict
 from tools.videos import video
@@ -38,6 +40,25 @@ def test_an_interrupted_download_is_truncated(layouts, layout, begin):
     assert rejected.reason == "truncated"
     assert "never written" in rejected.message
     assert rejected.evidence["zerosUntil"] <= len(layouts[layout])
+
+
+@pytest.mark.parametrize("kind", [b"styp", b"sidx", b"prft", b"emsg", b"free", b"uuid", b"mfra"])
+@pytest.mark.parametrize("ending", [0, 8])
+def test_a_download_interrupted_before_a_fragment_is_truncated(kind, ending):
+    """Only what precedes another fragment shows it. The last sample of the previous one may end in some zeros."""
+    flags = "frag_keyframe+empty_moov+default_base_moof+skip_trailer"
+    file = Parts.parse(video(**FILM, audio=None, options={"movflags": flags}))
+    trun, media = [node for node in file.nodes() if node.type in (b"trun", b"mdat")][-2:]
+    assert trun.lead[2:4] == b"\2\5", "where they begin, flags of the first, and the size of each"
+    (size,) = struct.unpack(">I", trun.lead[-4:])
+    trun.lead = trun.lead[:-4] + struct.pack(">I", size + ending)
+    media.lead += bytes(ending)
+    begun = file.write() + box(kind, b"\xff" * 16)
+    content = begun + bytes(5000)
+    if kind in (b"free", b"uuid", b"mfra"):
+        assert inspect(File(content).reader(), Limits()).poster
+    else:
+        assert verdict(content).evidence == {"zerosFrom": len(begun), "zerosUntil": len(content)}
 
 
 def test_a_large_file_costs_one_more_request_at_most():

@@ -52,8 +52,7 @@ class Display:
 
 def of(stream: VideoStream, frame: VideoFrame) -> Display:
     """Reads the container and a decoded `frame`, for properties that only the bit stream has."""
-    context = stream.codec_context
-    data = context.coded_side_data
+    data = stream.codec_context.coded_side_data
     dolby = data.get("dovi_conf") or b""  # AVDOVIDecoderConfigurationRecord: eight bytes, a number each
     profile, compatible = (dolby[2], dolby[7]) if len(dolby) >= 8 else (None, 0)
     alone = profile in DOLBY_ALONE or (profile == DOLBY_AV1 and not compatible)
@@ -61,7 +60,7 @@ def of(stream: VideoStream, frame: VideoFrame) -> Display:
         pixel_aspect(stream),
         orientation.read(data.get("display_matrix")),
         _crop(data.get("frame_cropping") or b"", frame),
-        context.color_trc if context.color_trc != ColorTrc.UNSPECIFIED else frame.color_trc,
+        frame.color_trc,
         profile,
         f"Dolby Vision profile {profile} has colors that only Dolby Vision decoders can show" if alone else "",
     )

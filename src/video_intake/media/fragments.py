@@ -177,7 +177,6 @@ class Fragments:
         for _ in range(CANDIDATES):
             if at < 4:
                 break
-            self._reader.check_time()
             fragment = self._at(start + at - 4, strict=True)
             if fragment and self._has_video(fragment):
                 return fragment

@@ -54,8 +54,8 @@ class Frames:
             if packet is None or packet.pos in self._seen:
                 continue
             self._seen.add(packet.pos)
-            if packet.is_discard or self.is_trimmed(self._seconds(self.video.stamp(packet))):
-                continue  # before what is shown first, in the same group of pictures
+            if self.is_trimmed(self._seconds(self.video.stamp(packet))):
+                continue  # before what is shown first, in the same group; with a regular index, the decoder drops it
             frames = [*self.decoded(packet), *self.decoded(None)]
             self.context.flush_buffers()
             for frame in islice(frames, 1):

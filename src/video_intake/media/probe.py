@@ -28,6 +28,11 @@ MATRICES: Final = {
     10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2",
     16: "ycgco-re", 17: "ycgco-ro",
 }  # fmt: skip
+# The same for transfer curves and primaries to which PyAV gives other names
+RENAMED: Final = {
+    "GAMMA22": "bt470m", "GAMMA28": "bt470bg", "LOG": "log100", "LOG_SQRT": "log316", "BT1361_ECG": "bt1361e",
+    "V_LOG": "vlog", "V_GAMUT": "vgamut",
+}  # fmt: skip
 RANGES: Final = {1: "tv", 2: "pc"}
 FIELDS: Final = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 FIRST: Final = {"TOPFIRST": "tt", "BOTTOMFIRST": "bb"}  # the first field, by its name in the filter `select`
@@ -92,8 +97,8 @@ def of_video(stream: VideoStream, frame: VideoFrame, shown: Display, extent: Ext
         color_matrix=MATRICES.get(frame.colorspace) if frame.colorspace or frame.format.is_rgb else None,
         hdr=shown.hdr,
         dolby_vision_profile=shown.dolby_vision,
-        stereo=_listed(STEREO, context.coded_side_data.get("stereo_3d") or _bytes(frame, Type.STEREO3D)),
-        spherical=_listed(SPHERICAL, context.coded_side_data.get("spherical") or _bytes(frame, Type.SPHERICAL)),
+        stereo=_listed(STEREO, context.coded_side_data.get("stereo_3d") or frame.side_data.get(Type.STEREO3D)),
+        spherical=_listed(SPHERICAL, context.coded_side_data.get("spherical")),  # FFmpeg reads none from bit streams
     )
 
 
@@ -128,19 +133,15 @@ def _field_order(stated: int, frame: VideoFrame) -> str:
 
 
 def _name(names: type[IntEnum], number: int) -> str | None:
-    """The name of a number in ITU-T H.273; None if it is reserved or unspecified."""
+    """ffprobe's name of a number in ITU-T H.273; None if it is reserved or unspecified."""
     try:
         name = names(number).name
     except ValueError:
         return None
-    return None if name == "UNSPECIFIED" else name.lower().replace("_", "-")
+    return None if name == "UNSPECIFIED" else RENAMED.get(name, name.lower().replace("_", "-"))
 
 
 def _listed(names: Sequence[str | None], data: bytes | SideData | None) -> str | None:
     """The name for the first number in one of FFmpeg's structures."""
     number = int.from_bytes(bytes(data)[:4], sys.byteorder) if data else len(names)
     return names[number] if number < len(names) else None
-
-
-def _bytes(frame: VideoFrame, kind: Type) -> SideData | None:
-    return frame.side_data.get(kind)
