@@ -21,7 +21,7 @@ WIDTHS: Final = (1, 2, 2, 4, 4, 4, 4, 8)
 # (type, bytes before its children): what FFmpeg and the inspector look for boxes in.
 PARENTS: Final = dict.fromkeys(
     b"moov trak edts mdia minf dinf stbl mvex moof traf mfra udta ilst tref".split(b" "), 0
-) | {b"stsd": 8, b"dref": 8, b"meta": 4, b"avc1": 78, b"hvc1": 78, b"hev1": 78, b"mp4a": 28}
+) | {b"stsd": 8, b"dref": 8, b"meta": 4, b"avc1": 78, b"hvc1": 78, b"hev1": 78, b"apch": 78, b"mp4a": 28}
 
 
 def _codes(row: bytes) -> tuple[bytes, ...]:

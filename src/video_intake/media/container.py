@@ -30,6 +30,7 @@ OPTIONS: Final = {
     "protocol_whitelist": "none",  # FFmpeg cannot open anything that a file refers to
 }
 CHUNK_HEADER: Final = 8  # in AVI: index entries point to its start, packets to its end
+COLORS: Final = ("color_range", "color_primaries", "color_trc", "colorspace")
 COVER: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -42,6 +43,7 @@ class Opened:
     tracks: int
     reader: RangeReader
     file: VirtualFile
+    colors: dict[str, int]  # that the container states: opening and using the decoder replaces the context's
     offset: float = 0.0  # seconds, added to FFmpeg's times
     pace: float = 1.0  # factor that FFmpeg's times are multiplied by first
 
@@ -103,8 +105,9 @@ def opened(
             _check_size(stream, movie, max_pixels)
             if movie:
                 unwritten.check(reader, container)
+            colors = {name: int(getattr(stream.codec_context, name)) for name in COLORS}
             _prepare(container, stream, max_pixels)
-            yield Opened(container, stream, tracks, reader, file, offset)
+            yield Opened(container, stream, tracks, reader, file, colors, offset)
     except MemoryError:
         raise
     except (av.FFmpegError, UnicodeError, OverflowError) as error:

@@ -19,6 +19,8 @@ MAX_PACKETS: Final = 250  # searched for a key frame without an index: ten secon
 LOOKED_AT: Final = 50  # index entries: if all of them are key frames, the marks are meaningless
 MAX_BEFORE: Final = 4 << 20  # bytes between the audio of a time and its picture: seconds of video
 TRIMMED: Final = 0.001  # seconds before the beginning that may be rounding
+# Color range is FFmpeg's number, the others are those of ITU-T H.273, in which 0 is reserved, or RGB as a matrix
+UNSPECIFIED: Final = {"color_range": (0,), "color_primaries": (0, 2), "color_trc": (0, 2), "colorspace": (2,)}
 INTRA: Final = frozenset({"cfhd"})  # codecs with only key frames that FFmpeg does not mark as such
 
 
@@ -85,7 +87,15 @@ class Frames:
         except av.FFmpegError as error:
             frames, self.damage = [], str(error)
         self.video.check()
+        for frame in frames:
+            self._color(frame)
         return frames
+
+    def _color(self, frame: VideoFrame) -> None:
+        """Marks colors that the bit stream does not specify as the container does: some decoders drop those, HEVC's too."""
+        for name, stated in self.video.colors.items():
+            if stated and getattr(frame, name) in UNSPECIFIED[name]:
+                setattr(frame, name, stated)
 
     def is_whole(self, frame: VideoFrame) -> bool:
         """Whether the picture was decoded from a key frame, according to the decoder or the index."""
