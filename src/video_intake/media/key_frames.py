@@ -92,7 +92,7 @@ class Frames:
         return frames
 
     def _color(self, frame: VideoFrame) -> None:
-        """Marks colors that the bit stream does not specify as the container does: some decoders drop those, HEVC's too."""
+        """Marks colors that the bit stream does not specify as the container does, because some decoders drop those."""
         for name, stated in self.video.colors.items():
             if stated and getattr(frame, name) in UNSPECIFIED[name]:
                 setattr(frame, name, stated)
