@@ -94,7 +94,7 @@ class Frames:
     def _color(self, frame: VideoFrame) -> None:
         """Marks colors that the bit stream does not specify as the container does, because some decoders drop those."""
         for name, stated in self.video.colors.items():
-            if stated and getattr(frame, name) in UNSPECIFIED[name]:
+            if getattr(frame, name) in UNSPECIFIED[name]:
                 setattr(frame, name, stated)
 
     def is_whole(self, frame: VideoFrame) -> bool:
