@@ -74,7 +74,7 @@ test-unit: $(READY) $(OLD_SDK_READY) ## Run the tests that need no stack: module
 	@$(PYTEST) $(SPREAD:auto=logical) tests/unit
 
 .PHONY: coverage
-coverage: $(READY) $(OLD_SDK_READY) ## Run all tests and list the lines and branches of src/ that they do not reach; fails under 95 %
+coverage: $(READY) $(OLD_SDK_READY) ## Run all tests and list the lines of src/ that they do not reach; fails under 95 %
 	@mkdir -p build && $(PYTEST) $(SPREAD) --cov --cov-report=term $(TESTS)
 
 BROWSER_READY := build/browser/packages/.ready
