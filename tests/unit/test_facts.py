@@ -188,6 +188,15 @@ def test_reserved_colors_of_the_container_do_not_count():
     assert {found.video.color_primaries, found.video.color_transfer, found.video.color_matrix} == {None}
 
 
+@pytest.mark.parametrize("unknown", [b"\0\0\0\0", b"\xff\xff\xff\xff"])
+def test_an_unknown_duration_of_the_movie_is_not_a_claim(plain, unknown):
+    """ISO/IEC 14496-12, 8.2.2: all ones. Some programs write 0 instead."""
+    at = plain.index(b"mvhd") + 20
+    found = inspected(plain[:at] + unknown + plain[at + 4 :])
+    assert found.container.duration == inspected(plain).container.duration
+    assert found.warnings == ()
+
+
 COLORS = ["color_range", "color_primaries", "color_transfer", "color_matrix"]
 
 
