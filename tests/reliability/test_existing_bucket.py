@@ -110,7 +110,7 @@ def cases(stack: World, theirs: Source) -> list[Case]:
     return found
 
 
-def test_every_kind_of_call_had_a_failure(cases: list[Case]) -> None:
+def test_every_kind_of_call_to_the_bucket_had_a_failure(cases: list[Case]) -> None:
     assert {case.operation for case in cases} == {*IN_THEIRS}
 
 

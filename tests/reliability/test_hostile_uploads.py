@@ -22,7 +22,7 @@ def longest(world, soak):
 
 
 @pytest.mark.timeout(900)
-def test_every_hostile_file_gets_a_verdict(world, longest, report, soak):
+def test_hostile_files_get_a_verdict(world, longest, report, soak):
     names = {f"hostile-{number}.mp4": name for number, name in enumerate(HOSTILE if soak else KINDS)}
     versions = {key: world.upload(key, HOSTILE[name]()) for key, name in names.items()}
     world.settle(600)

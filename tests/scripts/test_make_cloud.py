@@ -69,7 +69,8 @@ class Terminal:
         """A command's output in a terminal with other settings, after running the printed lines."""
         lines = re.findall(r"^  ((?:export|unset) .*)$", self.printed, re.MULTILINE)
         assert len(lines) > 5
-        bare = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
+        bare = {name: os.environ[name] for name in ("HOME", "TMPDIR") if name in os.environ}
+        bare["PATH"] = os.defpath
         bare |= developers("http://127.0.0.1:9")  # where no one answers
         script = "\n".join(["set -eu", *lines, f"PATH={self.tools}:$PATH", command])
         done = subprocess.run(["bash", "-c", script], env=bare, capture_output=True, text=True, timeout=SECONDS)
@@ -151,6 +152,7 @@ def test_each_suggested_command_works(uploaded):
     assert queue["ApproximateNumberOfMessages"] == "0"
     events = json.loads(uploaded.shell(uploaded.advertised("aws logs filter-log-events")))["events"]
     assert any("good one.mov" in event["message"] for event in events)
+    assert f"{ROOT}/.venv/bin/aws" in uploaded.shell("type -aP aws").splitlines()
     advertised = set(re.findall(r"^  (aws \S+)", uploaded.printed, re.MULTILINE))
     # `aws logs tail` is not in version 1 of the CLI. It asks FilterLogEvents, and tells by these what it has shown.
     assert len({event["eventId"] for event in events}) == len(events)
