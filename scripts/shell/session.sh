@@ -57,8 +57,7 @@ honors_endpoint() {
   env | grep -q '^AWS_ENDPOINT_URL' || return 0
   [ "${AWS_IGNORE_CONFIGURED_ENDPOINT_URLS-}" != true ] ||
     fail "AWS_ENDPOINT_URL is set, but AWS_IGNORE_CONFIGURED_ENDPOINT_URLS makes the AWS CLI ignore it. Unset one of them."
-  aws_works
-  version=$(aws --version 2>&1) # aws-cli/2.13.0 Python/3.11.4 ...
+  version=$(aws --version 2>&1) || aws_works # aws-cli/2.13.0 Python/3.11.4 ...
   version=${version#aws-cli/} && version=${version%% *}
   major=${version%%.*} && minor=${version#*.} && minor=${minor%%.*}
   case $major in 1) oldest=29 ;; 2) oldest=13 ;; *) oldest=0 ;; esac

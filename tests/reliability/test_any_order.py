@@ -5,12 +5,11 @@ The function's code runs in this process, on moto's services in memory. The test
 its API would take most of the time.
 """
 
+import contextlib
 import hashlib
-import importlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Final
@@ -23,14 +22,13 @@ from botocore.exceptions import ConnectionClosedError
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
 from moto.sns.models import sns_backends
 
-from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
+from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC_ARN, account, cold_start
 from tools.videos import cut, video
 from video_intake import decoder
 from video_intake.worker_process import WorkerProcess
@@ -135,20 +133,10 @@ class Deliveries(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cloud = mock_aws()
-        self.cloud.start()
-        s3 = boto3.client("s3")
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        boto3.client("sns").create_topic(Name=TOPIC)
-        boto3.client("dynamodb").create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        )
-        self.s3 = s3
-        self.function = importlib.reload(importlib.import_module("handler"))  # a cold start
+        self.account = contextlib.ExitStack()
+        self.account.enter_context(account())
+        self.s3 = boto3.client("s3")
+        self.function = cold_start()
         self.function.publisher.carry_out = self._in_some_order
         self.order: list[int] = list(range(MOST_WRITES))
         self.versions: list[Version] = []
@@ -162,7 +150,7 @@ class Deliveries(RuleBasedStateMachine):
         finally:
             if (worker := self.function.decoder._worker) and worker.usable:
                 ready.append(worker)
-            self.cloud.stop()
+            self.account.close()
 
     # What people and S3 do
 
@@ -346,7 +334,7 @@ class Deliveries(RuleBasedStateMachine):
         if faults:
             raise faults[0]
 
-    @contextmanager
+    @contextlib.contextmanager
     def _world(self, delivery: Delivery, fault: Fault | None) -> Iterator[list[str]]:
         """Injects the failure into its call; returns the calls that were made."""
         calls: list[str] = []  # as the SDK names them: its repetitions of a call have the name of the first

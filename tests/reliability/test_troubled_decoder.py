@@ -1,18 +1,15 @@
 """The whole function with a decoder that fails in every way: that video gets a verdict, and the next one is not
 affected."""
 
-import importlib
 import json
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 from urllib.parse import quote_plus
 
-import boto3
 import pytest
-from moto import mock_aws
 
-from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC
+from tests.support.function import BUCKET, CONTEXT, ENVIRON, account, cold_start
 from tests.support.troubled_worker import COMMAND
 from tools.videos import video
 from video_intake.decoder import Decoder
@@ -22,25 +19,16 @@ SECONDS = 3  # of an inspection here
 
 @pytest.fixture(scope="module")
 def function() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRON.items():
             patch.setenv(name, value)
-        s3 = boto3.client("s3", REGION)
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        boto3.client("sns", REGION).create_topic(Name=TOPIC)
-        boto3.client("dynamodb", REGION).create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        )
-        handler = importlib.reload(importlib.import_module("handler"))
-        handler.decoder.close()
-        patch.setattr(handler, "decoder", Decoder(COMMAND))
-        patch.setattr(handler, "MAX_INSPECTION_SECONDS", SECONDS)
-        yield handler
-        handler.decoder.close()
+        with account():
+            handler = cold_start()
+            handler.decoder.close()
+            patch.setattr(handler, "decoder", Decoder(COMMAND))
+            patch.setattr(handler, "MAX_INSPECTION_SECONDS", SECONDS)
+            yield handler
+            handler.decoder.close()
 
 
 def processed(function: ModuleType, key: str, content: bytes) -> dict[str, Any]:

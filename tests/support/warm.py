@@ -38,6 +38,15 @@ READ_ONLY = {
     "s3": "list_buckets", "sns": "list_topics", "sqs": "list_queues", "sts": "get_caller_identity",
 }  # fmt: skip
 
+COMMANDS = (
+    "sts get-caller-identity", "cloudformation describe-stacks --stack-name none", "s3api head-bucket --bucket none",
+    "sns list-topics",
+)  # fmt: skip
+NOWHERE = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1", "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+}  # fmt: skip
+
 # Only built-in modules: importing json, os, signal and socket would take longer than the rest of it
 CLIENT = """\
 #!{python} -IS
@@ -70,9 +79,17 @@ def _aws() -> Callable[[], Any]:
     driver.session.get_available_services()
     for kind in ("paginators-1", "waiters-2"):
         driver.session.get_component("data_loader").list_available_services(kind)
+    before = dict(os.environ)
+    os.environ |= NOWHERE
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing):
+        for command in COMMANDS:  # which fail, but prepare what all have in common
+            driver.main(command.split())
+    os.environ.clear()
+    os.environ |= before
 
     def run() -> Any:
-        driver.session._config = None  # read for each command: the user's settings may differ
+        # Read for each command: the user's settings may differ
+        driver.session._config = driver.session._profile_map = driver.session._credentials = None
         return driver.main()
 
     return run

@@ -17,10 +17,11 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from moto import mock_aws
+from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sns.models import Subscription
 
-from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC, TOPIC_ARN
+from tests.support.function import BUCKET, CONTEXT, ENVIRON, REGION, TABLE, TOPIC_ARN, account, cold_start
 from tools.videos import video
 from video_intake import decoder, idempotency, messages, publisher, worker_process
 from video_intake.media.limits import Limits
@@ -40,28 +41,26 @@ def workers():
         each.end()
 
 
+@pytest.fixture(scope="module")
+def signing_key():
+    return rsa.generate_private_key(65537, 2048)
+
+
 @pytest.fixture
-def world(monkeypatch, workers):
+def world(monkeypatch, workers, signing_key):
     """A bucket, a table, a topic with a queue, and the handler after a cold start."""
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
     start = decoder.WorkerProcess
     monkeypatch.setattr(decoder, "WorkerProcess", lambda command: workers.pop() if workers else start(command))
-    with mock_aws():
+    # moto signs messages to queues with a new key for each subscription
+    monkeypatch.setattr(Subscription, "private_key", lambda _: signing_key)
+    with account():
         s3, sns, sqs = boto3.client("s3"), boto3.client("sns"), boto3.client("sqs")
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        sns.create_topic(Name=TOPIC)
         inbox = sqs.create_queue(QueueName="inbox")["QueueUrl"]
         arn = f"arn:aws:sqs:{REGION}:{DEFAULT_ACCOUNT_ID}:inbox"
         sns.subscribe(TopicArn=TOPIC_ARN, Protocol="sqs", Endpoint=arn)
-        boto3.client("dynamodb").create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        )
-        handler = importlib.reload(importlib.import_module("handler"))
+        handler = cold_start()
 
         def received() -> list[dict]:
             answer = sqs.receive_message(QueueUrl=inbox, MaxNumberOfMessages=10)

@@ -5,11 +5,12 @@ second, libyaml a tenth of that.
 """
 
 import pickle
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import yaml
-from moto.cloudformation import models
+from moto.cloudformation import models, responses
 from moto.cloudformation.utils import yaml_tag_constructor
 
 
@@ -18,14 +19,18 @@ def install() -> None:
     if yaml.__with_libyaml__:
         yaml.CLoader.add_multi_constructor("", yaml_tag_constructor)
         yaml.Loader = yaml.CLoader
-    parse = models.Stack.parse_template
+    models.Stack.parse_template = staticmethod(_once(models.Stack.parse_template))
+    summary = "get_template_summary_response_from_template"
+    setattr(responses, summary, _once(getattr(responses, summary)))
 
+
+def _once(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
     @lru_cache(maxsize=32)
     def pickled(template: str) -> bytes:
         return pickle.dumps(parse(template))
 
-    def parse_template(template: str) -> dict[str, Any]:
-        parsed: dict[str, Any] = pickle.loads(pickled(template))  # a new one, because callers change it
-        return parsed
+    def parsed(template: str) -> dict[str, Any]:
+        new: dict[str, Any] = pickle.loads(pickled(template))  # a new one, because callers change it
+        return new
 
-    models.Stack.parse_template = staticmethod(parse_template)
+    return parsed
