@@ -19,7 +19,7 @@ from tests.truth.far import far
 from tests.truth.films import BY_NAME
 from tests.truth.films import film as film_of
 from tools.videos import video
-from video_intake.media import avi_index, avi_streams, riff
+from video_intake.media import avi_index, avi_streams, notes, riff
 from video_intake.media.inspector import Limits, inspect
 
 FILM = BY_NAME["mpeg4"]
@@ -202,6 +202,18 @@ def test_an_index_that_is_built_has_the_entries_of_the_original(lie):
     assert parts(content)[3] == expected
 
 
+def test_in_a_large_file_an_index_outside_its_place_corrects_the_headers():
+    """A list of media data that ends too early is followed by another chunk, not by the index."""
+    content, (movi, *_, entries) = bytearray(film()), parts(film())
+    struct.pack_into("<I", content, movi + 4, entries[-1][2])
+    struct.pack_into("<I", content, content.index(b"vids") + 32, 7)
+    struct.pack_into("<I", content, content.index(b"avih") + 24, 7)
+    with far():
+        found = inspect(File(bytes(content)).reader(), Limits())
+    assert found.video.frames == FILM.count
+    assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
+
+
 def test_an_index_that_is_cut_off_after_media_data_of_odd_size():
     """A list of odd size is padded, too."""
     movi, index, _, entries = parts(film())
@@ -215,6 +227,35 @@ def test_an_index_that_is_cut_off_after_media_data_of_odd_size():
     assert inspect(File(bytes(content)).reader(), Limits()).poster
     rejected = verdict(bytes(content[: index + 100]))
     assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "idx1")
+
+
+def test_media_data_that_are_cut_off_before_the_index_are_named():
+    content = bytearray(film()[: parts(film())[1] - 10])
+    struct.pack_into("<I", content, 4, len(content) - 8)
+    struct.pack_into("<I", content, content.index(b"movi") - 4, 0)
+    rejected = verdict(bytes(content))
+    assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "00dc")
+    assert rejected.evidence["boxEnd"] > len(content)
+
+
+def test_reserved_space_that_is_cut_off_is_not_missed():
+    _, idx1, *_ = parts(film())
+    content = sized(film()[:idx1] + struct.pack("<4sI", b"JUNK", 5000) + bytes(100))
+    found = inspect(File(content).reader(), Limits())
+    assert found.video.frames == FILM.count
+    assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
+
+
+@pytest.mark.parametrize(("stated", "warned"), [((0, 0), False), ((320, 240), True), (None, False)])
+def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned):
+    """A program that did not know it wrote zeros."""
+    plain = video("avi", "mpeg4", **SMALL, seconds=0.5, audio=None)
+    at = plain.index(b"strf") + 12
+    found = inspect(
+        File(plain[:at] + struct.pack("<II", *(stated or SMALL["size"])) + plain[at + 8 :]).reader(), Limits()
+    )
+    assert (found.video.width, found.video.height) == SMALL["size"]
+    assert found.warnings == ((notes.sizes_differ(stated, SMALL["size"]),) if warned else ())
 
 
 def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():
@@ -246,3 +287,6 @@ def test_only_an_index_of_indexes_refers_to_others(width, kind, found):
     strh = struct.pack("<4sI4s4s", b"strh", 56, b"vids", b"FMP4") + bytes(48)
     [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body, 0)
     assert stream.parts == ((1000, 24), (2000, 24))[:found]
+    for end in range(len(body)):  # the list of headers may end anywhere
+        [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body[:end], 0)
+        assert stream.parts == ((1000, 24), (2000, 24))[: found and max(end - 24, 0) // 16]

@@ -160,22 +160,23 @@ def test_the_pixel_aspect_of_the_container_precedes_that_of_the_codec():
 
 
 @pytest.mark.parametrize(
-    ("codec", "entry", "options"),
-    [
-        ("prores_ks", b"apch", {"profile": "hq"}),
-        ("libx265", b"hev1", {"preset": "ultrafast", "x265-params": "log-level=none"}),
-        ("libx264", b"avc1", {"preset": "ultrafast"}),
+    ("codec", "entry", "options", "color_range"),
+    [  # limited range is the default of the first two codecs, which counts
+        ("prores_ks", b"apch", {"profile": "hq"}, "tv"),
+        ("libx265", b"hev1", {"preset": "ultrafast", "x265-params": "log-level=none"}, "tv"),
+        ("libx264", b"avc1", {"preset": "ultrafast"}, "pc"),
     ],
 )
-def test_colors_that_the_bit_stream_does_not_specify_are_the_containers(codec, entry, options):
+def test_colors_that_the_bit_stream_does_not_specify_are_the_containers(codec, entry, options, color_range):
     """Some of FFmpeg's decoders replace what the container states by "unspecified"."""
     deep = {"pixel_format": "yuv422p10le"} if codec == "prores_ks" else {}
     plain = video("mov", codec, **SMALL, audio=None, codec_options=options, **deep)
-    stated = box(b"colr", b"nclx", struct.pack(">HHHB", 9, 18, 9, 0))  # before the muxer's, if there is one
+    stated = box(b"colr", b"nclx", struct.pack(">HHHB", 9, 18, 9, 0x80))  # before the muxer's, if there is one
     found = inspected(added(plain, (*IN_ENTRY[:-1], entry), stated))
     assert found.video.hdr == "HLG"
     colors = found.video.color_primaries, found.video.color_transfer, found.video.color_matrix
     assert colors == ("bt2020", "arib-std-b67", "bt2020nc")
+    assert found.video.color_range == color_range
 
 
 def test_reserved_colors_of_the_container_do_not_count():

@@ -19,12 +19,17 @@ from tests.support.boxes import (
     numbers,
     picture_entry,
     png,
+    sound_entry,
+    tables,
     track,
 )
 from tests.support.files import File, verdict
 from tools.videos import video
-from video_intake.media import avi_streams, isobmff, notes, totals
+from video_intake.media import avi_streams, isobmff, moof, notes, totals
+from video_intake.media import movie as movie_module
+from video_intake.media.boxes import Box
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.track import Defaults
 from video_intake.media.verdicts import Rejected
 
 
@@ -322,3 +327,64 @@ def test_pictures_of_the_largest_size_are_decoded(layout):
     assert inspect(File(content).reader(), Limits(max_pixels=256 * 64)).poster
     rejected = verdict(content, Limits(max_pixels=256 * 64 - 1))
     assert (rejected.reason, rejected.evidence["width"]) == ("too-large-to-decode", 256)
+
+
+@pytest.mark.parametrize(("flags", "last"), [("", b"moov"), ("faststart", b"mdat")])
+def test_the_last_box_may_have_no_size(flags, last):
+    """It extends to the end of the file (ISO/IEC 14496-12, 4.2)."""
+    content = video(seconds=0.4, options={"movflags": flags} if flags else {})
+    at = content.rindex(last) - 4
+    found = inspected(content[:at] + bytes(4) + content[at + 4 :])
+    assert found == inspected(content)
+
+
+def test_samples_of_uncompressed_audio_are_not_counted_as_an_index():
+    """FFmpeg indexes their chunks: four minutes at 48 kHz have more samples than an index may have."""
+    many = movie_module.MAX_SAMPLES
+    entry = sound_entry(b"sowt")
+    sound = tables(entry, [2], 0) | {
+        b"stts": full(b"stts", numbers(1, many, 1)),
+        b"stsz": full(b"stsz", numbers(2, many)),
+        b"stsc": full(b"stsc", numbers(1, 1, many, 1)),
+    }
+
+    def scanned(samples):
+        spoken = track((sound | {b"stts": full(b"stts", samples)}).values(), 2, b"soun")
+        return isobmff.scan(File(movie(picture_entry(b"png ", 64, 48), [b"picture"], in_moov=spoken)).reader())
+
+    assert scanned(numbers(1, many, 1)).movie.tracks[1].lasting == many
+    for compressed_audio in (numbers(1, many, 2), numbers(2, many - 1, 1, 1, 2)):
+        with pytest.raises(Rejected, match="frames and audio samples"):
+            scanned(compressed_audio)
+
+
+def test_what_looks_like_a_box_in_other_data_is_not_one(plain):
+    """Only containers have boxes: what is in free space or in users' data was left there by some program."""
+    false = full(b"stts", numbers(1, 10, 900_000)) + full(b"elst", numbers(1, 77, 0, 1 << 16))
+    nodes = Parts.parse(plain)
+    stbl = next(node for node in nodes.nodes() if node.type == b"stbl")
+    expected = inspected(plain)
+    stbl.children = [*Parts.parse(box(b"free", false)).children, *(stbl.children or [])]
+    found = inspected(nodes.write())
+    assert (found.video, found.container.duration) == (expected.video, expected.container.duration)
+    assert found.warnings == ()
+
+
+def test_pictures_of_the_same_size_have_a_bit_rate():
+    """Their size is stated once, not for each (`stsz`)."""
+    content = video("mov", "rawvideo", size=(64, 48), rate=10, seconds=1, audio=None, pixel_format="uyvy422")
+    stsz = content.index(b"stsz") + 8
+    assert struct.unpack_from(">II", content, stsz) == (64 * 48 * 2, 10)
+    assert inspected(content).video.bit_rate == 64 * 48 * 2 * 8 * 10
+
+
+def test_a_fragment_has_only_the_samples_that_are_in_its_index():
+    """Any number may be claimed."""
+    flags = moof.OFFSET | moof.FIRST_FLAGS | moof.DURATIONS | moof.SIZES
+    trun = full(b"trun", numbers(1000, 8, 0, *[40, 7] * 3), flags=flags)
+    tfhd = full(b"tfhd", numbers(1), flags=0x020000)
+    content = memoryview(box(b"traf", tfhd, trun))
+    whole = Box(b"moof", 0, 0, len(content))
+    [run] = moof.runs(content, whole, {1: Defaults(1, 1, 0)}, 10_000, lambda: None)
+    assert [*run.sizes] == [7, 7, 7]
+    assert [*run.durations] == [40, 40, 40]

@@ -1,13 +1,14 @@
 import math
 import struct
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import pytest
 from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from tests.support.pictures import near, pixels
-from video_intake.media import orientation, poster
+from video_intake.media import onward, orientation, poster
 from video_intake.media.display import Display
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
@@ -178,3 +179,12 @@ def test_gray_stays_as_it_is_in_wide_gamut(level):
     gray.color_primaries = ColorPrimaries.SMPTE432
     _, _, pixel = pixels(poster.make(gray, Display(), 1280, None).jpeg)
     assert all(abs(channel - level) <= 3 for channel in pixel(20, 10)), pixel(20, 10)
+
+
+def test_both_bytes_and_time_are_limits_of_searching():
+    """One may be used up long before the other: by large pictures, or by those that take long to decode."""
+    reader = SimpleNamespace(remaining=10.0)
+    bytes_left = onward.Budget(reader, 100, until=5.0)
+    assert [bytes_left.take(50) for _ in range(3)] == [True, True, False]
+    assert not onward.Budget(reader, 100, until=15.0).take(1)
+    assert bytes_left.part(2).bytes == bytes_left.bytes // 2

@@ -147,7 +147,10 @@ def test_an_index_whose_tables_were_lost_is_damaged(plain):
 def test_segments_and_initialization_segments_alone(fragments):
     at = fragments.index(b"moof") - 4
     assert "initialization segment" in verdict(fragments[at:]).message
-    assert "initialization segment" in verdict(box(b"styp", b"msdh", bytes(4)) + fragments[at:]).message
+    assert verdict(fragments[at:]).evidence["firstBox"] == "moof"
+    named = verdict(box(b"styp", b"msdh", bytes(4)) + fragments[at:])
+    assert "initialization segment" in named.message
+    assert named.evidence["firstBox"] == "styp"
     beginning = verdict(fragments[:at])
     assert beginning.reason == "no-frames"
     assert "beginning of a stream" in beginning.message

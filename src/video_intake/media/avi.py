@@ -93,7 +93,7 @@ def extent(opened: Opened, avi: Avi, indexed: bool) -> tuple[Opened, Extent]:
     """
     stream = avi.streams[opened.stream.index] if opened.stream.index < len(avi.streams) else None
     entries = opened.stream.index_entries
-    frames = len(entries) if indexed else opened.stream.frames or (stream.length if stream else 0)
+    frames = len(entries) if indexed else opened.stream.frames
     if not stream or not frames:
         return opened, Extent(None, frames or None)
     steps = max(entries[-1].timestamp + 1, frames) if indexed else frames  # some repeat the previous picture

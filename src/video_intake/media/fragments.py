@@ -177,7 +177,7 @@ class Fragments:
         for _ in range(CANDIDATES):
             if at < 4:
                 break
-            fragment = self._at(start + at - 4, strict=True)
+            fragment = self._at(start + at - 4)
             if fragment and self._has_video(fragment):
                 return fragment
             at = content.rfind(b"moof", 0, at)
@@ -199,10 +199,9 @@ class Fragments:
         self.last = self.last or walk.from_end(self._reader, self._has_video)
         return self.last is not None
 
-    def _at(self, start: int, *, strict: bool = False) -> Fragment | None:
+    def _at(self, start: int) -> Fragment | None:
         """The fragment at `start`, or in the segment that begins there."""
-        box = box_at(self._reader, start)
-        if box is None or (strict and box.type != b"moof"):
+        if box_at(self._reader, start) is None:
             return None
         way = Walk(self._reader, start)
         found = next(way.on(), None)
