@@ -258,6 +258,15 @@ def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned):
     assert found.warnings == ((notes.sizes_differ(stated, SMALL["size"]),) if warned else ())
 
 
+@pytest.mark.parametrize(("scale", "rate"), [(0, 25), (1, 0), (0, 0)])
+def test_half_a_frame_rate_is_none(scale, rate):
+    """The header of the file has another one."""
+    at = film().index(b"vids") + 20
+    found = inspect(File(film()[:at] + struct.pack("<II", scale, rate) + film()[at + 8 :]).reader(), Limits())
+    assert Fraction(found.video.frame_rate) == FILM.rate
+    assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
+
+
 def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():
     """In the headers of uncompressed video (Microsoft, BITMAPINFOHEADER, `biHeight`)."""
     plain = video("avi", "rawvideo", **SMALL, seconds=0.2, audio=None, pixel_format="bgr24")

@@ -388,3 +388,11 @@ def test_a_fragment_has_only_the_samples_that_are_in_its_index():
     [run] = moof.runs(content, whole, {1: Defaults(1, 1, 0)}, 10_000, lambda: None)
     assert [*run.sizes] == [7, 7, 7]
     assert [*run.durations] == [40, 40, 40]
+
+
+def test_defaults_of_fragments_are_those_of_their_track():
+    """ISO/IEC 14496-12, 8.8.3: track, sample description, duration, size, flags."""
+    extends = box(b"mvex", full(b"trex", numbers(1, 1, 512, 4711, 0x01010000)))
+    content = movie(picture_entry(b"png ", 64, 48), [b"picture"], in_moov=extends)
+    [found] = isobmff.scan(File(content).reader()).movie.tracks
+    assert found.defaults == Defaults(duration=512, size=4711, flags=0x01010000)

@@ -103,7 +103,7 @@ def test_all_key_frames_are_fetched_in_parallel(film):
 def test_its_reading_has_a_budget(film, monkeypatch):
     monkeypatch.setattr(storyboard, "MAX_BYTES", 400_000)
     found, reader = made(film)
-    assert 1 < found.storyboard.frames < storyboard.FRAMES
+    assert found.storyboard.frames in (13, 7, 4, 2), "every second place, as often as necessary"
     assert reader.bytes_read < 2 * 128 * 1024 + 256 * 1024 + 400_000
 
 
