@@ -388,6 +388,7 @@ def test_a_fragment_has_only_the_samples_that_are_in_its_index():
     [run] = moof.runs(content, whole, {1: Defaults(1, 1, 0)}, 10_000, lambda: None)
     assert [*run.sizes] == [7, 7, 7]
     assert [*run.durations] == [40, 40, 40]
+    assert len(run.shifts) == len(run.sync) == 3
 
 
 def test_defaults_of_fragments_are_those_of_their_track():

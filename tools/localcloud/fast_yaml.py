@@ -25,6 +25,8 @@ def install() -> None:
 
 
 def _once(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    """A parser with the same results that parses each template once."""
+
     @lru_cache(maxsize=32)
     def pickled(template: str) -> bytes:
         return pickle.dumps(parse(template))
