@@ -188,3 +188,14 @@ def test_both_bytes_and_time_are_limits_of_searching():
     assert [bytes_left.take(50) for _ in range(3)] == [True, True, False]
     assert not onward.Budget(reader, 100, until=15.0).take(1)
     assert bytes_left.part(2).bytes == bytes_left.bytes // 2
+
+
+def test_the_contrast_is_that_of_what_is_shown():
+    """Transparent parts are black, unless everything is transparent: some programs leave that channel empty."""
+
+    def contrast(*halves):
+        data = b"".join(bytes(half) * 32 for half in halves) * 64
+        return poster.spread(av.VideoFrame.from_bytes(data, 64, 64, "rgba"))
+
+    assert contrast((*WHITE, 255), (*WHITE, 255)) < poster.BLANK_SPREAD < contrast((*WHITE, 255), (*WHITE, 0))
+    assert contrast((*WHITE, 0), (0, 0, 0, 0)) > poster.BLANK_SPREAD
