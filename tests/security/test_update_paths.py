@@ -112,12 +112,6 @@ def another(world: Secured, name: str) -> str:
     return f"{float(now) + 1:g}"
 
 
-@pytest.fixture(scope="module")
-def usual(stack: Secured) -> dict[str, Any]:
-    """The state with all defaults, to which each test returns."""
-    return state(stack)
-
-
 @pytest.fixture
 def processes(stack: Secured) -> Callable[[str], None]:
     """Uploads a file, and checks that it gets its outcome."""
@@ -130,11 +124,11 @@ def processes(stack: Secured) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("name", GOVERNS)
-def test_a_parameter_changes_only_its_resources_and_back(stack: Secured, usual, processes, name: str) -> None:
-    defaults, before = stack.parameters(), usual
+def test_a_parameter_changes_only_its_resources_and_back(stack: Secured, processes, name: str) -> None:
+    defaults = stack.parameters()
     if name in BESIDE:
         assert stack.change(**BESIDE[name]) == "UPDATE_COMPLETE"
-        before = state(stack)
+    before = state(stack)
     assert stack.change(**{name: another(stack, name)}) == "UPDATE_COMPLETE"
     assert differences(before, state(stack)) == GOVERNS[name]
     if GOVERNS[name] & PROCESSING:
@@ -145,13 +139,13 @@ def test_a_parameter_changes_only_its_resources_and_back(stack: Secured, usual, 
         assert stack.change(**defaults) == "UPDATE_COMPLETE"
 
 
-def test_thresholds_change_their_alarms_and_back(stack: Secured, usual) -> None:
+def test_thresholds_change_their_alarms_and_back(stack: Secured) -> None:
     """All in one update, because the next test checks that none changes anything else."""
-    defaults = stack.parameters()
+    defaults, before = stack.parameters(), state(stack)
     assert stack.change(**{name: another(stack, name) for name in THRESHOLDS}) == "UPDATE_COMPLETE"
-    assert differences(usual, state(stack)) == {"alarms"}
+    assert differences(before, state(stack)) == {"alarms"}
     assert stack.change(**defaults) == "UPDATE_COMPLETE"
-    assert differences(usual, state(stack)) == set()
+    assert differences(before, state(stack)) == set()
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
@@ -180,13 +174,13 @@ def test_a_video_has_exactly_the_files_that_the_parameter_requests(stack: Secure
     assert stack.change(**before) == "UPDATE_COMPLETE"
 
 
-def test_uploads_work_with_all_parameters_set_and_afterwards(stack: Secured, usual, processes) -> None:
-    defaults = stack.parameters()
+def test_uploads_work_with_all_parameters_set_and_afterwards(stack: Secured, processes) -> None:
+    defaults, before = stack.parameters(), state(stack)
     assert stack.change(**stack.everything) == "UPDATE_COMPLETE"
-    assert differences(usual, state(stack)) >= set.union(*GOVERNS.values()) - {"concurrency"}
+    assert differences(before, state(stack)) >= set.union(*GOVERNS.values()) - {"concurrency"}
     processes("with everything.mp4")
     assert stack.change(**defaults) == "UPDATE_COMPLETE"
-    assert differences(usual, state(stack)) == set()
+    assert differences(before, state(stack)) == set()
     processes("with defaults.mp4")
 
 

@@ -259,7 +259,7 @@ def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned):
 
 
 @pytest.mark.parametrize(("scale", "rate"), [(0, 25), (1, 0), (0, 0)])
-def test_half_a_frame_rate_is_none(scale, rate):
+def test_an_incomplete_frame_rate_is_not_used(scale, rate):
     """The header of the file has another one."""
     at = film().index(b"vids") + 20
     found = inspect(File(film()[:at] + struct.pack("<II", scale, rate) + film()[at + 8 :]).reader(), Limits())

@@ -26,9 +26,9 @@ from tests.support.boxes import (
 from tests.support.files import File, verdict
 from tools.videos import video
 from video_intake.media import avi_streams, isobmff, moof, notes, totals
-from video_intake.media import movie as movie_module
 from video_intake.media.boxes import Box
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.movie import MAX_SAMPLES
 from video_intake.media.track import Defaults
 from video_intake.media.verdicts import Rejected
 
@@ -340,9 +340,8 @@ def test_the_last_box_may_have_no_size(flags, last):
 
 def test_samples_of_uncompressed_audio_are_not_counted_as_an_index():
     """FFmpeg indexes their chunks: four minutes at 48 kHz have more samples than an index may have."""
-    many = movie_module.MAX_SAMPLES
-    entry = sound_entry(b"sowt")
-    sound = tables(entry, [2], 0) | {
+    many = MAX_SAMPLES
+    sound = tables(sound_entry(b"sowt"), [2], 0) | {
         b"stts": full(b"stts", numbers(1, many, 1)),
         b"stsz": full(b"stsz", numbers(2, many)),
         b"stsc": full(b"stsc", numbers(1, 1, many, 1)),
