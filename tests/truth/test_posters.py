@@ -17,7 +17,8 @@ from tests.support.files import File
 from tests.truth import writers
 from tests.truth.far import far
 from tests.truth.films import BY_NAME, Film, encode, film, x264
-from video_intake.media import fragments, poster
+from tools.videos import video
+from video_intake.media import fragments, notes, poster
 from video_intake.media.inspector import Inspection, Limits, inspect
 
 MORE = (
@@ -80,29 +81,37 @@ def test_it_is_from_the_first_fragment_if_that_has_a_tenth_of_the_video(monkeypa
         assert shown(wanted, content) == number
 
 
-def damaged(content: bytes, begin: float, end: float) -> bytes:
-    """The video with noise in the second half of each key frame between two places (0 to 1)."""
+FILLINGS = {"noise": Random.randbytes, "zeros": lambda _, count: bytes(count)}
+
+
+def damaged(content: bytes, begin: float, end: float, filling: str = "noise") -> bytes:
+    """The video with noise or zeros in the second half of each key frame between two places (0 to 1)."""
     changed, chance = bytearray(content), Random(1)
     with av.open(io.BytesIO(content)) as container:
         entries = list(container.streams.video[0].index_entries)
     for entry in entries[int(begin * len(entries)) : int(end * len(entries))]:
         if entry.is_keyframe:
             half = entry.size // 2
-            changed[entry.pos + half : entry.pos + entry.size] = chance.randbytes(entry.size - half)
+            changed[entry.pos + half : entry.pos + entry.size] = FILLINGS[filling](chance, entry.size - half)
     return bytes(changed)
 
 
-@pytest.mark.parametrize("name", ["h264", "h264 b-frames", "mpeg4", "mpeg2", "av1"])
-def test_if_key_frames_are_damaged_it_is_a_later_one(name):
+@pytest.mark.parametrize(
+    ("name", "filling"),
+    [(name, "noise") for name in ("h264", "h264 b-frames", "mpeg4", "mpeg2", "av1")]
+    + [(name, "zeros") for name in ("h264", "h264 b-frames", "hevc", "mpeg4", "mpeg2")],
+)
+def test_if_key_frames_are_damaged_it_is_a_later_one(name, filling):
     wanted = FILMS[name]
-    assert shown(wanted, damaged(written(name, "mp4"), 0, 0.35)) == 0.4 * wanted.count
+    assert shown(wanted, damaged(written(name, "mp4"), 0, 0.35, filling)) == 0.4 * wanted.count
 
 
+@pytest.mark.parametrize("filling", FILLINGS)
 @pytest.mark.parametrize("name", ["h264 intra", "mpeg2 intra", "mjpeg"])
 @pytest.mark.parametrize(("until", "place"), [(0.2, 0.25), (0.35, 0.4), (1, 0.02)])
-def test_if_the_picture_at_a_tenth_is_damaged_it_is_another_one(name, until, place):
+def test_if_the_picture_at_a_tenth_is_damaged_it_is_another_one(name, filling, until, place):
     wanted = FILMS[name]
-    number = shown(wanted, damaged(written(name, "mp4"), 0.05, until))
+    number = shown(wanted, damaged(written(name, "mp4"), 0.05, until, filling))
     assert number == pytest.approx(place * (wanted.count - 1), abs=2)
 
 
@@ -110,6 +119,45 @@ def test_if_the_picture_at_a_tenth_is_damaged_it_is_another_one(name, until, pla
 def test_if_most_pictures_are_damaged_it_is_a_whole_one(name):
     wanted = FILMS[name]
     assert 0.6 * wanted.count <= shown(wanted, damaged(written(name, "mp4"), 0, 0.6)) < wanted.count
+
+
+def jpegs(container: str, fields: int) -> bytes:
+    """Two seconds of Motion JPEG, whose pictures may consist of two fields as with old cameras."""
+    drawn = video("avi", codec="mjpeg", size=(320, 180 // fields), audio=None, pixel_format="yuvj420p")
+    pictures = [bytes(packet) for packet in av.open(io.BytesIO(drawn)).demux(video=0) if packet.size]
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream("mjpeg", rate=30 // fields)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuvj420p"
+        for number in range(len(pictures) // fields):
+            packet = av.Packet(b"".join(pictures[number * fields : (number + 1) * fields]))
+            packet.pts, packet.time_base, packet.stream = number, Fraction(fields, 30), stream
+            packet.is_keyframe = True
+            output.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("container", ["avi", "mov"])
+@pytest.mark.parametrize("fields", [1, 2])
+@pytest.mark.parametrize("filling", FILLINGS)
+@pytest.mark.parametrize("where", [0.3, 0.8])
+def test_damage_within_a_jpeg_is_noticed(container, fields, filling, where):
+    """FFmpeg's decoder returns the picture without an error, if there are data after the damage."""
+    content = jpegs(container, fields)
+    changed, chance = bytearray(content), Random(1)
+    with av.open(io.BytesIO(content)) as opened:
+        entries = list(opened.streams.video[0].index_entries)
+    for entry in entries[: len(entries) // 5]:
+        begin = entry.pos + int(where * entry.size)
+        changed[begin : begin + 256] = FILLINGS[filling](chance, 256)
+    assert inspected(content).poster.time == pytest.approx(0.2, abs=0.05)
+    assert inspected(bytes(changed)).poster.time == pytest.approx(0.5, abs=0.05)
+
+
+def test_if_no_picture_is_whole_there_is_a_damaged_one_and_a_warning():
+    made = inspected(damaged(written("hevc", "mp4"), 0, 1, "zeros"))
+    assert made.poster
+    assert made.warnings == (notes.refreshed(),)
 
 
 @pytest.mark.parametrize(("name", "container"), [("h264 dark one group", "mp4"), ("mpeg4 dark", "avi")])

@@ -240,6 +240,7 @@ def test_warnings_are_limited_in_number_and_length_and_not_repeated():
     ("seconds", "text"),
     [
         (0.5, "0.5 seconds"),
+        (1.001, "1 second"),
         (59.9, "59.9 seconds"),
         (60, "1:00 minutes"),
         (125.4, "2:05 minutes"),

@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from video_intake.media import damage
 from video_intake.media.container import Opened
 
 MAX_PACKETS: Final = 250  # searched for a key frame without an index: ten seconds of video
@@ -56,12 +57,14 @@ class Frames:
             if packet is None or packet.pos in self._seen:
                 continue
             self._seen.add(packet.pos)
+            if damage.is_torn(packet, self.context):
+                continue
             if self.is_trimmed(self._seconds(self.video.stamp(packet))):
                 continue  # before what is shown first, in the same group; with a regular index, the decoder drops it
             frames = [*self.decoded(packet), *self.decoded(None)]
             self.context.flush_buffers()
             for frame in islice(frames, 1):
-                if self.is_whole(frame):
+                if self.is_whole(frame) and not damage.is_refused(packet, self.context):
                     yield Shot(frame, self.time(frame))
 
     def packet(self, place: float) -> "Packet[VideoStream] | None":

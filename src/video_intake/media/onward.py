@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from video_intake.media import damage
 from video_intake.media.key_frames import Frames, Shot, is_key
 from video_intake.media.range_reader import RangeReader
 
@@ -73,6 +74,9 @@ def shots(
         for each in _packets(frames, packet, budget, most):
             if each and (stamp := video.stamp(each)) is not None:
                 decoded.append(stamp)
+            if each and not damaged and damage.is_torn(each, context):
+                begun = False  # until there is another I-frame
+                continue
             for frame in frames.decoded(each):
                 begun = begun or is_key(frame) or (beginning and frame.pict_type == PictureType.NONE)
                 if not begun or (frame.is_corrupt and not damaged):

@@ -220,7 +220,7 @@ def segment(box: str) -> Rejected:
 @_sentence
 def truncated(file_end: int, seconds: float | None = None, **evidence: Any) -> Rejected:
     """Media data or index extend beyond `file_end`, the size of the file; the first `seconds` are complete."""
-    there = f" The first {clock(seconds)} are complete." if seconds else ""
+    there = f" It is complete up to {clock(seconds)}." if seconds else ""
     return Rejected(
         Reason.TRUNCATED,
         f"The file ends too early: the upload or the recording was cut off.{there}",
@@ -337,7 +337,7 @@ def bound(what: str, number: int, most: int) -> None:
 def clock(seconds: float) -> str:
     """A duration for people: "1.5 seconds", "2:05 minutes", "1:00:00 hours"."""
     if seconds < 60:
-        return f"{seconds:.3g} seconds"
+        return "1 second" if (number := f"{seconds:.3g}") == "1" else f"{number} seconds"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02} minutes" if minutes < 60 else f"{minutes // 60:,}:{minutes % 60:02}:{rest:02} hours"
 
