@@ -162,7 +162,7 @@ def test_a_truncated_recording_states_how_much_is_complete(fragments):
         rejected = verdict(fragments[:cut])
         assert rejected.reason == "truncated"
         assert rejected.evidence["secondsComplete"] == pytest.approx(0.8, abs=0.05)
-        assert "The first 0.8" in rejected.message
+        assert "It is complete up to 0.8" in rejected.message
 
 
 def test_a_file_without_an_index_is_not_called_cut_off(plain):
