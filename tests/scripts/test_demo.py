@@ -61,11 +61,10 @@ def test_ctrl_c_during_the_imports_prints_one_line(tmp_path):
     assert [line for line in told if not line.startswith("import time:")] == ["", "demo: interrupted"]
 
 
-def test_your_own_videos_are_processed_regardless_of_your_environment(tmp_path, listener):
-    """The only deployment with the AWS CLI as it is installed: all others use one that starts immediately."""
+def test_your_own_videos_are_processed_regardless_of_your_environment(tmp_path, listener, warm_cli):
     for name, content in (("one.mov", video("mov", seconds=0.2)), ("bad.mov", cut(video("mov", seconds=0.2)))):
         (tmp_path / name).write_bytes(content)
-    places = ["--state", tmp_path / "state", "--output", tmp_path / "output"]
+    places = ["--tools", warm_cli, "--state", tmp_path / "state", "--output", tmp_path / "output"]
     ended = demo(*places, tmp_path / "one.mov", tmp_path / "bad.mov", **developers(listener.url))
     assert ended.returncode == 0, ended.stderr
     assert not listener.called()

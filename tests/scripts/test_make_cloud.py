@@ -200,8 +200,8 @@ def test_ctrl_c_ends_it_and_its_child_processes(uploaded):  # the last of those 
     assert uploaded.printed.count("Processed  good one.mov") == 1, "each line once, however long it has been there"
 
 
-def test_ctrl_c_during_the_deployment_ends_that_too(tmp_path):
-    terminal = Terminal.running("--port", "0", "--state", str(tmp_path))
+def test_ctrl_c_during_the_deployment_ends_that_too(tmp_path, warm_cli):
+    terminal = Terminal.running("--port", "0", "--state", str(tmp_path), "--tools", str(warm_cli))
     terminal.says("Deploying")
     started = wait_for("the script", lambda: len(pids := descendants(terminal.process.pid)) >= 2 and pids)
     assert terminal.end(signal.SIGINT) == 130
@@ -221,8 +221,8 @@ def test_a_port_in_use_is_reported_with_a_solution(tmp_path):
     assert ended.stderr.splitlines()[1:] == [f"cloud: {taken} To use any free port: make cloud PORT=0"]
 
 
-def test_a_second_one_on_any_port_has_a_separate_folder():
-    clouds = [Terminal.running("--port", "0") for _ in range(2)]
+def test_a_second_one_on_any_port_has_a_separate_folder(warm_cli):
+    clouds = [Terminal.running("--port", "0", "--tools", str(warm_cli)) for _ in range(2)]
     try:
         for cloud in clouds:
             cloud.says("Deploying")

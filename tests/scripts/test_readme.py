@@ -41,9 +41,10 @@ def commands() -> str:
 
 
 def test_the_plain_commands_deploy_a_stack(scripts):
+    """The only deployment with the AWS CLI as it is installed: all others use one that starts immediately."""
     region = {"LocationConstraint": scripts.environ["AWS_REGION"]}
     scripts.client("s3").create_bucket(Bucket="plain", CreateBucketConfiguration=region)
-    environ = environ_of(scripts.deployed.cloud, scripts.deployed.tools)
+    environ = environ_of(scripts.deployed.cloud)
     package = f"{shlex.quote(sys.executable)} scripts/build_package.py"  # make package
     text = commands().replace("YOUR-ARTIFACT-BUCKET", "plain").replace("prod", "plain")
     for line in [package, *text.strip().splitlines()]:

@@ -16,7 +16,7 @@ from tests.support.boxes import numbers
 from tests.support.files import File
 from tests.truth import writers
 from tests.truth.far import far
-from tests.truth.films import BY_NAME, Film, encode, film, x264
+from tests.truth.films import BY_NAME, Film, encode, film, x264, x265
 from tools.videos import video
 from video_intake.media import fragments, notes, poster
 from video_intake.media.inspector import Inspection, Limits, inspect
@@ -24,6 +24,7 @@ from video_intake.media.inspector import Inspection, Limits, inspect
 MORE = (
     film("cfhd", "cfhd", pixel_format="yuv422p10le", count=40),
     film("mpeg2 intra", "mpeg2video", rate=25, options={"g": "0"}, count=60),
+    film("hevc dark", "libx265", options=x265("keyint=24:bframes=0:open-gop=0:scenecut=0"), dark=48),
     film("mpeg4 dark", "mpeg4", options={"g": "300", "bf": "2", "sc_threshold": "1000000000"}, dark=20),
 )
 FILMS = BY_NAME | {each.name: each for each in MORE}
@@ -85,14 +86,19 @@ FILLINGS = {"noise": Random.randbytes, "zeros": lambda _, count: bytes(count)}
 
 
 def damaged(content: bytes, begin: float, end: float, filling: str = "noise") -> bytes:
-    """The video with noise or zeros in the second half of each key frame between two places (0 to 1)."""
+    """The video with noise or zeros in the second half of each key frame between two places (0 to 1).
+
+    The zeros continue after it, as where a part of a file was never written.
+    """
     changed, chance = bytearray(content), Random(1)
     with av.open(io.BytesIO(content)) as container:
         entries = list(container.streams.video[0].index_entries)
     for entry in entries[int(begin * len(entries)) : int(end * len(entries))]:
         if entry.is_keyframe:
             half = entry.size // 2
-            changed[entry.pos + half : entry.pos + entry.size] = FILLINGS[filling](chance, entry.size - half)
+            more = 8 if filling == "zeros" and entry is not entries[-1] else 0
+            count = entry.size - half + more
+            changed[entry.pos + half : entry.pos + half + count] = FILLINGS[filling](chance, count)
     return bytes(changed)
 
 
@@ -119,6 +125,32 @@ def test_if_the_picture_at_a_tenth_is_damaged_it_is_another_one(name, filling, u
 def test_if_most_pictures_are_damaged_it_is_a_whole_one(name):
     wanted = FILMS[name]
     assert 0.6 * wanted.count <= shown(wanted, damaged(written(name, "mp4"), 0, 0.6)) < wanted.count
+
+
+def test_frames_after_a_damaged_key_frame_are_not_used():
+    assert shown(FILMS["hevc dark"], damaged(written("hevc dark", "mp4"), 0.39, 0.41, "zeros")) == 72
+
+
+def padded(sample: bytes) -> bytes:
+    """The sample with zeros at the end of its last unit."""
+    at = 0
+    while (end := at + 4 + int.from_bytes(sample[at : at + 4])) < len(sample):
+        at = end
+    return sample[:at] + numbers(end - at - 4 + 64) + sample[at + 4 :] + bytes(64)
+
+
+def test_zeros_at_the_end_of_samples_are_padding():
+    file = io.BytesIO()
+    with av.open(io.BytesIO(written("hevc", "mp4"))) as container, av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.size:
+                copy = av.Packet(padded(bytes(packet)))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.is_keyframe, copy.stream = packet.is_keyframe, stream
+                output.mux(copy)
+    assert shown(FILMS["hevc"], file.getvalue()) == 0
+    assert not inspected(file.getvalue()).warnings
 
 
 def jpegs(container: str, fields: int) -> bytes:

@@ -57,7 +57,7 @@ class Frames:
             if packet is None or packet.pos in self._seen:
                 continue
             self._seen.add(packet.pos)
-            if damage.is_torn(packet, self.context):
+            if damage.is_torn(packet, self.video):
                 continue
             if self.is_trimmed(self._seconds(self.video.stamp(packet))):
                 continue  # before what is shown first, in the same group; with a regular index, the decoder drops it

@@ -74,9 +74,8 @@ def shots(
         for each in _packets(frames, packet, budget, most):
             if each and (stamp := video.stamp(each)) is not None:
                 decoded.append(stamp)
-            if each and not damaged and damage.is_torn(each, context):
-                begun = False  # until there is another I-frame
-                continue
+            if each and not damaged and damage.is_torn(each, video):
+                continue  # the decoder reports those that refer to it
             for frame in frames.decoded(each):
                 begun = begun or is_key(frame) or (beginning and frame.pict_type == PictureType.NONE)
                 if not begun or (frame.is_corrupt and not damaged):
