@@ -169,6 +169,17 @@ def jpegs(container: str, fields: int) -> bytes:
     return file.getvalue()
 
 
+def torn(content: bytes, where: float, filling: str, count: int) -> bytes:
+    """The video with noise or zeros in each sample of its first fifth."""
+    changed, chance = bytearray(content), Random(1)
+    with av.open(io.BytesIO(content)) as opened:
+        entries = list(opened.streams.video[0].index_entries)
+    for entry in entries[: len(entries) // 5]:
+        begin = entry.pos + int(where * entry.size)
+        changed[begin : begin + count] = FILLINGS[filling](chance, count)
+    return bytes(changed)
+
+
 @pytest.mark.parametrize("container", ["avi", "mov"])
 @pytest.mark.parametrize("fields", [1, 2])
 @pytest.mark.parametrize("filling", FILLINGS)
@@ -176,14 +187,15 @@ def jpegs(container: str, fields: int) -> bytes:
 def test_damage_within_a_jpeg_is_noticed(container, fields, filling, where):
     """FFmpeg's decoder returns the picture without an error, if there are data after the damage."""
     content = jpegs(container, fields)
-    changed, chance = bytearray(content), Random(1)
-    with av.open(io.BytesIO(content)) as opened:
-        entries = list(opened.streams.video[0].index_entries)
-    for entry in entries[: len(entries) // 5]:
-        begin = entry.pos + int(where * entry.size)
-        changed[begin : begin + 256] = FILLINGS[filling](chance, 256)
     assert inspected(content).poster.time == pytest.approx(0.2, abs=0.05)
-    assert inspected(bytes(changed)).poster.time == pytest.approx(0.5, abs=0.05)
+    assert inspected(torn(content, where, filling, 256)).poster.time == pytest.approx(0.5, abs=0.05)
+
+
+def test_an_unwritten_sector_within_an_hevc_picture_is_noticed():
+    intra = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=1"}
+    content = video("mp4", codec="libx265", codec_options=intra, audio=None)
+    assert inspected(content).poster.time == pytest.approx(0.2, abs=0.05)
+    assert inspected(torn(content, 0.5, "zeros", 512)).poster.time == pytest.approx(0.5, abs=0.05)
 
 
 def test_if_no_picture_is_whole_there_is_a_damaged_one_and_a_warning():

@@ -8,15 +8,16 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from video_intake.media.container import Opened
+from video_intake.media.unwritten import ZEROS
 
 # Codecs that never have three zero bytes in a row within a unit (ITU-T H.265 and H.266, 7.4.2). H.264's decoder does
 # report them; in others, an encoder may have added zeros to reach a bit rate.
 ESCAPED: Final = frozenset({"hevc", "vvc"})
-ZEROS: Final = bytes(16)  # more than the size of a unit begins with
+LEAST: Final = bytes(16)  # more zeros than the size of the next sample begins with
 
 
 def is_torn(packet: "Packet[VideoStream]", video: Opened) -> bool:
-    """Whether a part of the sample was never written.
+    """Whether a sector of the sample was never written.
 
     Zeros at the end may be padding, unless they continue after the sample.
     """
@@ -26,7 +27,7 @@ def is_torn(packet: "Packet[VideoStream]", video: Opened) -> bool:
     if ZEROS in sample.rstrip(b"\0"):
         return True
     following = video.reader.cached(video.in_file(packet.pos) + packet.size, 8) if packet.pos is not None else b""
-    return sample.endswith(ZEROS) and len(following) == 8 and not any(following)
+    return sample.endswith(LEAST) and len(following) == 8 and not any(following)
 
 
 def is_refused(packet: "Packet[VideoStream]", context: VideoCodecContext) -> bool:
