@@ -239,13 +239,23 @@ def test_without_time_to_visit_all_fragments_the_duration_is_a_claim(monkeypatch
     assert notes.duration_unchecked(found.container.duration) in found.warnings
 
 
-def test_bytes_that_are_not_boxes_are_counted():
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\xff",
+        b"Text",  # a name, and a size beyond the end of the file
+        b"\0\0\0\4",  # a size that no box has
+        b"\0\0\0\x10\1\2\3\4",  # a name that no box has
+    ],
+)
+def test_bytes_that_are_not_boxes_are_counted(junk):
     content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264"])
     first, second, *_ = moofs(content)[1:]
-    made = b"".join([content[:first], b"\xff" * 1111, content[first:second], b"\xff" * 222, content[second:]])
-    for end in (0, 33):
-        found = inspect(File(made + b"\xff" * end).reader(), Limits())
-        assert found.warnings == (notes.junk(1333, at_end=False), *([notes.junk(end, at_end=True)] if end else []))
+    one, other = (junk * 1111)[:1111], (junk * 222)[:222]
+    made = b"".join([content[:first], one, content[first:second], other, content[second:]])
+    for end in (b"", junk * 9, b"\r\n"):
+        found = inspect(File(made + end).reader(), Limits())
+        assert found.warnings == (notes.junk(1333, at_end=False), *([notes.junk(len(end), at_end=True)] if end else []))
 
 
 def test_a_fragment_before_another_index_is_complete_if_its_media_data_precede_it():
