@@ -258,6 +258,14 @@ def test_bytes_that_are_not_boxes_are_counted(junk):
         assert found.warnings == (notes.junk(1333, at_end=False), *([notes.junk(len(end), at_end=True)] if end else []))
 
 
+@pytest.mark.parametrize("begun", range(1, 8))
+def test_a_recording_that_ends_in_the_header_of_a_box_is_truncated(begun):
+    content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
+    last = moofs(content)[-1]
+    assert verdict(content[: last + begun]).reason == "truncated"
+    assert inspect(File(content[:last]).reader(), Limits()).warnings == ()
+
+
 def test_a_fragment_before_another_index_is_complete_if_its_media_data_precede_it():
     """The rest is another recording, which was cut off."""
     film = BY_NAME["h264"]
