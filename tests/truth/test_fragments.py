@@ -13,6 +13,7 @@ import pytest
 from tests.fuzz.mutations import File as Parts
 from tests.fuzz.mutations import Node
 from tests.support import numbered
+from tests.support.boxes import box
 from tests.support.files import File, verdict
 from tests.truth import writers
 from tests.truth.far import far
@@ -351,6 +352,20 @@ def test_nested_segment_indexes_are_read():
     claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, len(outer)))
     assert claim is not None
     assert (claim.starts, claim.end) == (moofs(made), len(made))
+
+
+def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end():
+    """Without one, they could be another recording, so more fragments are read."""
+    content = writers.FRAGMENTED["frag_every_frame base"](BY_NAME["h264"])
+    first, *others = moofs(content)
+    middle = others[len(others) // 2]
+    content = content[:middle] + box(b"free", bytes(len(content))) + content[middle:]
+    places = (*moofs(content), len(content))
+    index = segment_index([after - place for place, after in pairwise(places)])
+    reader = File(content[:first] + index + content[first:]).reader()
+    with far():
+        assert inspect(reader, Limits()).poster
+    assert reader.round_trips == 2, "the ends, and the fragment at a tenth"
 
 
 def segment_index(sizes: list[int]) -> bytes:

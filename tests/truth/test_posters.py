@@ -131,6 +131,13 @@ def test_pictures_that_are_wrongly_marked_are_not_in_the_storyboard():
     assert sheet.frames == 1
 
 
+def test_if_none_is_marked_up_to_a_tenth_it_is_the_first_marked_one():
+    file = Parts.parse(written("h264", "mp4"))
+    (stss,) = (node for node in file.nodes() if node.type == b"stss")
+    stss.lead = numbers(0, 1, 61) + stss.lead[12:]
+    assert shown(FILMS["h264"], file.write()) == 60
+
+
 def striped(contrasts: list[int]) -> bytes:
     """A video of one group, whose pictures are two halves that are twice as many levels apart."""
     file = io.BytesIO()

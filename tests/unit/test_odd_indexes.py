@@ -193,6 +193,7 @@ def test_an_edit_list_that_leaves_less_than_a_frame():
     elst.lead = numbers(0, 1, movie_scale // 20, int(1.95 * scale), 1 << 16)
     found = inspected(file.write())
     assert found.poster
+    assert not any("key frame" in warning for warning in found.warnings)
 
 
 @pytest.mark.parametrize("claim", [0x0100_0000, 0x1000_0000, 0x3000_0000])  # FFmpeg reads 30 bits, with a sign
