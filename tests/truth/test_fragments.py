@@ -3,8 +3,10 @@
 import io
 import struct
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from random import Random
 
 import av
@@ -366,6 +368,74 @@ def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end
     with far():
         assert inspect(reader, Limits()).poster
     assert reader.round_trips == 2, "the ends, and the fragment at a tenth"
+
+
+def test_the_last_media_data_may_have_no_size_and_are_cut_off():
+    """They extend to the end of the file (ISO/IEC 14496-12, 4.2), which shows nothing: the samples do."""
+    film = BY_NAME["h264"]
+    content = writers.FRAGMENTED["frag_every_frame base"](film)
+    at = content.rindex(b"mdat") - 4
+    unsized = content[:at] + bytes(4) + content[at + 4 :]
+    assert inspect(File(unsized).reader(), Limits()).warnings == ()
+    rejected = verdict(unsized[:-10])
+    assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "moof")
+    assert rejected.evidence["boxEnd"] == len(content)
+    assert rejected.evidence["secondsComplete"] == pytest.approx((film.count - 1) / film.rate, abs=0.01)
+
+
+@pytest.mark.parametrize("distant", [False, True])
+def test_samples_after_the_end_of_the_file_are_missing_in_any_fragment(distant):
+    """If fragments do not state when they begin, all of them are visited."""
+    file = Parts.parse(writers.FRAGMENTED["frag_every_frame base"](BY_NAME["h264"]))
+    for node in file.nodes():
+        if node.type == b"tfdt":
+            node.type = b"free"
+    truns = [node for node in file.nodes() if node.type == b"trun"]
+    moved(truns[len(truns) // 2], 1 << 20)
+    with far() if distant else nullcontext():
+        rejected = verdict(file.write())
+    assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "moof")
+    assert rejected.evidence["boxEnd"] > 1 << 20
+
+
+def with_index(content: bytes, several: int, change: Callable[[list[int]], list[int]] = list) -> bytes:
+    """The recording with an index of segments of that many fragments, whose sizes may be changed."""
+    first, *others = moofs(content)
+    places = [first, *others[several - 1 :: several]]
+    sizes = [after - place for place, after in pairwise(dict.fromkeys([*places, len(content)]))]
+    return content[:first] + segment_index(change(sizes)) + content[first:]
+
+
+@pytest.mark.parametrize(
+    ("several", "count", "distant"),
+    [*product([1, 3], [6, 60, 61, 62, 117], [False]), *product([1], [2, 60, 119], [True]), (3, 61, True)],
+)
+def test_a_recording_that_was_cut_off_between_fragments_is_truncated_if_its_index_has_more(several, count, distant):
+    """In segments of one or more fragments. Far from the beginning, it is not known how many a segment has."""
+    film = BY_NAME["h264"]
+    content = with_index(writers.FRAGMENTED["frag_every_frame base"](film), several)
+    with far() if distant else nullcontext():
+        rejected = verdict(content[: moofs(content)[count]])
+    assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "sidx")
+    assert rejected.evidence["boxEnd"] == len(content)
+    assert rejected.evidence["secondsComplete"] == pytest.approx(count / film.rate, abs=0.01)
+
+
+@pytest.mark.parametrize("distant", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sizes: [*sizes[:-1], sizes[-1] + 1000],  # as if something followed
+        lambda sizes: [size + 8 for size in sizes],
+        lambda sizes: [*sizes[:5], 1_000_000, 1000],  # the sixth segment has more fragments than the others
+        lambda sizes: [1_000_000, 1000],
+    ],
+)
+def test_a_wrong_index_does_not_prove_that_a_recording_was_cut_off(change, distant):
+    content = with_index(writers.FRAGMENTED["frag_every_frame base"](BY_NAME["h264"]), 1, change)
+    with far() if distant else nullcontext():
+        found = inspect(File(content).reader(), Limits())
+    assert found.container.duration == pytest.approx(BY_NAME["h264"].seconds, abs=0.01)
 
 
 def segment_index(sizes: list[int]) -> bytes:
