@@ -222,11 +222,21 @@ def test_the_times_of_joined_recordings_add_up(begins, pause):
 
 
 @pytest.mark.parametrize(
-    ("writer", "mehd", "seconds"),
-    [("dash sidx", 0, 10), ("dash sidx", 20, 10), ("skip_sidx", 20, 20), ("skip_sidx", 0, None)],
+    ("writer", "mehd", "seconds", "reserved"),
+    [
+        ("dash sidx", 0, 10, 0),
+        ("dash sidx", 20, 10, 0),
+        ("skip_sidx", 20, 20, 0),
+        ("skip_sidx", 0, None, 0),
+        ("skip_sidx", 20, 20, 5000),
+        ("dash sidx", 20, 20, 5000),  # the index does not reach the end
+    ],
 )
-def test_without_time_to_visit_all_fragments_the_duration_is_a_claim(monkeypatch, writer, mehd, seconds):
-    """That of a segment index, which has one for each segment, or else that of the header."""
+def test_without_time_to_visit_all_fragments_the_duration_is_a_claim(monkeypatch, writer, mehd, seconds, reserved):
+    """That of a segment index, which has one for each segment, or else that of the header.
+
+    Bytes may be reserved at the end, so that the last fragment is not fetched.
+    """
     file = Parts.parse(writers.FRAGMENTED[writer](BY_NAME["h264 intra"]))
     (mvhd,), (mvex,) = ([node for node in file.nodes() if node.type == kind] for kind in (b"mvhd", b"mvex"))
     scale = struct.unpack_from(">I", mvhd.lead, 12)[0]
@@ -237,7 +247,7 @@ def test_without_time_to_visit_all_fragments_the_duration_is_a_claim(monkeypatch
             node.type = b"free"
     monkeypatch.setattr(fragments, "SECONDS", -1)
     with far():
-        found = inspect(File(file.write()).reader(deadline=time.monotonic() + 600), Limits())
+        found = inspect(File(file.write() + bytes(reserved)).reader(deadline=time.monotonic() + 600), Limits())
     assert found.container.duration == (seconds and pytest.approx(seconds, abs=0.01))
     assert notes.duration_unchecked(found.container.duration) in found.warnings
 

@@ -164,7 +164,7 @@ def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts:
 
 def _check_zeros(reader: RangeReader, layout: Layout, fragments: Fragments) -> None:
     """Raises Rejected("truncated") if the last fragment was not completely written."""
-    if not fragments.ending or not fragments.ending.fragments:
+    if not fragments.ending:
         return
     last = fragments.ending.fragments[-1]
     marked = {track.id for track in layout.movie.tracks if unwritten.CODES.issuperset(track.codecs)}

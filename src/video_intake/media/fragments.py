@@ -72,13 +72,13 @@ class Fragments:
 
     @property
     def ending(self) -> Walk | None:
-        """The walk that reached the end of the file."""
+        """The walk that reached the end of the file, with at least one fragment (if there is any)."""
         return self.walk if self.walk.ended else self.last
 
     @property
     def led_to_the_end(self) -> bool:
         """Whether the last entry of the file's own index is one of the last fragments."""
-        if not self.claim or not self.ending or not self.ending.fragments:
+        if not self.claim or not self.ending:
             return False
         return self.claim.starts[-1] >= self.ending.fragments[0].moof.start
 
