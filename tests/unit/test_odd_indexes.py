@@ -146,13 +146,31 @@ def test_a_copy_that_ends_between_reordered_frames():
 
 
 @pytest.mark.parametrize("last", [0, 1, 1500])
-def test_the_last_frame_of_any_duration_does_not_change_the_rate(last):
+@pytest.mark.parametrize("first", [[], [1, 900]])
+def test_the_first_and_last_frames_of_any_duration_do_not_change_the_rate(first, last):
     """Writers know how long a frame is shown when the next one comes."""
-    file = Parts.parse(video(seconds=2, rate=12, audio=None))
+    file = Parts.parse(video(seconds=4, rate=12, audio=None))
     (stts,) = (node for node in file.nodes() if node.type == b"stts")
     frames, delta = struct.unpack_from(">II", stts.lead, 8)
-    stts.lead = numbers(0, 2, frames - 1, delta, 1, last)
+    rows = [*first, frames - 1 - len(first) // 2, delta, 1, last]
+    stts.lead = numbers(0, len(rows) // 2, *rows)
     assert inspected(file.write()).video.frame_rate == "12/1"
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("kind", [b"mvhd", b"tkhd", b"mdhd"])
+def test_a_duration_of_all_ones_is_unknown(plain, kind, wide):
+    """ISO/IEC 14496-12, 8.2.2, 8.3.2 and 8.4.2; in version 1, times and durations have 64 bits."""
+    file = Parts.parse(plain)
+    for node in file.nodes():
+        if node.type == kind:
+            at = 20 if kind == b"tkhd" else 16  # of the duration
+            times, front = (bytes(16), b"\1" + node.lead[1:4]) if wide else (bytes(8), node.lead[:4])
+            node.lead = front + times + node.lead[12:at] + b"\xff" * (8 if wide else 4) + node.lead[at + 4 :]
+    found, expected = inspected(file.write()), inspected(plain)
+    assert found.warnings == ()
+    assert found.container.duration == pytest.approx(expected.container.duration, abs=0.1)
+    assert found.video.frames == expected.video.frames
 
 
 @pytest.mark.parametrize("delta", [-1, -1000, -(1 << 31)])
