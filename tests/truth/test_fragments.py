@@ -269,6 +269,7 @@ def test_bytes_that_are_not_boxes_are_counted(junk):
     for end in (b"", junk * 9, b"\r\n"):
         found = inspect(File(made + end).reader(), Limits())
         assert found.warnings == (notes.junk(1333, at_end=False), *([notes.junk(len(end), at_end=True)] if end else []))
+        assert ["end of the file" in warning for warning in found.warnings] == ([False, True] if end else [False])
 
 
 @pytest.mark.parametrize("begun", range(1, 8))
