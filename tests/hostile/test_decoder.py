@@ -183,8 +183,32 @@ def test_a_decoder_has_no_access_to_aws(decoder, monkeypatch):
 
 
 @pytest.mark.parametrize(("trouble", "how"), [("segfault", "SIGSEGV"), ("exit", "exit status 3")])
-def test_how_a_decoder_was_lost_is_in_the_evidence(decoder, trouble, how):
+def test_how_a_decoder_was_lost_is_in_the_evidence_and_reported(decoder, trouble, how):
+    heard: list[str] = []
+    decoder.on_fault = heard.append
     assert how in inspect(decoder, named(trouble)).evidence["detail"]
+    assert how in heard[0]
+
+
+def test_without_time_no_decoder_is_started(good):
+    decoder = Decoder()
+    found = inspect(decoder, good, 0)
+    started = decoder.process_id
+    decoder.close()
+    assert isinstance(found, Rejected)
+    assert (found.reason, started) == (Reason.TOO_SLOW, None)
+
+
+def test_closing_ends_the_process_and_all_threads(good):
+    before = threading.enumerate()
+    decoder = Decoder()
+    inspect(decoder, good)
+    process = decoder.process_id
+    assert process
+    decoder.close()
+    assert set(threading.enumerate()) <= set(before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
 
 
 def test_a_decoder_that_died_while_idle_is_not_blamed_on_the_next_file(decoder, good):
