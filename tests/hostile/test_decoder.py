@@ -182,12 +182,16 @@ def test_a_decoder_has_no_access_to_aws(decoder, monkeypatch):
     assert not any(name.startswith(("AWS", "IDEMPOTENCY")) for name in names)
 
 
-@pytest.mark.parametrize(("trouble", "how"), [("segfault", "SIGSEGV"), ("exit", "exit status 3")])
+@pytest.mark.parametrize(
+    ("trouble", "how"),
+    [("segfault", "SIGSEGV"), ("exit", "exit status 3"), ("impatient", "it did not wait for its bytes")],
+)
 def test_how_a_decoder_was_lost_is_in_the_evidence_and_reported(decoder, trouble, how):
     heard: list[str] = []
     decoder.on_fault = heard.append
     assert how in inspect(decoder, named(trouble)).evidence["detail"]
     assert how in heard[0]
+    assert decoder.process_id, "the next one has been started"
 
 
 def test_without_time_no_decoder_is_started(good):
@@ -209,6 +213,16 @@ def test_closing_ends_the_process_and_all_threads(good):
     assert set(threading.enumerate()) <= set(before)
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the memory of a process")
+@pytest.mark.parametrize(("megabytes", "kept"), [(worker_process.MAX_KEPT_MB, True), (1, False)])
+def test_a_decoder_that_keeps_too_much_memory_is_replaced(decoder, good, monkeypatch, megabytes, kept):
+    inspect(decoder, good)
+    before = decoder.process_id
+    monkeypatch.setattr(worker_process, "MAX_KEPT_MB", megabytes)
+    assert isinstance(inspect(decoder, good), Inspection)
+    assert (decoder.process_id == before) == kept
 
 
 def test_a_decoder_that_died_while_idle_is_not_blamed_on_the_next_file(decoder, good):

@@ -217,6 +217,16 @@ def test_in_a_large_file_an_index_outside_its_place_corrects_the_headers():
     assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
 
 
+@pytest.mark.parametrize("distant", [False, True])
+def test_entries_of_an_index_that_are_beyond_the_file_are_dropped(distant):
+    _, idx1, _, entries = parts(short("mpeg4"))
+    rows = [*entries, (b"00dc", 0, idx1, 1 << 20), (b"00dc", 0, 1 << 20, 1)]
+    index = struct.pack("<4sI", b"idx1", 16 * len(rows)) + b"".join(struct.pack("<4sIII", *row) for row in rows)
+    with far() if distant else nullcontext():
+        found = inspect(File(ended(short("mpeg4"), b"", index, claimed=30, size=1 << 20)).reader(), Limits())
+    assert found.video.frames == 30
+
+
 def test_an_index_that_is_cut_off_after_media_data_of_odd_size():
     """A list of odd size is padded, too."""
     movi, index, _, entries = parts(film())
