@@ -20,7 +20,7 @@ from tests.support.hostile import scans, text_chunks
 from tests.support.outcomes import REJECTIONS
 from tests.support.troubled_worker import COMMAND as TROUBLED
 from tools.videos import video
-from video_intake import worker_process
+from video_intake import decoding_job, worker_process
 from video_intake.decoder import Decoder, Unavailable
 from video_intake.decoding_job import Job, Spent
 from video_intake.media import answer, notes, tags, verdicts, worker
@@ -36,7 +36,7 @@ SECONDS = 2.0  # of an inspection here
 PATIENCE = 60  # of the test: the machine may be busy
 
 LOST = ["segfault", "exit", "noise", "deep", "endless", "huge picture", "lie", "strange rejection",
-        "strange evidence", "infinite evidence", "long evidence", "lengths", "outside",
+        "strange evidence", "infinite evidence", "long evidence", "lengths", "surplus", "outside",
         "backwards", "not numbers", "greedy", "nagging", "impatient", "flood"]  # fmt: skip
 
 
@@ -184,7 +184,12 @@ def test_a_decoder_has_no_access_to_aws(decoder, monkeypatch):
 
 @pytest.mark.parametrize(
     ("trouble", "how"),
-    [("segfault", "SIGSEGV"), ("exit", "exit status 3"), ("impatient", "it did not wait for its bytes")],
+    [
+        ("segfault", "SIGSEGV"),
+        ("exit", "exit status 3"),
+        ("impatient", "it did not wait for its bytes"),
+        ("surplus", "its answer was invalid"),
+    ],
 )
 def test_how_a_decoder_was_lost_is_in_the_evidence_and_reported(decoder, trouble, how):
     heard: list[str] = []
@@ -266,6 +271,15 @@ def test_a_slow_s3_is_not_blamed_on_the_file(decoder, good):
     with pytest.raises(Unavailable, match="in time"):
         decoder.inspect(fetch, len(good), Limits(), 1.0)
     over.set()
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_verdict_about_time_counts_unless_s3_was_slow(decoder, good, monkeypatch, slow):
+    monkeypatch.setattr(decoding_job, "SLOW_ROUND_TRIP", -1 if slow else PATIENCE)
+    with pytest.raises(Unavailable, match="in time") if slow else nullcontext():
+        found, _ = decoder.inspect(File(good).fetch, len(good), Limits(), 0.001)
+        assert isinstance(found, Rejected)
+        assert found.reason == Reason.TOO_SLOW
 
 
 def test_a_decoder_that_cannot_start_is_an_infrastructure_failure(good):
