@@ -285,6 +285,18 @@ def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, secon
     assert (track.empty, track.skipped, track.seconds) == pytest.approx((empty, skipped, seconds))
 
 
+@pytest.mark.parametrize("kind", [b"mvhd", b"mdhd"])
+def test_an_edit_list_without_units_is_ignored(kind):
+    edit_list = full(b"elst", numbers(1, 500, 0, 1 << 16))
+    file = Parts.parse(movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, edits=edit_list))
+    for node in file.nodes():
+        if node.type == kind:
+            node.lead = node.lead[:12] + bytes(4) + node.lead[16:]
+    [track] = isobmff.scan(File(file.write()).reader()).movie.tracks
+    assert (track.empty, track.skipped) == (0, 0)
+    assert inspected(file.write()).poster
+
+
 @pytest.mark.parametrize(
     ("frames", "stated", "warned"),
     [
@@ -407,6 +419,9 @@ def test_a_fragment_has_only_the_samples_that_are_in_its_index():
     assert [*run.sizes] == [7, 7, 7]
     assert [*run.durations] == [40, 40, 40]
     assert len(run.shifts) == len(run.sync) == 3
+    assert [*moof.runs(content, whole, {1: Defaults(1, 1, 0)}, 3, lambda: None)] == [run]
+    with pytest.raises(Rejected, match="samples in fragments"):
+        list(moof.runs(content, whole, {1: Defaults(1, 1, 0)}, 2, lambda: None))
 
 
 def test_defaults_of_fragments_are_those_of_their_track():
