@@ -36,7 +36,7 @@ SECONDS = 2.0  # of an inspection here
 PATIENCE = 60  # of the test: the machine may be busy
 
 LOST = ["segfault", "exit", "noise", "deep", "endless", "huge picture", "lie", "strange rejection",
-        "strange evidence", "infinite evidence", "long evidence", "lengths", "surplus", "outside",
+        "strange evidence", "infinite evidence", "long evidence", "lengths", "negative", "surplus", "outside",
         "backwards", "not numbers", "greedy", "nagging", "impatient", "flood"]  # fmt: skip
 
 

@@ -78,6 +78,8 @@ def inspect(reader: Any, limits: Any) -> Any:
             time.sleep(3600)
         case "lengths":
             wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": "x"})
+        case "negative":
+            wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": [-1, 1]})
         case "surplus":
             wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": [1]}, [b"more"])
         case "outside":

@@ -325,6 +325,7 @@ def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned):
     )
     assert (found.video.width, found.video.height) == SMALL["size"]
     assert found.warnings == ((notes.sizes_differ(stated, SMALL["size"]),) if warned else ())
+    assert not warned or "320 x 240, but its pictures are 64 x 48" in found.warnings[0]
 
 
 @pytest.mark.parametrize(("scale", "rate"), [(0, 25), (1, 0), (0, 0)])

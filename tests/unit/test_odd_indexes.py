@@ -419,9 +419,15 @@ def test_a_fragment_has_only_the_samples_that_are_in_its_index():
     assert [*run.sizes] == [7, 7, 7]
     assert [*run.durations] == [40, 40, 40]
     assert len(run.shifts) == len(run.sync) == 3
-    assert [*moof.runs(content, whole, {1: Defaults(1, 1, 0)}, 3, lambda: None)] == [run]
+
+
+def test_the_samples_of_all_runs_of_a_fragment_are_limited():
+    trun = full(b"trun", numbers(2, 7, 7), flags=moof.SIZES)
+    content = memoryview(box(b"traf", full(b"tfhd", numbers(1)), trun, trun))
+    arguments = content, Box(b"moof", 0, 0, len(content)), {1: Defaults(1, 1, 0)}
+    assert [len(run.sizes) for run in moof.runs(*arguments, 4, lambda: None)] == [2, 2]
     with pytest.raises(Rejected, match="samples in fragments"):
-        list(moof.runs(content, whole, {1: Defaults(1, 1, 0)}, 2, lambda: None))
+        list(moof.runs(*arguments, 3, lambda: None))
 
 
 def test_defaults_of_fragments_are_those_of_their_track():
