@@ -381,6 +381,16 @@ def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end
     assert reader.round_trips == 2, "the ends, and the fragment at a tenth"
 
 
+def test_segment_indexes_in_each_other_are_read_to_some_depth():
+    one = len(segment_index([0]))
+    made = b"".join(segment_index([1 << 31 | one * inner]) for inner in reversed(range(20_000)))
+    reader = File(made).reader()
+    reader.load_ends()
+    claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, one))
+    assert claim
+    assert claim.end == len(made)
+
+
 def test_the_last_media_data_may_have_no_size_and_are_cut_off():
     """They extend to the end of the file (ISO/IEC 14496-12, 4.2), which shows nothing: the samples do."""
     film = BY_NAME["h264"]

@@ -283,6 +283,7 @@ def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, secon
     content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, head=head, edits=edit_list)
     [track] = isobmff.scan(File(content).reader()).movie.tracks
     assert (track.empty, track.skipped, track.seconds) == pytest.approx((empty, skipped, seconds))
+    assert len(edits) <= track.edits <= 2 * len(edits) + 1, "a bound"
 
 
 @pytest.mark.parametrize("kind", [b"mvhd", b"mdhd"])
@@ -367,6 +368,24 @@ def test_the_last_box_may_have_no_size(flags, last):
     at = content.rindex(last) - 4
     found = inspected(content[:at] + bytes(4) + content[at + 4 :])
     assert found == inspected(content)
+
+
+@pytest.mark.parametrize("claimed", [4, 16, 1 << 30])
+@pytest.mark.parametrize(
+    "after",
+    [
+        b"",
+        b"moov",
+        b"\0\0\0\x08moov",
+        box(b"moov", box(b"free", bytes(20))),
+        box(b"moov", box(b"mvhd", bytes(100)), b"\xff" * 20),
+    ],
+)
+def test_an_index_at_the_end_is_found_if_the_size_of_the_media_data_is_wrong(plain, claimed, after):
+    """By its name; what has that name after it is not an index."""
+    at = plain.index(b"mdat") - 4
+    content = plain[:at] + numbers(claimed) + plain[at + 4 :] + after
+    assert inspected(content).video == inspected(plain).video
 
 
 def test_samples_of_uncompressed_audio_are_not_counted_as_an_index():
