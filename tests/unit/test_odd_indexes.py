@@ -338,6 +338,11 @@ def test_a_track_without_sample_times_counts_if_the_header_agrees_or_nothing_els
     assert found.warnings == ((notes.durations_differ(stated, seconds),) if warned else ())
 
 
+def test_a_file_without_its_last_byte_is_truncated():
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3)
+    assert verdict(content[:-1]).evidence["lastSampleEnd"] == len(content)
+
+
 @pytest.mark.parametrize("short", [0, 1])
 def test_a_chunk_that_begins_at_the_end_of_the_file_is_missing(short):
     """In a track that FFmpeg does not index: without a table of which samples are in which chunk."""
