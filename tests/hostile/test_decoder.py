@@ -187,7 +187,6 @@ def test_a_decoder_has_no_access_to_aws(decoder, monkeypatch):
     [
         ("segfault", "SIGSEGV"),
         ("exit", "exit status 3"),
-        ("impatient", "it did not wait for its bytes"),
         ("surplus", "its answer was invalid"),
     ],
 )
@@ -197,6 +196,20 @@ def test_how_a_decoder_was_lost_is_in_the_evidence_and_reported(decoder, trouble
     assert how in inspect(decoder, named(trouble)).evidence["detail"]
     assert how in heard[0]
     assert decoder.process_id, "the next one has been started"
+
+
+def test_a_decoder_waits_for_its_bytes(decoder):
+    """A second request before the first is answered is an error."""
+    content, ended = named("impatient"), threading.Event()
+
+    def fetch(start: int, end: int) -> bytes:
+        assert end - start > 1 or ended.wait(PATIENCE)
+        return content[start:end]
+
+    found, _ = decoder.inspect(fetch, len(content), Limits(), PATIENCE)
+    ended.set()
+    assert isinstance(found, Rejected)
+    assert "it did not wait for its bytes" in found.evidence["detail"]
 
 
 def test_without_time_no_decoder_is_started(good):
@@ -282,9 +295,16 @@ def test_a_verdict_about_time_counts_unless_s3_was_slow(decoder, good, monkeypat
         assert found.reason == Reason.TOO_SLOW
 
 
-def test_a_decoder_that_cannot_start_is_an_infrastructure_failure(good):
-    decoder = Decoder((sys.executable, "-c", "raise SystemExit(7)"))
-    with pytest.raises(Unavailable, match="exit status 7"):
+UNREADY = "wire.send(socket.socket(fileno=int(sys.argv[1])), {'ready': False})"
+
+
+@pytest.mark.parametrize(
+    ("first", "how"),
+    [("", "exit status 7"), (f"import socket, sys; from video_intake.media import wire; {UNREADY}; ", "did not start")],
+)
+def test_a_decoder_that_cannot_start_is_an_infrastructure_failure(good, first, how):
+    decoder = Decoder((sys.executable, "-c", first + "raise SystemExit(7)"))
+    with pytest.raises(Unavailable, match=how):
         inspect(decoder, good)
     decoder.close()
 
