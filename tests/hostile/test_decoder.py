@@ -20,7 +20,7 @@ from tests.support.hostile import scans, text_chunks
 from tests.support.outcomes import REJECTIONS
 from tests.support.troubled_worker import COMMAND as TROUBLED
 from tools.videos import video
-from video_intake import worker_process
+from video_intake import decoding_job, worker_process
 from video_intake.decoder import Decoder, Unavailable
 from video_intake.decoding_job import Job, Spent
 from video_intake.media import answer, notes, tags, verdicts, worker
@@ -36,7 +36,7 @@ SECONDS = 2.0  # of an inspection here
 PATIENCE = 60  # of the test: the machine may be busy
 
 LOST = ["segfault", "exit", "noise", "deep", "endless", "huge picture", "lie", "strange rejection",
-        "strange evidence", "infinite evidence", "long evidence", "lengths", "outside",
+        "strange evidence", "infinite evidence", "long evidence", "lengths", "negative", "surplus", "outside",
         "backwards", "not numbers", "greedy", "nagging", "impatient", "flood"]  # fmt: skip
 
 
@@ -182,9 +182,65 @@ def test_a_decoder_has_no_access_to_aws(decoder, monkeypatch):
     assert not any(name.startswith(("AWS", "IDEMPOTENCY")) for name in names)
 
 
-@pytest.mark.parametrize(("trouble", "how"), [("segfault", "SIGSEGV"), ("exit", "exit status 3")])
-def test_how_a_decoder_was_lost_is_in_the_evidence(decoder, trouble, how):
+@pytest.mark.parametrize(
+    ("trouble", "how"),
+    [
+        ("segfault", "SIGSEGV"),
+        ("exit", "exit status 3"),
+        ("surplus", "its answer was invalid"),
+    ],
+)
+def test_how_a_decoder_was_lost_is_in_the_evidence_and_reported(decoder, trouble, how):
+    heard: list[str] = []
+    decoder.on_fault = heard.append
     assert how in inspect(decoder, named(trouble)).evidence["detail"]
+    assert how in heard[0]
+    assert decoder.process_id, "the next one has been started"
+
+
+def test_a_decoder_waits_for_its_bytes(decoder):
+    """A second request before the first is answered is an error."""
+    content, ended = named("impatient"), threading.Event()
+
+    def fetch(start: int, end: int) -> bytes:
+        assert end - start > 1 or ended.wait(PATIENCE)
+        return content[start:end]
+
+    found, _ = decoder.inspect(fetch, len(content), Limits(), PATIENCE)
+    ended.set()
+    assert isinstance(found, Rejected)
+    assert "it did not wait for its bytes" in found.evidence["detail"]
+
+
+def test_without_time_no_decoder_is_started(good):
+    decoder = Decoder()
+    found = inspect(decoder, good, 0)
+    started = decoder.process_id
+    decoder.close()
+    assert isinstance(found, Rejected)
+    assert (found.reason, started) == (Reason.TOO_SLOW, None)
+
+
+def test_closing_ends_the_process_and_all_threads(good):
+    before = threading.enumerate()
+    decoder = Decoder()
+    inspect(decoder, good)
+    process = decoder.process_id
+    assert process
+    decoder.close()
+    assert set(threading.enumerate()) <= set(before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the memory of a process")
+@pytest.mark.parametrize(("megabytes", "kept"), [(worker_process.MAX_KEPT_MB, True), (1, False)])
+def test_a_decoder_that_keeps_too_much_memory_is_replaced(decoder, good, monkeypatch, megabytes, kept):
+    inspect(decoder, good)
+    before = decoder.process_id
+    monkeypatch.setattr(worker_process, "MAX_KEPT_MB", megabytes)
+    assert isinstance(inspect(decoder, good), Inspection)
+    assert (decoder.process_id == before) == kept
 
 
 def test_a_decoder_that_died_while_idle_is_not_blamed_on_the_next_file(decoder, good):
@@ -230,9 +286,25 @@ def test_a_slow_s3_is_not_blamed_on_the_file(decoder, good):
     over.set()
 
 
-def test_a_decoder_that_cannot_start_is_an_infrastructure_failure(good):
-    decoder = Decoder((sys.executable, "-c", "raise SystemExit(7)"))
-    with pytest.raises(Unavailable, match="exit status 7"):
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_verdict_about_time_counts_unless_s3_was_slow(decoder, good, monkeypatch, slow):
+    monkeypatch.setattr(decoding_job, "SLOW_ROUND_TRIP", -1 if slow else PATIENCE)
+    with pytest.raises(Unavailable, match="in time") if slow else nullcontext():
+        found, _ = decoder.inspect(File(good).fetch, len(good), Limits(), 0.001)
+        assert isinstance(found, Rejected)
+        assert found.reason == Reason.TOO_SLOW
+
+
+UNREADY = "wire.send(socket.socket(fileno=int(sys.argv[1])), {'ready': False})"
+
+
+@pytest.mark.parametrize(
+    ("first", "how"),
+    [("", "exit status 7"), (f"import socket, sys; from video_intake.media import wire; {UNREADY}; ", "did not start")],
+)
+def test_a_decoder_that_cannot_start_is_an_infrastructure_failure(good, first, how):
+    decoder = Decoder((sys.executable, "-c", first + "raise SystemExit(7)"))
+    with pytest.raises(Unavailable, match=how):
         inspect(decoder, good)
     decoder.close()
 

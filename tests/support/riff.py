@@ -34,6 +34,9 @@ def opendml(content: bytes, count: int = 3) -> bytes:
     for stream in lists:
         stream.children = [node for node in stream.children or [] if node.type not in (b"JUNK", b"indx")]
         stream.children.append(Node(b"indx", bytes(24 + 16 * count)))
+    (main,) = (node for node in file.nodes() if node.type == b"avih")
+    pictures = sum(kind[2:] in (b"dc", b"db") for kind, *_ in groups[0])
+    main.lead = main.lead[:16] + struct.pack("<I", pictures) + main.lead[20:]  # only those of the first RIFF
     front = file.write()
     supers: dict[bytes, list[bytes]] = {name: [] for name in streams}
     body = b""

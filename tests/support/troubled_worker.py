@@ -78,6 +78,10 @@ def inspect(reader: Any, limits: Any) -> Any:
             time.sleep(3600)
         case "lengths":
             wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": "x"})
+        case "negative":
+            wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": [-1, 1]})
+        case "surplus":
+            wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": [1]}, [b"more"])
         case "outside":
             lanes.fetch([(0, 1 << 40)])
         case "backwards":

@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from functools import cache
 from random import Random
@@ -21,9 +22,11 @@ from tests.truth.films import film as film_of
 from tools.videos import video
 from video_intake.media import avi_index, avi_streams, notes, riff
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.unwritten import SECTOR
 
 FILM = BY_NAME["mpeg4"]
 SMALL = {"size": (64, 48), "rate": 10}
+ZEROS = bytes(1000)
 
 
 @cache
@@ -214,6 +217,16 @@ def test_in_a_large_file_an_index_outside_its_place_corrects_the_headers():
     assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
 
 
+@pytest.mark.parametrize("distant", [False, True])
+def test_entries_of_an_index_that_are_beyond_the_file_are_dropped(distant):
+    _, idx1, _, entries = parts(short("mpeg4"))
+    rows = [*entries, (b"00dc", 0, idx1, 1 << 20), (b"00dc", 0, 1 << 20, 1)]
+    index = struct.pack("<4sI", b"idx1", 16 * len(rows)) + b"".join(struct.pack("<4sIII", *row) for row in rows)
+    with far() if distant else nullcontext():
+        found = inspect(File(ended(short("mpeg4"), b"", index, claimed=30, size=1 << 20)).reader(), Limits())
+    assert found.video.frames == 30
+
+
 def test_an_index_that_is_cut_off_after_media_data_of_odd_size():
     """A list of odd size is padded, too."""
     movi, index, _, entries = parts(film())
@@ -238,6 +251,62 @@ def test_media_data_that_are_cut_off_before_the_index_are_named():
     assert rejected.evidence["boxEnd"] > len(content)
 
 
+def ended(content: bytes, inside: bytes, after: bytes, claimed: int = 60, size: int | None = None) -> bytes:
+    """The video with `inside` at the end of its list of media data, and `after` instead of its index.
+
+    Its header claims that many pictures, and the list may claim another size.
+    """
+    movi, idx1, *_ = parts(content)
+    media = content[movi + 8 : idx1] + inside
+    front = content[:movi] + struct.pack("<4sI", b"LIST", len(media) if size is None else size)
+    at = front.index(b"vids") + 32
+    return sized(front[:at] + struct.pack("<I", claimed) + front[at + 4 :] + media + after)
+
+
+@cache
+def short(codec: str) -> bytes:
+    """A video of thirty pictures; the uncompressed ones are black."""
+    more = {"audio": None, "pixel_format": "bgr24"} if codec == "rawvideo" else {"audio": None}
+    return video("avi", codec, **SMALL, seconds=3, **more)
+
+
+INDEX = short("mpeg4")[parts(short("mpeg4"))[1] :]
+JUNK = struct.pack("<4sI", b"JUNK", 600) + b"Text" * 150
+
+
+@pytest.mark.parametrize("first", [b"", b"\0", b"00d", b"\x0000d", b"\0JUNK\0\2\0\0"])  # padding, part of a header
+@pytest.mark.parametrize("distant", [False, True])
+def test_zeros_up_to_the_end_of_the_media_data_are_missing_pictures(first, distant):
+    """The header of the next chunk may have been written."""
+    with far() if distant else nullcontext():
+        rejected = verdict(ended(short("mpeg4"), first + ZEROS, b""))
+    assert (rejected.reason, "never written" in rejected.message) == ("truncated", True)
+
+
+def test_zeros_in_place_of_all_media_data_are_missing_pictures():
+    movi, *_ = parts(short("mpeg4"))
+    rejected = verdict(short("mpeg4")[: movi + 12] + bytes(len(short("mpeg4")) - movi - 12))
+    assert (rejected.reason, "never written" in rejected.message) == ("truncated", True)
+
+
+@pytest.mark.parametrize(
+    ("content", "distant"),
+    [
+        (ended(short("mpeg4"), ZEROS, b"", claimed=30), False),  # all pictures exist
+        (ended(short("mpeg4"), bytes(SECTOR - 2), ZEROS), False),
+        (ended(short("rawvideo"), b"", ZEROS), False),  # nothing is missing in the list
+        (ended(short("mpeg4"), JUNK, ZEROS), False),
+        (ended(short("mpeg4"), ZEROS, INDEX), False),  # written after the media data
+        (ended(short("mpeg4"), b"", INDEX + ZEROS, size=1 << 20), True),
+        (ended(short("mpeg4"), b"", ZEROS, size=0xFFFFFFFF), True),  # unfinished
+    ],
+)
+def test_zeros_that_were_reserved_are_not_missing_pictures(content, distant):
+    """Although the header claims more pictures than there are."""
+    with far() if distant else nullcontext():
+        assert inspect(File(content).reader(), Limits()).poster
+
+
 def test_reserved_space_that_is_cut_off_is_not_missed():
     _, idx1, *_ = parts(film())
     content = sized(film()[:idx1] + struct.pack("<4sI", b"JUNK", 5000) + bytes(100))
@@ -256,6 +325,7 @@ def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned):
     )
     assert (found.video.width, found.video.height) == SMALL["size"]
     assert found.warnings == ((notes.sizes_differ(stated, SMALL["size"]),) if warned else ())
+    assert not warned or "320 x 240, but its pictures are 64 x 48" in found.warnings[0]
 
 
 @pytest.mark.parametrize(("scale", "rate"), [(0, 25), (1, 0), (0, 0)])

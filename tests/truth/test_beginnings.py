@@ -44,6 +44,12 @@ def test_pictures_before_the_first_key_frame_are_not_shown(dropped):
     assert found.poster.time == pytest.approx(number / 12, abs=0.001), "an empty edit precedes the first one"
 
 
+def test_the_poster_is_at_a_tenth_of_a_track_that_begins_later():
+    """Not of the time until it ends."""
+    found = inspected(without_first(film("h264"), 60))
+    assert (numbered.in_jpeg(found.poster.jpeg), found.poster.time) == (60, pytest.approx(5))
+
+
 def test_a_video_that_is_refreshed_gradually_has_a_warning():
     found = inspected(without_first(film("h264 refresh"), 1))
     assert found.poster

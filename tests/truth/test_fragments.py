@@ -3,8 +3,10 @@
 import io
 import struct
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from random import Random
 
 import av
@@ -13,6 +15,7 @@ import pytest
 from tests.fuzz.mutations import File as Parts
 from tests.fuzz.mutations import Node
 from tests.support import numbered
+from tests.support.boxes import box
 from tests.support.files import File, verdict
 from tests.truth import writers
 from tests.truth.far import far
@@ -219,11 +222,21 @@ def test_the_times_of_joined_recordings_add_up(begins, pause):
 
 
 @pytest.mark.parametrize(
-    ("writer", "mehd", "seconds"),
-    [("dash sidx", 0, 10), ("dash sidx", 20, 10), ("skip_sidx", 20, 20), ("skip_sidx", 0, None)],
+    ("writer", "mehd", "seconds", "reserved"),
+    [
+        ("dash sidx", 0, 10, 0),
+        ("dash sidx", 20, 10, 0),
+        ("skip_sidx", 20, 20, 0),
+        ("skip_sidx", 0, None, 0),
+        ("skip_sidx", 20, 20, 5000),
+        ("dash sidx", 20, 20, 5000),  # the index does not reach the end
+    ],
 )
-def test_without_time_to_visit_all_fragments_the_duration_is_a_claim(monkeypatch, writer, mehd, seconds):
-    """That of a segment index, which has one for each segment, or else that of the header."""
+def test_without_time_to_visit_all_fragments_the_duration_is_a_claim(monkeypatch, writer, mehd, seconds, reserved):
+    """That of a segment index, which has one for each segment, or else that of the header.
+
+    Bytes may be reserved at the end, so that the last fragment is not fetched.
+    """
     file = Parts.parse(writers.FRAGMENTED[writer](BY_NAME["h264 intra"]))
     (mvhd,), (mvex,) = ([node for node in file.nodes() if node.type == kind] for kind in (b"mvhd", b"mvex"))
     scale = struct.unpack_from(">I", mvhd.lead, 12)[0]
@@ -234,18 +247,37 @@ def test_without_time_to_visit_all_fragments_the_duration_is_a_claim(monkeypatch
             node.type = b"free"
     monkeypatch.setattr(fragments, "SECONDS", -1)
     with far():
-        found = inspect(File(file.write()).reader(deadline=time.monotonic() + 600), Limits())
+        found = inspect(File(file.write() + bytes(reserved)).reader(deadline=time.monotonic() + 600), Limits())
     assert found.container.duration == (seconds and pytest.approx(seconds, abs=0.01))
     assert notes.duration_unchecked(found.container.duration) in found.warnings
 
 
-def test_bytes_that_are_not_boxes_are_counted():
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\xff",
+        b"Text",  # a name, and a size beyond the end of the file
+        b"\0\0\0\4",  # a size that no box has
+        b"\0\0\0\x10\1\2\3\4",  # a name that no box has
+    ],
+)
+def test_bytes_that_are_not_boxes_are_counted(junk):
     content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264"])
     first, second, *_ = moofs(content)[1:]
-    made = b"".join([content[:first], b"\xff" * 1111, content[first:second], b"\xff" * 222, content[second:]])
-    for end in (0, 33):
-        found = inspect(File(made + b"\xff" * end).reader(), Limits())
-        assert found.warnings == (notes.junk(1333, at_end=False), *([notes.junk(end, at_end=True)] if end else []))
+    one, other = (junk * 1111)[:1111], (junk * 222)[:222]
+    made = b"".join([content[:first], one, content[first:second], other, content[second:]])
+    for end in (b"", junk * 9, b"\r\n"):
+        found = inspect(File(made + end).reader(), Limits())
+        assert found.warnings == (notes.junk(1333, at_end=False), *([notes.junk(len(end), at_end=True)] if end else []))
+        assert ["end of the file" in warning for warning in found.warnings] == ([False, True] if end else [False])
+
+
+@pytest.mark.parametrize("begun", range(1, 8))
+def test_a_recording_that_ends_in_the_header_of_a_box_is_truncated(begun):
+    content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
+    last = moofs(content)[-1]
+    assert verdict(content[: last + begun]).reason == "truncated"
+    assert inspect(File(content[:last]).reader(), Limits()).warnings == ()
 
 
 def test_a_fragment_before_another_index_is_complete_if_its_media_data_precede_it():
@@ -333,6 +365,98 @@ def test_nested_segment_indexes_are_read():
     claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, len(outer)))
     assert claim is not None
     assert (claim.starts, claim.end) == (moofs(made), len(made))
+
+
+def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end():
+    """Without one, they could be another recording, so more fragments are read."""
+    content = writers.FRAGMENTED["frag_every_frame base"](BY_NAME["h264"])
+    first, *others = moofs(content)
+    middle = others[len(others) // 2]
+    content = content[:middle] + box(b"free", bytes(len(content))) + content[middle:]
+    places = (*moofs(content), len(content))
+    index = segment_index([after - place for place, after in pairwise(places)])
+    reader = File(content[:first] + index + content[first:]).reader()
+    with far():
+        assert inspect(reader, Limits()).poster
+    assert reader.round_trips == 2, "the ends, and the fragment at a tenth"
+
+
+def test_segment_indexes_in_each_other_are_read_to_some_depth():
+    one = len(segment_index([0]))
+    made = b"".join(segment_index([1 << 31 | one * inner]) for inner in reversed(range(20_000)))
+    reader = File(made).reader()
+    reader.load_ends()
+    claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, one))
+    assert claim
+    assert claim.end == len(made)
+
+
+def test_the_last_media_data_may_have_no_size_and_are_cut_off():
+    """They extend to the end of the file (ISO/IEC 14496-12, 4.2), which shows nothing: the samples do."""
+    film = BY_NAME["h264"]
+    content = writers.FRAGMENTED["frag_every_frame base"](film)
+    at = content.rindex(b"mdat") - 4
+    unsized = content[:at] + bytes(4) + content[at + 4 :]
+    assert inspect(File(unsized).reader(), Limits()).warnings == ()
+    rejected = verdict(unsized[:-10])
+    assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "moof")
+    assert rejected.evidence["boxEnd"] == len(content)
+    assert rejected.evidence["secondsComplete"] == pytest.approx((film.count - 1) / film.rate, abs=0.01)
+
+
+@pytest.mark.parametrize("distant", [False, True])
+def test_samples_after_the_end_of_the_file_are_missing_in_any_fragment(distant):
+    """If fragments do not state when they begin, all of them are visited."""
+    file = Parts.parse(writers.FRAGMENTED["frag_every_frame base"](BY_NAME["h264"]))
+    for node in file.nodes():
+        if node.type == b"tfdt":
+            node.type = b"free"
+    truns = [node for node in file.nodes() if node.type == b"trun"]
+    moved(truns[len(truns) // 2], 1 << 20)
+    with far() if distant else nullcontext():
+        rejected = verdict(file.write())
+    assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "moof")
+    assert rejected.evidence["boxEnd"] > 1 << 20
+
+
+def with_index(content: bytes, several: int, change: Callable[[list[int]], list[int]] = list) -> bytes:
+    """The recording with an index of segments of that many fragments, whose sizes may be changed."""
+    first, *others = moofs(content)
+    places = [first, *others[several - 1 :: several]]
+    sizes = [after - place for place, after in pairwise(dict.fromkeys([*places, len(content)]))]
+    return content[:first] + segment_index(change(sizes)) + content[first:]
+
+
+@pytest.mark.parametrize(
+    ("several", "count", "distant"),
+    [*product([1, 3], [6, 60, 61, 62, 117], [False]), *product([1], [2, 60, 119], [True]), (3, 61, True)],
+)
+def test_a_recording_that_was_cut_off_between_fragments_is_truncated_if_its_index_has_more(several, count, distant):
+    """In segments of one or more fragments. Far from the beginning, it is not known how many a segment has."""
+    film = BY_NAME["h264"]
+    content = with_index(writers.FRAGMENTED["frag_every_frame base"](film), several)
+    with far() if distant else nullcontext():
+        rejected = verdict(content[: moofs(content)[count]])
+    assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "sidx")
+    assert rejected.evidence["boxEnd"] == len(content)
+    assert rejected.evidence["secondsComplete"] == pytest.approx(count / film.rate, abs=0.01)
+
+
+@pytest.mark.parametrize("distant", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sizes: [*sizes[:-1], sizes[-1] + 1000],  # as if something followed
+        lambda sizes: [size + 8 for size in sizes],
+        lambda sizes: [*sizes[:5], 1_000_000, 1000],  # the sixth segment has more fragments than the others
+        lambda sizes: [1_000_000, 1000],
+    ],
+)
+def test_a_wrong_index_does_not_prove_that_a_recording_was_cut_off(change, distant):
+    content = with_index(writers.FRAGMENTED["frag_every_frame base"](BY_NAME["h264"]), 1, change)
+    with far() if distant else nullcontext():
+        found = inspect(File(content).reader(), Limits())
+    assert found.container.duration == pytest.approx(BY_NAME["h264"].seconds, abs=0.01)
 
 
 def segment_index(sizes: list[int]) -> bytes:

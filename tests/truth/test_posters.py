@@ -223,11 +223,18 @@ def test_pictures_that_are_wrongly_marked_are_not_in_the_storyboard():
     assert sheet.frames == 1
 
 
-def striped(contrasts: list[int]) -> bytes:
-    """A video of one group, whose pictures are two halves that are twice as many levels apart."""
+def test_if_none_is_marked_up_to_a_tenth_it_is_the_first_marked_one():
+    file = Parts.parse(written("h264", "mp4"))
+    (stss,) = (node for node in file.nodes() if node.type == b"stss")
+    stss.lead = numbers(0, 1, 61) + stss.lead[12:]
+    assert shown(FILMS["h264"], file.write()) == 60
+
+
+def striped(contrasts: list[int], group: int = 500, flags: str = "") -> bytes:
+    """A video of groups of pictures, which are two halves that are twice as many levels apart."""
     file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as output:
-        stream = output.add_stream("libx264", rate=10, options=x264("keyint=500:bframes=0:qp=4"))
+    with av.open(file, "w", format="mp4", options={"movflags": flags} if flags else {}) as output:
+        stream = output.add_stream("libx264", rate=10, options=x264(f"keyint={group}:bframes=0:qp=4"))
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"  # all 256 levels
         for contrast in contrasts:
             frame = av.VideoFrame(64, 64, "yuvj420p")
@@ -251,3 +258,11 @@ def striped(contrasts: list[int]) -> bytes:
 )
 def test_if_the_key_frame_is_blank_it_is_a_clearer_one_after_it(contrasts, number):
     assert inspected(striped(list(contrasts))).poster.time == pytest.approx(Fraction(int(number), 10), abs=0.001)
+
+
+def test_if_all_selected_fragments_are_blank_it_is_from_another_one():
+    """Of a large file, only a few are read at first."""
+    contrasts = [0] * 120 + [40] * 20 + [0] * 60
+    content = striped(contrasts, 10, "frag_keyframe+empty_moov+default_base_moof")
+    with far():
+        assert 12 <= inspected(content).poster.time < 14

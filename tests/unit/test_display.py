@@ -163,6 +163,8 @@ def coded(color: str, matrix: str, size: tuple[int, int], **options: str) -> byt
         ((1264, 528), "bt601", ""),
         ((320, 240), "bt709", ":colorprim=bt709:transfer=bt709:colormatrix=bt709"),
         ((1280, 720), "bt601", ":colormatrix=smpte170m"),
+        ((1280, 720), "fcc", ":colormatrix=fcc"),
+        ((320, 240), "smpte240m", ":colormatrix=smpte240m"),
         ((320, 240), "bt2020", ":colorprim=bt709:transfer=bt709:colormatrix=bt2020nc"),
     ],
 )

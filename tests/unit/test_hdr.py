@@ -61,6 +61,21 @@ def test_red_stays_red(kind, wanted):
     assert all(channel < 60 for channel, share in zip(pixel, wanted, strict=True) if not share), pixel
 
 
+@pytest.mark.parametrize("transfer", [ColorTrc.UNSPECIFIED, ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67])
+@pytest.mark.parametrize("width", [998, 1000, 1024])  # rows with and without padding
+def test_opaque_parts_do_not_change_with_transparency(width, transfer):
+    """With 8 bits per channel, a smooth gradient would have steps, which the curves of HDR make wider."""
+    gradient = VideoFrame(width, 16, "rgba64le")
+    row = b"".join(struct.pack("<4H", *[64 * x] * 3, 65535) for x in range(width))
+    gradient.planes[0].update(row.ljust(gradient.planes[0].line_size, b"\0") * 16)
+    pictures = (
+        poster.upright(gradient.reformat(format=kind), Display(transfer=transfer), width)
+        for kind in ("gbrap12le", "gbrp12le")
+    )
+    with_alpha, without = ([*bytes(picture.planes[0])[:width]] for picture in pictures)
+    assert with_alpha == pytest.approx(without, abs=1)
+
+
 def test_highlights_are_not_clipped():
     """There is detail between HDR's reference white and the peak."""
     levels = [hdr._display((light, light, light))[0] for light in (203, 300, 400, 700)]

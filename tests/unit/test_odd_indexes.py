@@ -146,13 +146,31 @@ def test_a_copy_that_ends_between_reordered_frames():
 
 
 @pytest.mark.parametrize("last", [0, 1, 1500])
-def test_the_last_frame_of_any_duration_does_not_change_the_rate(last):
+@pytest.mark.parametrize("first", [[], [1, 900]])
+def test_the_first_and_last_frames_of_any_duration_do_not_change_the_rate(first, last):
     """Writers know how long a frame is shown when the next one comes."""
-    file = Parts.parse(video(seconds=2, rate=12, audio=None))
+    file = Parts.parse(video(seconds=4, rate=12, audio=None))
     (stts,) = (node for node in file.nodes() if node.type == b"stts")
     frames, delta = struct.unpack_from(">II", stts.lead, 8)
-    stts.lead = numbers(0, 2, frames - 1, delta, 1, last)
+    rows = [*first, frames - 1 - len(first) // 2, delta, 1, last]
+    stts.lead = numbers(0, len(rows) // 2, *rows)
     assert inspected(file.write()).video.frame_rate == "12/1"
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("kind", [b"mvhd", b"tkhd", b"mdhd"])
+def test_a_duration_of_all_ones_is_unknown(plain, kind, wide):
+    """ISO/IEC 14496-12, 8.2.2, 8.3.2 and 8.4.2; in version 1, times and durations have 64 bits."""
+    file = Parts.parse(plain)
+    for node in file.nodes():
+        if node.type == kind:
+            at = 20 if kind == b"tkhd" else 16  # of the duration
+            times, front = (bytes(16), b"\1" + node.lead[1:4]) if wide else (bytes(8), node.lead[:4])
+            node.lead = front + times + node.lead[12:at] + b"\xff" * (8 if wide else 4) + node.lead[at + 4 :]
+    found, expected = inspected(file.write()), inspected(plain)
+    assert found.warnings == ()
+    assert found.container.duration == pytest.approx(expected.container.duration, abs=0.1)
+    assert found.video.frames == expected.video.frames
 
 
 @pytest.mark.parametrize("delta", [-1, -1000, -(1 << 31)])
@@ -193,6 +211,7 @@ def test_an_edit_list_that_leaves_less_than_a_frame():
     elst.lead = numbers(0, 1, movie_scale // 20, int(1.95 * scale), 1 << 16)
     found = inspected(file.write())
     assert found.poster
+    assert not any("key frame" in warning for warning in found.warnings)
 
 
 @pytest.mark.parametrize("claim", [0x0100_0000, 0x1000_0000, 0x3000_0000])  # FFmpeg reads 30 bits, with a sign
@@ -264,6 +283,19 @@ def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, secon
     content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, head=head, edits=edit_list)
     [track] = isobmff.scan(File(content).reader()).movie.tracks
     assert (track.empty, track.skipped, track.seconds) == pytest.approx((empty, skipped, seconds))
+    assert len(edits) <= track.edits <= 2 * len(edits) + 1, "a bound"
+
+
+@pytest.mark.parametrize("kind", [b"mvhd", b"mdhd"])
+def test_an_edit_list_without_units_is_ignored(kind):
+    edit_list = full(b"elst", numbers(1, 500, 0, 1 << 16))
+    file = Parts.parse(movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, edits=edit_list))
+    for node in file.nodes():
+        if node.type == kind:
+            node.lead = node.lead[:12] + bytes(4) + node.lead[16:]
+    [track] = isobmff.scan(File(file.write()).reader()).movie.tracks
+    assert (track.empty, track.skipped) == (0, 0)
+    assert inspected(file.write()).poster
 
 
 @pytest.mark.parametrize(
@@ -306,6 +338,11 @@ def test_a_track_without_sample_times_counts_if_the_header_agrees_or_nothing_els
     assert found.warnings == ((notes.durations_differ(stated, seconds),) if warned else ())
 
 
+def test_a_file_without_its_last_byte_is_truncated():
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3)
+    assert verdict(content[:-1]).evidence["lastSampleEnd"] == len(content)
+
+
 @pytest.mark.parametrize("short", [0, 1])
 def test_a_chunk_that_begins_at_the_end_of_the_file_is_missing(short):
     """In a track that FFmpeg does not index: without a table of which samples are in which chunk."""
@@ -336,6 +373,24 @@ def test_the_last_box_may_have_no_size(flags, last):
     at = content.rindex(last) - 4
     found = inspected(content[:at] + bytes(4) + content[at + 4 :])
     assert found == inspected(content)
+
+
+@pytest.mark.parametrize("claimed", [4, 16, 1 << 30])
+@pytest.mark.parametrize(
+    "after",
+    [
+        b"",
+        b"moov",
+        b"\0\0\0\x08moov",
+        box(b"moov", box(b"free", bytes(20))),
+        box(b"moov", box(b"mvhd", bytes(100)), b"\xff" * 20),
+    ],
+)
+def test_an_index_at_the_end_is_found_if_the_size_of_the_media_data_is_wrong(plain, claimed, after):
+    """By its name; what has that name after it is not an index."""
+    at = plain.index(b"mdat") - 4
+    content = plain[:at] + numbers(claimed) + plain[at + 4 :] + after
+    assert inspected(content).video == inspected(plain).video
 
 
 def test_samples_of_uncompressed_audio_are_not_counted_as_an_index():
@@ -388,6 +443,15 @@ def test_a_fragment_has_only_the_samples_that_are_in_its_index():
     assert [*run.sizes] == [7, 7, 7]
     assert [*run.durations] == [40, 40, 40]
     assert len(run.shifts) == len(run.sync) == 3
+
+
+def test_the_samples_of_all_runs_of_a_fragment_are_limited():
+    trun = full(b"trun", numbers(2, 7, 7), flags=moof.SIZES)
+    content = memoryview(box(b"traf", full(b"tfhd", numbers(1)), trun, trun))
+    arguments = content, Box(b"moof", 0, 0, len(content)), {1: Defaults(1, 1, 0)}
+    assert [len(run.sizes) for run in moof.runs(*arguments, 4, lambda: None)] == [2, 2]
+    with pytest.raises(Rejected, match="samples in fragments"):
+        list(moof.runs(*arguments, 3, lambda: None))
 
 
 def test_defaults_of_fragments_are_those_of_their_track():

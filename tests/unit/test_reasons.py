@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.boxes import box, full, movie, numbers, picture_entry, png, sound_entry
 from tests.support.files import File, verdict
+from tests.support.riff import parts
 from tools.videos import video
 from video_intake.media import notes, verdicts
 from video_intake.media.inspector import Limits, inspect
@@ -220,6 +221,24 @@ def test_tracks_without_video(handler):
 def test_an_avi_that_cannot_be_decoded_names_its_codec(avi):
     rejected = verdict(avi.replace(b"FMP4", b"XYZ1"))
     assert (rejected.reason, rejected.evidence["codec"]) == ("unsupported-codec", "XYZ1")
+
+
+def test_an_avi_without_media_data_has_no_frames(avi):
+    """Although its header claims some."""
+    at = avi.index(b"movi")
+    rejected = verdict(avi[: at - 4] + (4).to_bytes(4, "little") + avi[at : at + 4])
+    assert rejected.reason == "no-frames"
+
+
+def test_an_avi_whose_frames_are_all_hidden_is_damaged():
+    """A flag of VP8 (RFC 6386, 9.1), which its decoder does not report as an error."""
+    content = bytearray(video("avi", "libvpx", **SMALL, audio=None))
+    movi, *_, entries = parts(content)
+    for _, _, offset, _ in entries:
+        content[movi + 8 + offset + 8] &= ~0x10
+    rejected = verdict(bytes(content))
+    assert rejected.reason == "undecodable"
+    assert rejected.evidence["detail"]
 
 
 def test_an_avi_of_enormous_pictures(avi):

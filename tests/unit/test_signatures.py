@@ -11,6 +11,7 @@ import av
 import pytest
 
 from video_intake.media import signatures
+from video_intake.media.signatures import ENOUGH
 
 AUDIO = ("pcm_s16le", "libmp3lame", "flac")
 PIXELS = {"apng": "rgb24", "gif": "rgb8", "mjpeg": "yuvj420p"}
@@ -141,3 +142,21 @@ def test_every_signature_is_tested():
 )
 def test_what_has_no_signature(head, name):
     assert signatures.describe(head) == name
+
+
+@pytest.mark.parametrize(
+    ("head", "conversion"),
+    [
+        ("\ufffd".encode() * ENOUGH, "UTF-8 text"),
+        ("\ufffd".encode() * (ENOUGH - 1), ""),  # it may have been in the text
+        (b"\0\0\0\x20ftyp" + "\x80äöüß\x99".encode() + bytes(99), "UTF-8 text"),
+        (b"\0\0\0\x20ftyp" + "äöüß".encode() * 9, ""),  # names and comments
+        (b"\0\0\0\x20ftyp" + b"\xff\r\n" * ENOUGH, "lines of text"),
+        (b"\0\0\0\x20ftyp" + b"\xff\r\n" * (ENOUGH - 1), ""),
+        (b"\0\0\0\x20ftyp" + b"\xff\r\n" * ENOUGH + b"\n", ""),
+        (b"\0\0\0\x20ftyp" + b"Text\r\n" * ENOUGH, ""),
+    ],
+)
+def test_bytes_that_were_converted_as_text(head, conversion):
+    """Only several of them prove it."""
+    assert signatures.converted(head) == conversion

@@ -152,7 +152,7 @@ def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts:
     cut = ending.cut if ending else None
     if cut is None and beyond is None:
         _check_zeros(reader, layout, fragments)
-        if fragments.claim and fragments.claim.end > reader.size and _led_to_the_end(reader, fragments):
+        if fragments.claim and _led_to_the_end(reader, fragments):
             cut = Box(b"sidx", 0, 0, fragments.claim.end)
         else:
             return
@@ -164,7 +164,7 @@ def _check_end(reader: RangeReader, layout: Layout, fragments: Fragments, parts:
 
 def _check_zeros(reader: RangeReader, layout: Layout, fragments: Fragments) -> None:
     """Raises Rejected("truncated") if the last fragment was not completely written."""
-    if not fragments.ending or not fragments.ending.fragments:
+    if not fragments.ending:
         return
     last = fragments.ending.fragments[-1]
     marked = {track.id for track in layout.movie.tracks if unwritten.CODES.issuperset(track.codecs)}
@@ -186,5 +186,5 @@ def _led_to_the_end(reader: RangeReader, fragments: Fragments) -> bool:
     known = [each.moof.start for each in (fragments.ending.fragments if fragments.ending else ())]
     if begins not in known:
         return False
-    usual = bisect(known, inside[1]) - bisect(known, inside[0]) if fragments.whole else 1
+    usual = bisect(known, inside[1]) - bisect(known, inside[0])  # 0 if these fragments are not known
     return len(known) - known.index(begins) <= max(usual, 1)

@@ -5,7 +5,7 @@ the wanted places and at the end. They are found through the file's indexes (ran
 is verified by its own boxes. All are visited if they are few, or if the whole file was fetched anyway.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
@@ -72,13 +72,13 @@ class Fragments:
 
     @property
     def ending(self) -> Walk | None:
-        """The walk that reached the end of the file."""
+        """The walk that reached the end of the file, with at least one fragment (if there is any)."""
         return self.walk if self.walk.ended else self.last
 
     @property
     def led_to_the_end(self) -> bool:
         """Whether the last entry of the file's own index is one of the last fragments."""
-        if not self.claim or not self.ending or not self.ending.fragments:
+        if not self.claim or not self.ending:
             return False
         return self.claim.starts[-1] >= self.ending.fragments[0].moof.start
 
@@ -106,8 +106,8 @@ class Fragments:
         found = self._by_claim(places) if self.claim else None
         if found is None:
             found = self._by_looking(places)
-        if not self.ending:
-            self._visit_the_rest(found)
+        if found and not self.ending:
+            self._finish(found[-1].moof.start)
         assert self.first
         ending = self.last.fragments if self.last else []
         chosen = {each.moof.start: each for each in (*self.walk.fragments, *found, self.first, *ending)}
@@ -183,15 +183,8 @@ class Fragments:
             at = content.rfind(b"moof", 0, at)
         return None
 
-    def _visit_the_rest(self, found: Iterable[Fragment]) -> None:
-        """Visits those from the last known one to the end if there are few; otherwise all, while there is time."""
-        last = max((each.moof.start for each in found), default=0)
-        if last:
-            self._finish(last)
-        if not self.last:
-            self.visit_all()
-
     def _finish(self, start: int) -> None:
+        """Visits the fragments from `start` to the end of the file if they are few."""
         self.last = self.last or walk.to_end(self._reader, start, 2 * FEW)
 
     def _from_end(self) -> bool:

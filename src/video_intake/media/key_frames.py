@@ -126,8 +126,7 @@ class Frames:
 
     def _all_marked(self) -> bool:
         entries = self.video.stream.index_entries
-        seen = min(len(entries), LOOKED_AT)
-        return seen > 1 and all(entries[number].is_keyframe for number in range(seen))
+        return all(entries[number].is_keyframe for number in range(min(len(entries), LOOKED_AT)))
 
     def _packet(self, place: float) -> "Packet[VideoStream] | None":
         video = self.video
@@ -206,4 +205,4 @@ def _group(stream: VideoStream, place: float) -> tuple[int, int]:
     if key < 0 or (after >= 0 and 2 * (entries[after].timestamp - target) < target - entries[key].timestamp):
         key = max(after, 0)
     following = entries.search_timestamp(entries[key].timestamp + 1, backward=False)
-    return key, following if following >= 0 else len(entries) - 1
+    return key, following  # -1, the last entry, if there is no other key frame

@@ -45,8 +45,7 @@ def upright(frame: VideoFrame, shown: Display, longest: int) -> VideoFrame:
     colors = frame.color_range  # the filters below may lose it
     picture = _whole(frame, shown.crop)
     if _has_alpha(picture):
-        deep = max(component.bits for component in picture.format.components) > 8
-        picture = _composed(_scaled(picture, size, "gbrap16le" if deep else "gbrap", matrix, colors))
+        picture = _composed(_scaled(picture, size, "gbrap16le", matrix, colors))
     if primaries:
         small = _scaled(picture, size, "rgb48le", matrix, colors)
         steps = (*turn, ("haldclut", "interp=tetrahedral:clut=first"))
@@ -118,8 +117,8 @@ def _has_alpha(frame: VideoFrame) -> bool:
 def _composed(frame: VideoFrame) -> VideoFrame:
     """A small picture (gbrap) with its transparent parts over black, as in players.
 
-    The alpha channel is ignored if it is transparent everywhere, because some programs leave it empty.
+    The alpha channel is ignored if it is transparent everywhere, because some programs leave it empty. It stays in the
+    picture, without effect: FFmpeg's scaler copies only the left half of each row when it removes it (16 bits).
     """
-    opaque = frame.format.name.replace("gbrap", "gbrp")
-    seen = filters.picture([frame], [("premultiply", "inplace=1")]).reformat(format=opaque, threads=1)
-    return seen if _spread(seen) >= BLANK_SPREAD else frame.reformat(format=opaque, threads=1)
+    seen = filters.picture([frame], [("premultiply", "inplace=1")])
+    return seen if _spread(seen) >= BLANK_SPREAD else frame
