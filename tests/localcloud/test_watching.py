@@ -170,16 +170,22 @@ def test_an_unsupported_query_is_refused(deployed, query):
         )
 
 
+@pytest.fixture(scope="module")
+def logged(deployed):
+    deployed.upload("logged.mp4")
+    deployed.result("logged.mp4")
+
+
+@pytest.mark.usefixtures("logged")
 @pytest.mark.parametrize("pattern", ['{ $.key = "a" }', "?START ?END", "-START", '"START" END', "%ST.*%", "[a, b]"])
 def test_an_unsupported_filter_is_refused(deployed, pattern):
     with pytest.raises(ClientError, match="InvalidParameterException"):
         deployed.client("logs").filter_log_events(logGroupName=deployed.outputs["Log"], filterPattern=pattern)
 
 
+@pytest.mark.usefixtures("logged")
 @pytest.mark.parametrize(("pattern", "found"), [("nothing ever says this", False), ('"INIT_START Runtime"', True)])
 def test_filters_find_words_and_quoted_terms(deployed, pattern, found):
-    deployed.upload("logged.mp4")
-    deployed.result("logged.mp4")
     log = deployed.client("logs").filter_log_events(logGroupName=deployed.outputs["Log"], filterPattern=pattern)
     assert bool(log["events"]) == found
     assert all("INIT_START" in event["message"] for event in log["events"])

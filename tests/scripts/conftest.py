@@ -15,5 +15,8 @@ def scripts(local_cloud, warm_cli, tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def made(scripts) -> Ended:
-    """The first deployment, which most tests continue with. Each leaves the stack up to date."""
-    return scripts.deploy("--email", "unread@example.com", "--tag", "CostCenter=4711")
+    """The first deployment, which most tests continue with, and its stack. Each leaves it up to date."""
+    first = scripts.deploy("--email", "unread@example.com", "--tag", "CostCenter=4711")
+    assert first.status == 0, first.told
+    first.stack = scripts.stack("video-intake-made")
+    return first

@@ -16,13 +16,12 @@ def artifacts(scripts, made):
 
 
 def test_a_first_deployment_asks_nothing_and_lists_the_outputs(scripts, made):
-    assert made.status == 0, made.told
     assert "  added            VideoBucket (S3 Bucket)" in made.told
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in scripts.stack(STACK)["Outputs"]}
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in made.stack["Outputs"]}
     assert dict(line.split() for line in made.out.splitlines()) == outputs
     assert f"Dashboard: {outputs['DashboardUrl']}" in made.told
     assert "Confirm the 2 e-mails that AWS sent to unread@example.com" in made.told
-    tags = {tag["Key"]: tag["Value"] for tag in scripts.stack(STACK)["Tags"]}
+    tags = {tag["Key"]: tag["Value"] for tag in made.stack["Tags"]}
     assert tags == {"Project": "video-intake", "Environment": "made", "CostCenter": "4711"}
 
 
@@ -88,6 +87,7 @@ def test_a_deployment_does_what_it_announces_and_deletes_old_packages(scripts, m
     (scripts.project / "src/handler.py").write_text("def handler(event, context): return 2\n")
     s3.put_object(Bucket=artifacts, Key="video-intake/video-intake-other/0ld", Body=b"of another stack")
     known = {event["EventId"] for event in scripts.events(STACK)}
+    before = scripts.parameters(STACK)
     changed = scripts.deploy(
         "--parameter", "LogRetentionInDays=7", "--tag", "Team=Video Intake", "--tag", "CostCenter=0815"
     )
@@ -100,8 +100,7 @@ def test_a_deployment_does_what_it_announces_and_deletes_old_packages(scripts, m
     said = {line.split()[1] for line in changed.told.splitlines() if line.startswith("  changed  ")}
     assert said == happened
     assert "ProcessorLogGroup (Logs LogGroup): RetentionInDays, Tags" in changed.told
-    assert scripts.parameters(STACK)["LogRetentionInDays"] == "7"
-    assert scripts.parameters(STACK)["NotificationEmail"] == "unread@example.com", "what is not given stays"
+    assert scripts.parameters(STACK) == before | {"LogRetentionInDays": "7"}, "what is not given stays"
     tags = {tag["Key"]: tag["Value"] for tag in scripts.stack(STACK)["Tags"]}
     assert tags == {
         "Project": "video-intake",

@@ -7,23 +7,48 @@ import pytest
 STACK = "video-intake-gone"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bucket(scripts):
-    """The bucket of a stack with videos, an event in the queue, and a role that cannot be deleted."""
+    """The bucket of a stack with videos, an event in the queue, and a role that cannot be deleted.
+
+    Another one if a test has removed the stack.
+    """
+    if not scripts.exists(STACK):
+        destroy(scripts, "--delete-videos", "--yes")  # the bucket that stayed
+        deploy(scripts)
+    return output(scripts, "BucketName")
+
+
+@pytest.fixture
+def kept(scripts):
+    """The bucket of such a stack, which was removed."""
+    if not [name for name in buckets(scripts) if name.startswith(f"{STACK}-")]:
+        deploy(scripts)
+    if scripts.exists(STACK):
+        role = output(scripts, "RoleArn").rpartition("/")[2]
+        scripts.client("iam").delete_role_policy(RoleName=role, PolicyName="ByHand")
+        assert destroy(scripts, "--yes").status == 0
+    [name] = [name for name in buckets(scripts) if name.startswith(f"{STACK}-")]
+    return name
+
+
+def deploy(scripts):
     made = scripts.deploy(env="gone")
     assert made.status == 0, made.told
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in scripts.stack(STACK)["Outputs"]}
-    s3 = scripts.client("s3")
+    s3, bucket = scripts.client("s3"), output(scripts, "BucketName")
     for key in ("a.txt", "a.txt", 'Été (1) & "2" <🎬>.txt', "results/a.txt"):
-        s3.put_object(Bucket=outputs["BucketName"], Key=key, Body=b"")
-    s3.delete_object(Bucket=outputs["BucketName"], Key="a.txt")
-    scripts.client("sqs").send_message(QueueUrl=outputs["FailedEventsQueueUrl"], MessageBody="{}")
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    s3.delete_object(Bucket=bucket, Key="a.txt")
+    scripts.client("sqs").send_message(QueueUrl=output(scripts, "FailedEventsQueueUrl"), MessageBody="{}")
     for key in OF_OTHERS:
-        s3.put_object(Bucket=packages_of(outputs["BucketName"]), Key=key, Body=b"")
-    role = outputs["RoleArn"].rpartition("/")[2]
+        s3.put_object(Bucket=packages_of(bucket), Key=key, Body=b"")
+    role = output(scripts, "RoleArn").rpartition("/")[2]
     policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}'
     scripts.client("iam").put_role_policy(RoleName=role, PolicyName="ByHand", PolicyDocument=policy)
-    return outputs["BucketName"]
+
+
+def output(scripts, name):
+    return next(each["OutputValue"] for each in scripts.stack(STACK)["Outputs"] if each["OutputKey"] == name)
 
 
 OF_OTHERS = ("video-intake/video-intake-gone-2/0123", "video-intake/video-intake-go/0123", "video-intake/0123", "0123")
@@ -102,25 +127,25 @@ def test_a_stuck_removal_names_the_resource_and_can_be_resumed(scripts, bucket):
     assert not [each["Key"] for each in packages["Contents"] if each["Key"].startswith(f"video-intake/{STACK}/")]
 
 
-def test_the_bucket_that_stayed_refuses_plain_http(scripts, bucket):
+def test_the_bucket_that_stayed_refuses_plain_http(scripts, kept):
     s3 = scripts.client("s3")
-    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    policy = json.loads(s3.get_bucket_policy(Bucket=kept)["Policy"])
     denied = {statement["Sid"]: statement for statement in policy["Statement"]}
     assert denied["DenyPlainHttp"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert denied["DenyPlainHttp"]["Resource"] == [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
-    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    assert denied["DenyPlainHttp"]["Resource"] == [f"arn:aws:s3:::{kept}", f"arn:aws:s3:::{kept}/*"]
+    assert all(s3.get_public_access_block(Bucket=kept)["PublicAccessBlockConfiguration"].values())
 
 
-def test_the_bucket_that_stayed_blocks_a_new_stack_until_it_is_deleted(scripts, bucket):
+def test_the_bucket_that_stayed_blocks_a_new_stack_until_it_is_deleted(scripts, kept):
     again = scripts.deploy(env="gone")
     assert again.status == 1
-    assert f"bucket {bucket} already exists" in again.told
+    assert f"bucket {kept} already exists" in again.told
     still = destroy(scripts, "--yes")
-    assert (still.status, bucket in still.told) == (0, True)
+    assert (still.status, kept in still.told) == (0, True)
     done = destroy(scripts, "--delete-videos", answer=STACK)
     assert done.status == 0, done.told
     assert "5 versions deleted" in done.told
-    assert bucket not in buckets(scripts)
+    assert kept not in buckets(scripts)
     nothing = destroy(scripts, "--delete-videos", "--yes")
     assert (nothing.status, nothing.told.splitlines()[-1]) == (0, "There is no such stack.")
 

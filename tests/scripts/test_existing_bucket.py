@@ -8,6 +8,7 @@ import pytest
 from scripts import notifications
 
 STACK, BUCKET, PREFIX = "video-intake-bridged", "theirs-from-before", "incoming/"
+UNTOUCHED = "theirs-untouched"  # no stack processes it
 BRIDGE = {"EventBridgeConfiguration": {}}
 
 
@@ -18,46 +19,57 @@ def s3(scripts):
 
 @pytest.fixture(scope="module")
 def before(scripts, s3):
-    """The notifications of a bucket in use, as S3 returns them."""
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": scripts.environ["AWS_REGION"]})
+    """The notifications of two buckets in use, as S3 returns them."""
     sqs = scripts.client("sqs")
     url = sqs.create_queue(QueueName="theirs")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     rule = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "in/"}, {"Name": "suffix", "Value": ".csv"}]}}
     theirs = {"Id": "theirs", "QueueArn": arn, "Events": ["s3:ObjectCreated:*"], "Filter": rule}
-    s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"QueueConfigurations": [theirs]})
+    place = {"LocationConstraint": scripts.environ["AWS_REGION"]}
+    for bucket in (BUCKET, UNTOUCHED):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [theirs]}
+        )
     return now(s3)
 
 
-def now(s3) -> dict:
-    answer = s3.get_bucket_notification_configuration(Bucket=BUCKET)
+def now(s3, bucket: str = BUCKET) -> dict:
+    answer = s3.get_bucket_notification_configuration(Bucket=bucket)
     return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
 
 
 @pytest.fixture(scope="module")
-def bridged(scripts, before):
-    """The first deployment with that bucket, on a terminal."""
-    return scripts.deploy("--bucket", BUCKET, "--bucket-prefix", PREFIX, env="bridged", answer="y")
+def deployments():
+    return []
+
+
+@pytest.fixture
+def bridged(scripts, before, deployments):
+    """The first deployment with one of the buckets, on a terminal; another one if a test has removed the stack."""
+    if not scripts.exists(STACK):
+        deployments.append(scripts.deploy("--bucket", BUCKET, "--bucket-prefix", PREFIX, env="bridged", answer="y"))
+    return deployments[-1]
 
 
 def test_a_plan_shows_what_would_be_added_and_adds_nothing(scripts, s3, before):
-    plan = scripts.deploy("--plan", "--bucket", BUCKET, "--bucket-prefix", PREFIX, env="bridged")
+    plan = scripts.deploy("--plan", "--bucket", UNTOUCHED, "--bucket-prefix", PREFIX, env="unbridged")
     assert plan.status == 0, plan.told
     assert "  added            ExistingBucketRule (Events Rule)" in plan.out
     assert "  kept   s3:ObjectCreated:* for in/*.csv to the queue arn:aws:sqs:" in plan.out
     assert "  added  all events to EventBridge" in plan.out
     assert "whose keys begin with incoming/" in plan.out
-    assert now(s3) == before
-    assert not scripts.exists(STACK)
+    assert now(s3, UNTOUCHED) == before
+    assert not scripts.exists("video-intake-unbridged")
 
 
 @pytest.mark.parametrize("answer", ["n", None], ids=["no", "no terminal"])
 def test_without_a_yes_neither_bucket_nor_stack_is_changed(scripts, s3, before, answer):
-    refused = scripts.deploy("--bucket", BUCKET, env="bridged", answer=answer)
+    refused = scripts.deploy("--bucket", UNTOUCHED, env="unbridged", answer=answer)
     assert refused.status == 1
-    assert f"Send the events of {BUCKET} to EventBridge?" in refused.told
-    assert now(s3) == before
-    assert not scripts.exists(STACK)
+    assert f"Send the events of {UNTOUCHED} to EventBridge?" in refused.told
+    assert now(s3, UNTOUCHED) == before
+    assert not scripts.exists("video-intake-unbridged")
 
 
 def test_eventbridge_is_added_and_everything_else_stays(scripts, s3, before, bridged):

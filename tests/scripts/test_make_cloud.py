@@ -52,10 +52,11 @@ class Terminal:
             setattr(self, name, getattr(self, name) + line)
 
     def says(self, what: str) -> None:
-        wait_for(f"{what!r} on the terminal", lambda: what in self.printed + self.errors or self._ended(), SECONDS)
+        wait_for(f"{what!r} on the terminal", lambda: what in self.printed + self.errors or self.ended, SECONDS)
         assert what in self.printed + self.errors, self.errors
 
-    def _ended(self) -> bool:
+    @property
+    def ended(self) -> bool:
         return self.process.poll() is not None
 
     def end(self, number: int) -> int:
@@ -106,22 +107,24 @@ def living(pids: set[int]) -> set[int]:
 
 
 @pytest.fixture(scope="module")
-def terminal(warm_cli, tmp_path_factory) -> Iterator[Terminal]:
-    folder = tmp_path_factory.mktemp("cloud")
-    terminal = Terminal.running("--port", "0", "--state", str(folder), "--tools", str(warm_cli))
-    try:
-        terminal.tools = str(warm_cli)
-        terminal.says("Ctrl-C stops it")
-        yield terminal
-    finally:
-        terminal.process.terminate()  # in vain where the last test has ended it
+def terminals() -> Iterator[list[Terminal]]:
+    started: list[Terminal] = []
+    yield started
+    for terminal in started:
+        terminal.process.terminate()  # unless a test has ended it
         terminal.process.wait(SECONDS)
 
 
-@pytest.fixture(scope="module")
-def uploaded(terminal, tmp_path_factory) -> Terminal:
-    """The cloud after a good and a bad video were uploaded with the AWS CLI."""
-    folder = tmp_path_factory.mktemp("videos")
+@pytest.fixture
+def uploaded(terminals, warm_cli, tmp_path_factory) -> Terminal:
+    """A running cloud after a good and a bad video were uploaded with the AWS CLI."""
+    if terminals and not terminals[-1].ended:
+        return terminals[-1]
+    folder = tmp_path_factory.mktemp("cloud")
+    terminal = Terminal.running("--port", "0", "--state", str(folder / "state"), "--tools", str(warm_cli))
+    terminals.append(terminal)
+    terminal.tools = str(warm_cli)
+    terminal.says("Ctrl-C stops it")
     copy = terminal.advertised("aws s3 cp my.mov")
     for name, content in (("good one.mov", video("mov")), ("bad.mov", cut(video("mov")))):
         file = folder / name
@@ -190,7 +193,7 @@ def test_each_run_has_a_new_access_key(uploaded):
     assert key not in refused
 
 
-def test_ctrl_c_ends_it_and_its_child_processes(uploaded):  # the last of those that use it
+def test_ctrl_c_ends_it_and_its_child_processes(uploaded):  # last, or the others need a new one
     started = descendants(uploaded.process.pid)
     assert len(started) >= 2, "the server and a worker of the function"
     assert uploaded.end(signal.SIGINT) == 0

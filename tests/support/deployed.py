@@ -87,7 +87,7 @@ class Deployed:
         def received():
             got = sqs.receive_message(QueueUrl=self.outputs["Queue"], MaxNumberOfMessages=10, VisibilityTimeout=0)
             records = [json.loads(message["Body"]) for message in got.get("Messages", [])]
-            return [r for r in records if r["requestPayload"]["Records"][0]["s3"]["object"]["key"] == key]
+            return [r for r in records if f'"key": "{key}"' in json.dumps(r["requestPayload"])]
 
         return wait_for(received)[0]
 

@@ -21,6 +21,7 @@ class Ended:
     status: int
     out: str
     told: str  # stderr
+    stack: dict = field(default_factory=dict)  # as described afterwards, if it is needed
 
 
 @dataclass
