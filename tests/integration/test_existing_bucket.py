@@ -68,10 +68,13 @@ def test_messages_and_the_log_name_its_bucket(intake, inbox, theirs, good, resul
     assert wait_for("the line of the log", logged)
 
 
-def test_new_content_of_the_key_has_its_own_result(intake, theirs, good, result):
-    second = intake.upload(good.key, b"no video", bucket=theirs.bucket)
+def test_new_content_of_a_key_has_its_own_result(intake, theirs):
+    key = f"{theirs.prefix}replaced.mp4"
+    first = intake.upload(key, FILM, bucket=theirs.bucket)
+    result = intake.outcome(first)
+    second = intake.upload(key, b"no video", bucket=theirs.bucket)
     assert intake.outcome(second)["failure"]["reason"] == "not-a-video"
-    assert intake.result(good) == result
+    assert intake.result(first) == result
 
 
 def test_the_same_key_in_the_stacks_bucket_is_another_upload(intake, good, result):

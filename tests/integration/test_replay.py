@@ -335,27 +335,31 @@ def test_an_infrastructure_failure_is_a_temporary_failure(intake, backlog):
 # ---------------------------------------------------------------- A bucket that existed before the stack
 
 
-@pytest.fixture(scope="module")
-def years(intake, theirs, cloud) -> list[Uploaded]:
-    """The objects from before it sent its events to EventBridge."""
+@pytest.fixture
+def years(request, intake, theirs, cloud) -> list[Uploaded]:
+    """Two objects in a separate folder, from before it sent its events to EventBridge."""
     if cloud is None:
         pytest.skip("notifications of a live bucket are not changed")
     s3 = intake.client("s3")
     before = s3.get_bucket_notification_configuration(Bucket=theirs.bucket)
     s3.put_bucket_notification_configuration(Bucket=theirs.bucket, NotificationConfiguration={})
     try:
-        return [intake.upload(f"{theirs.prefix}years/{name}", content, bucket=theirs.bucket)
+        return [intake.upload(f"{theirs.prefix}{request.node.name}/{name}", content, bucket=theirs.bucket)
                 for name, content in (("a b+c.mp4", video(seconds=0.2)), ("empty.MOV", b""))]  # fmt: skip
     finally:
         bridge = {"EventBridgeConfiguration": before["EventBridgeConfiguration"]}
         s3.put_bucket_notification_configuration(Bucket=theirs.bucket, NotificationConfiguration=bridge)
 
 
+def folder_of(uploaded: Uploaded) -> str:
+    return uploaded.key.rpartition("/")[0] + "/"
+
+
 def test_a_backlog_of_a_bucket_without_versions_becomes_a_separate_job(intake, theirs, replay, years):
     created = b"<CreateJobResult><JobId>job-1</JobId></CreateJobResult>"
     with answering(200, created) as s3control:
         status, lines, _ = replay(
-            "batch", "--prefix", f"{theirs.prefix}years/", "--yes",
+            "batch", "--prefix", folder_of(years[0]), "--yes",
             AWS_ENDPOINT_URL_S3_CONTROL="http://s3control.example", HTTP_PROXY=s3control.url, NO_PROXY="127.0.0.1",
         )  # fmt: skip
     assert (status, lines) == (0, ["job-1"])
@@ -372,19 +376,22 @@ def test_a_backlog_of_a_bucket_without_versions_becomes_a_separate_job(intake, t
 
 
 def test_missing_finds_and_submits_earlier_videos_in_that_bucket(intake, theirs, replay, years):
-    for one in years:
-        intake.client("s3").delete_object(Bucket=intake.bucket, Key=one.folder + "result.json")
-    there = ["missing", "--prefix", f"{theirs.prefix}years/"]
+    there = ["missing", "--prefix", folder_of(years[0])]
     assert replay(*there, "--bucket", intake.bucket)[:2] == (0, [])
     assert replay(*there)[:2] == (1, [one.key for one in years])
     status, keys, _ = replay(*there, "--bucket", theirs.bucket, "--yes")
     assert (status, keys) == (0, [one.key for one in years])
     assert [intake.outcome(one)["status"] for one in years] == ["success", "failure"]
     assert replay(*there)[:2] == (0, [])
+    intake.client("s3").delete_object(Bucket=intake.bucket, Key=years[0].folder + "result.json")
+    assert replay(*there, "--yes")[:2] == (0, [years[0].key]), "although its record is complete"
+    assert intake.outcome(years[0])["status"] == "success"
 
 
 def test_a_selected_video_in_that_bucket_gets_a_new_result(intake, theirs, replay, years):
     [good, _] = years
+    assert replay("missing", "--prefix", good.key, "--yes")[:2] == (0, [good.key])
+    intake.outcome(good)
     intake.client("s3").delete_object(Bucket=intake.bucket, Key=good.folder + "result.json")
     assert replay("reprocess", "--key", good.key, "--yes")[:2] == (0, [good.key])
     assert intake.outcome(good)["status"] == "success"
