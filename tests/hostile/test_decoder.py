@@ -32,7 +32,7 @@ from video_intake.media.verdicts import Reason, Rejected
 from video_intake.media.wire import MAX_AT_ONCE
 from video_intake.worker_process import Died
 
-SECONDS = 2.0  # of an inspection here
+SECONDS = 1.0  # of an inspection here
 PATIENCE = 60  # of the test: the machine may be busy
 
 LOST = ["segfault", "exit", "noise", "deep", "endless", "huge picture", "lie", "strange rejection",
