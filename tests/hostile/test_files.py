@@ -311,9 +311,9 @@ def test_edits_that_repeat_the_whole_video_are_ignored(watched):
 def test_memory_is_released_after_each_file(watched):
     """The next video in the same environment has all of the memory."""
     large = movie(picture_entry(b"raw ", 8192, 4320), [bytes(250 * MB)])
-    before = watched.inspect(still()).peak
-    assert watched.inspect(large).peak > before + 50
-    assert watched.inspect(still()).peak < before + 50
+    peaks = [(watched.inspect(large).peak, watched.inspect(still()).peak) for _ in range(3)]
+    assert all(small < most - 200 for most, small in peaks), peaks
+    assert peaks[-1][0] < peaks[0][0] + 50, peaks
 
 
 def test_a_decoder_cannot_exceed_its_memory(watched):
