@@ -101,7 +101,7 @@ def test_an_event_that_eventbridge_may_not_deliver_is_kept_and_can_be_replayed(i
     functions.remove_permission(FunctionName=name, StatementId=permission["Sid"])
     try:
         lost = intake.upload(f"{theirs.prefix}not allowed.mp4", FILM, bucket=theirs.bucket)
-        wait_for("the dead letter", intake.failed_events)
+        wait_for("the dead letter", lambda: intake.failed_events() > 0)
     finally:
         functions.add_permission(
             FunctionName=name, StatementId=permission["Sid"], Action="lambda:InvokeFunction",

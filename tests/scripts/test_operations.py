@@ -295,7 +295,7 @@ def saved_queries(stage: Stage) -> Iterator[int | None]:
 def function_errors(stage: Stage) -> Iterator[int | None]:
     stage.cloud.control("POST", "faults", kind="deny", event="forbidden.mp4", operation="s3:GetObject")
     forbidden = stage.intake.upload("forbidden.mp4", FILM)
-    wait_for("a dead letter", stage.intake.failed_events, SECONDS)
+    wait_for("a dead letter", lambda: stage.intake.failed_events() > 0, SECONDS)
     wait_for("the event's end", lambda: not stage.cloud.control("GET", "events")["unfinished"], SECONDS)
     try:
         yield
@@ -466,7 +466,7 @@ def restore_overwritten(stage: Stage) -> Iterator[int | None]:
 def stop_and_go_on(stage: Stage) -> Iterator[int | None]:
     yield 1
     meanwhile = stage.intake.upload("meanwhile.mp4", FILM)
-    wait_for("a dead letter", stage.intake.failed_events, SECONDS)
+    wait_for("a dead letter", lambda: stage.intake.failed_events() > 0, SECONDS)
     assert stage.intake.result(meanwhile) is None
     yield
     assert stage.intake.outcome(meanwhile)["status"] == "success"
