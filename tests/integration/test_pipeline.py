@@ -129,7 +129,7 @@ def test_every_line_of_the_log_names_request_and_object(intake, outcomes):
 
     about = {one.key: one.version_id for one, _ in outcomes.values()}
     for line in wait_for("the log", lines, 120):
-        assert line["function_request_id"]
+        assert all(line[name] for name in ("function_request_id", "bucket", "key", "versionId"))
         if line["key"] in about:
             assert (line["bucket"], line["versionId"]) == (intake.bucket, about[line["key"]])
 

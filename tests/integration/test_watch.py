@@ -208,12 +208,12 @@ def test_a_series_of_bad_files_triggers_an_alarm(calm):
 # ---------------------------------------------------------------- Dashboard and queries
 
 
-LOUD = ("FailedEventsAlarm", "LostEventsAlarm", "ProcessorThrottlesAlarm")  # that `driven` triggers
+LOUD = ("FailedEventsAlarm", "LostEventsAlarm", "ProcessorThrottlesAlarm")  # that `happened` triggers
 
 
 @dataclass(frozen=True)
 class Driven:
-    """The stack after everything that can happen to a video, with the failed events and triggered alarms of then."""
+    """The stack after everything that can happen to a video, and the failed events and alarms at that time."""
 
     world: World
     letters: list[dict[str, Any]]
