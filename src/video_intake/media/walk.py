@@ -16,7 +16,6 @@ from video_intake.media.range_reader import RangeReader
 
 LOOK: Final = 64 << 10  # read at the beginning of a fragment: its `moof`, about 16 bytes per frame
 SEARCHED: Final = 8 << 20  # for the next fragment, if what follows is not a box
-ENDLESS: Final = float("inf")
 CANDIDATES: Final = 10_000  # for the next fragment, and fragments without media data: real files have a few
 
 

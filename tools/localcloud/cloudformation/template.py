@@ -13,7 +13,6 @@ from typing import Any
 from moto.cloudformation.exceptions import ValidationError
 
 Resolve = Callable[[Any], Any]
-NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
 def as_text(value: Any) -> str:
