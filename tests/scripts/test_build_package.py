@@ -52,6 +52,8 @@ def test_the_same_inputs_give_the_same_bytes_regardless_of_clock_and_umask(
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as package:
         assert {entry.external_attr >> 16 for entry in package.infolist()} == {0o100644}
+        bytecode = [package.read(name) for name in package.namelist() if name.endswith(".pyc")]
+        assert {content[4:8] for content in bytecode} <= {b"\1\0\0\0"}, "not compared with the source (PEP 552)"
         assert package.namelist() == [
             *(f"__pycache__/{name}.cpython-313.pyc" for name in ("six", "the_other_one") if BYTECODE),
             "six-1.17.0.dist-info/METADATA",
@@ -82,6 +84,7 @@ def test_wheels_are_fetched_once_for_each_architecture_and_again_when_the_pins_c
 def test_a_package_too_large_for_lambda_is_refused(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert build_package.UNZIPPED_LIMIT == 250 << 20
     monkeypatch.setattr(build_package, "UNZIPPED_LIMIT", 20_000)
     output = tmp_path / "build" / "function.zip"
     with pytest.raises(PackageError, match=r"more than the 0\.0 MB that Lambda allows\. Remove a dependency"):

@@ -5,6 +5,7 @@ import unicodedata
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40
         "a\nb.mp4",
         "\x1b[31mred.mp4",
         "é" * 500,
+        "x" * saved.LONGEST_NAME,
         ".",
     ]
 )
@@ -62,6 +64,15 @@ def test_saved_results_can_be_read_and_no_unfinished_files_are_left(tmp_path):
     assert list(pictures) == saved.pictures(result)
 
 
+def test_a_result_is_saved_after_its_pictures(tmp_path, monkeypatch):
+    """A folder that has one is complete, so an interrupted download can be resumed."""
+    result, pictures = judged("a/b.mp4", video(seconds=0.4))
+    order: list[str] = []
+    monkeypatch.setattr(Path, "replace", lambda path, target: order.append(target.name))
+    saved.write(result, pictures, tmp_path)
+    assert order == ["poster.jpg", "result.json"]
+
+
 def test_a_summary_and_a_table_have_the_main_facts():
     playable, _ = judged("a\x1b[31m.mp4", video(seconds=2, audio="aac"))
     rejected, _ = judged("b\nc.mp4", b"Dear all")
@@ -73,8 +84,28 @@ def test_a_summary_and_a_table_have_the_main_facts():
         assert ("b\N{REPLACEMENT CHARACTER}c.mp4" in text) or ("a\N{REPLACEMENT CHARACTER}[31m.mp4" in text)
     shown = io.StringIO()
     terminal.console(shown).print(terminal.summary(playable))
-    for part in ("playable", "640 × 360", "H.264", "30 fps", "2 s", "AAC", "1 request"):
+    for part in ("playable", "640 × 360", "H.264", "30 fps", "2 s", "AAC", "1 request ·"):
         assert part in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.4, "0.4 s"), (9.94, "9.9 s"), (9.96, "0:10"), (59.4, "0:59"), (59.6, "1:00"), (3599.4, "59:59"),
+        (3599.6, "1:00:00"), (7325.4, "2:02:05"),
+    ],
+)  # fmt: skip
+def test_a_duration_is_shown_like_on_a_clock(seconds, shown):
+    assert readable.clock(seconds) == shown
+
+
+def test_the_details_of_a_rejected_video_from_another_bucket():
+    result, _ = judged("a.mp4", b"Dear all")
+    result["failure"]["evidence"] = {"zero": 0, "nothing": None, "no": False, "text": ""}
+    assert readable.details(result)[:3] == [("zero", "0"), ("no", "False"), ("Size", "8 bytes")]
+    assert readable.name(result) == "a.mp4"
+    result["resultBucket"] = "the stack's"
+    assert readable.name(result) == "s3://videos/a.mp4"
 
 
 def test_the_cost_of_a_thousand_inspections_is_the_sum_of_prices():

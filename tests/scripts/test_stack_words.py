@@ -11,7 +11,7 @@ from scripts import change_set, stack_report
 
 
 def told(monkeypatch, capsys, *changes) -> tuple[int, list[str]]:
-    answer = {"Changes": [{"Type": "Resource", "ResourceChange": change} for change in changes]}
+    answer = {"Changes": [{"HookInvocationCount": 1}, *({"ResourceChange": change} for change in changes)]}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(answer)))
     return change_set.main(), capsys.readouterr().out.splitlines()
 
@@ -67,8 +67,9 @@ def test_losses_are_in_capitals_and_need_confirmation(monkeypatch, capsys, chang
 
 def test_losses_are_listed_last_next_to_the_question(monkeypatch, capsys):
     removed, added = modified(Action="Remove"), modified(Action="Add", LogicalResourceId="Zone")
-    status, lines = told(monkeypatch, capsys, removed, added)
-    assert (status, [line.split()[0] for line in lines]) == (change_set.ASK, ["added", "DELETED"])
+    kept = modified(Action="Remove", PolicyAction="Retain")
+    status, lines = told(monkeypatch, capsys, removed, kept, added)
+    assert (status, [line.split()[0] for line in lines]) == (change_set.ASK, ["added", "REMOVED", "DELETED"])
 
 
 def test_a_change_of_only_outputs_is_shown_too(monkeypatch, capsys):
@@ -111,6 +112,16 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 def test_drift_has_the_age_of_its_detection(when, ago):
     first, *_ = stack_report.drift([], when, NOON)
     assert f"({ago})" in first
+
+
+def test_drift_names_what_was_deleted_or_changed():
+    queue = {"LogicalResourceId": "Queue", "ResourceType": "T", "StackResourceDriftStatus": "DELETED"}
+    paths = [{"PropertyPath": "/Timeout"}, {"PropertyPath": "/Environment/Variables/A"}]
+    changed = {"LogicalResourceId": "Function", "ResourceType": "T", "StackResourceDriftStatus": "MODIFIED"}
+    _, *lines, _, _ = stack_report.drift(
+        [queue, changed | {"PropertyDifferences": paths}], "2026-07-01T11:30:00.000Z", NOON
+    )
+    assert lines == ["  Queue (T): was deleted", "  Function (T): Timeout, Environment/Variables/A"]
 
 
 def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "email") -> dict:

@@ -179,10 +179,12 @@ def test_the_buckets_lifecycle_as_a_whole() -> None:
         "Id": "TransitionPlayableVideos",
         "Status": "Enabled",
         "TagFilters": [{"Key": "video-intake:status", "Value": "success"}],
-        "Transitions": [{"StorageClass": "GLACIER_IR", "TransitionInDays": 90}],
     }
     assert rules({}) == always
-    assert rules({"OriginalsStorageClass": "GLACIER_IR"}) == [*always, moving]
+    for storage, days in (("GLACIER_IR", 90), ("STANDARD_IA", 30)):
+        given = {"OriginalsStorageClass": storage, "OriginalsTransitionInDays": days}
+        transition = {"StorageClass": storage, "TransitionInDays": days}
+        assert rules(given) == [*always, moving | {"Transitions": [transition]}]
 
 
 WHOLE: Final[list[tuple[str, str, Any]]] = [
