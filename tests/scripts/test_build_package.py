@@ -66,12 +66,18 @@ def test_the_same_inputs_give_the_same_bytes_regardless_of_clock_and_umask(
 
 
 def test_wheels_are_fetched_once_for_each_architecture_and_again_when_the_pins_change(
-    source: Path, fetched: list[str], tmp_path: Path
+    source: Path, fetched: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "build" / "function.zip"
     for architecture in ("arm64", "arm64", "x86_64", "arm64"):
         build_package.build(architecture, "lambda", output, source)
     assert fetched == ["arm64", "x86_64"]
+    (tmp_path / "newer.py").write_text("# the script after a change\n")
+    with monkeypatch.context() as newer:
+        newer.setattr(build_package, "__file__", str(tmp_path / "newer.py"))
+        build_package.build("x86_64", "lambda", output, source)
+    assert fetched.pop() == "x86_64"
+    assert len([*output.parent.glob("dependencies-*.zip")]) == 2, "outdated ones are deleted"
     (source / "requirements.txt").write_text("the-other-one==2.0\nsix==1.17.0 # only the order and the words changed\n")
     build_package.build("arm64", "lambda", output, source)
     assert fetched == ["arm64", "x86_64"]
@@ -131,6 +137,12 @@ def test_build_problems_are_explained(
 )
 def test_only_code_metadata_and_licenses_are_in_the_package(name: str, shipped: bool) -> None:
     assert build_package.is_shipped(Path(name)) is shipped
+
+
+def test_no_wheel_needs_a_newer_glibc_than_lambda_has() -> None:
+    versions = {"manylinux2014": 17}  # PEP 599
+    found = [versions.get(tag) or int(tag.removeprefix("manylinux_2_")) for tag in build_package.GLIBC_TAGS]
+    assert max(found) == 34, "Amazon Linux 2023"
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ def test_a_result_is_saved_after_its_pictures(tmp_path, monkeypatch):
 
 def test_a_summary_and_a_table_have_the_main_facts():
     playable, _ = judged("a\x1b[31m.mp4", video(seconds=2, audio="aac"))
+    playable["warnings"] = ["\x1b[32m"]
     rejected, _ = judged("b\nc.mp4", b"Dear all")
     for drawn in (terminal.table([playable, rejected]), *map(terminal.summary, (playable, rejected))):
         out = io.StringIO()
@@ -106,6 +107,18 @@ def test_the_details_of_a_rejected_video_from_another_bucket():
     assert readable.name(result) == "a.mp4"
     result["resultBucket"] = "the stack's"
     assert readable.name(result) == "s3://videos/a.mp4"
+
+
+def test_only_a_terminal_has_a_width(monkeypatch):
+    """Progress goes to stderr, which may be a terminal if stdout is not."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "77")
+    assert terminal.console(Terminal()).width == 77
+    assert terminal.console(io.StringIO()).width == terminal.WIDE
 
 
 def test_the_cost_of_a_thousand_inspections_is_the_sum_of_prices():

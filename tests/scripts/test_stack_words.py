@@ -124,6 +124,11 @@ def test_drift_names_what_was_deleted_or_changed():
     assert lines == ["  Queue (T): was deleted", "  Function (T): Timeout, Environment/Variables/A"]
 
 
+def test_consecutive_documents_are_parsed():
+    assert stack_report.several('{"a": 1}\n[2]\n\n{}\n') == [{"a": 1}, [2], {}]
+    assert stack_report.several("") == []
+
+
 def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "email") -> dict:
     return {"SubscriptionArn": arn, "Endpoint": endpoint, "Protocol": protocol}
 

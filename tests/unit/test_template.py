@@ -72,6 +72,8 @@ def test_a_default_satisfies_its_own_constraints(parameter: str) -> None:
         ("NotificationEmail", "Ops <ops@example.com>", False),
         ("NotificationEmail", " ops@example.com", False),
         ("NotificationEmail", "ops@example.com\n", False),
+        ("NotificationEmail", "a" * (254 - len("@example.com")) + "@example.com", True),
+        ("NotificationEmail", "a" * (255 - len("@example.com")) + "@example.com", False),
         ("EnvironmentSuffix", "prod", True),
         ("EnvironmentSuffix", "pr-1234", True),
         ("EnvironmentSuffix", "7", True),
