@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from scripts import gallery, page, readable
-from scripts.stack import Stack
+from scripts.stack import Source, Stack
 from tools.videos import video
 from video_intake.decoder import Decoder
 from video_intake.inspection import judge
@@ -21,10 +21,10 @@ from video_intake.uploads import Upload
 NOW = datetime.now(UTC)
 
 
-def judged(key: str, content: bytes, version: str = "v1"):
-    upload = Upload("videos", key, version, len(content), "e", "", "2026-07-01T10:00:00.000Z")
+def judged(key: str, content: bytes, bucket: str = "videos"):
+    upload = Upload(bucket, key, "v1", len(content), "e", "", "2026-07-01T10:00:00.000Z")
     with closing(Decoder()) as decoder:
-        return judge(decoder, upload, lambda start, end: content[start:end], Limits(storyboard=True), 30)
+        return judge(decoder, upload, lambda start, end: content[start:end], Limits(storyboard=True), 30, "videos")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,7 @@ class Shown:
     """A stack with results, one on each page of the listing, the oldest first, an hour apart."""
 
     name, bucket, environment = "the-stack", "videos", "prod"
+    sources = (Source("videos"), Source("theirs", "in/"))
 
     def __init__(self, *results) -> None:
         self.objects: dict[str, bytes] = {}
@@ -101,6 +102,13 @@ def test_the_newest_results_are_on_the_page_and_outdated_files_are_replaced(made
 
     index = gallery.write(stack, NOW - timedelta(hours=len(stack.listed) - 1.5), "", 9, tmp_path)
     assert "c.mp4" not in keys(index), "it is older"
+
+
+def test_uploads_to_every_bucket_of_the_stack_are_on_the_page(made, tmp_path):
+    stack = Shown(made["b.mp4"], judged("in/b.mp4", b"", "theirs"), judged("in/c.mp4", b"", "another"))
+    index = gallery.write(stack, NOW - timedelta(days=9), "", 9, tmp_path)
+    assert keys(index) == ["s3://theirs/in/b.mp4", "b.mp4"]
+    assert keys(gallery.write(stack, NOW - timedelta(days=9), "in/", 9, tmp_path)) == ["s3://theirs/in/b.mp4"]
 
 
 def test_the_totals_and_the_filter_count_every_result(made):

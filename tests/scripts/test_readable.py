@@ -74,7 +74,7 @@ def test_a_result_is_saved_after_its_pictures(tmp_path, monkeypatch):
 
 
 def test_a_summary_and_a_table_have_the_main_facts():
-    playable, _ = judged("a\x1b[31m.mp4", video(seconds=2, audio="aac"))
+    playable, _ = judged("[red]a\x1b[31m.mp4", video(seconds=2, audio="aac"))
     playable["warnings"] = ["\x1b[32m"]
     rejected, _ = judged("b\nc.mp4", b"Dear all")
     for drawn in (terminal.table([playable, rejected]), *map(terminal.summary, (playable, rejected))):
@@ -82,7 +82,7 @@ def test_a_summary_and_a_table_have_the_main_facts():
         terminal.console(out).print(drawn)
         text = out.getvalue()
         assert "\x1b" not in text
-        assert ("b\N{REPLACEMENT CHARACTER}c.mp4" in text) or ("a\N{REPLACEMENT CHARACTER}[31m.mp4" in text)
+        assert ("b\N{REPLACEMENT CHARACTER}c.mp4" in text) or ("[red]a\N{REPLACEMENT CHARACTER}[31m.mp4" in text)
     shown = io.StringIO()
     terminal.console(shown).print(terminal.summary(playable))
     for part in ("playable", "640 × 360", "H.264", "30 fps", "2 s", "AAC", "1 request ·"):
