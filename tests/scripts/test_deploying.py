@@ -28,9 +28,17 @@ def test_a_first_deployment_asks_nothing_and_lists_the_outputs(scripts, made):
 def test_packages_are_in_a_private_bucket_that_expires_only_unused_ones(scripts, artifacts):
     s3, bucket = scripts.client("s3"), {"Bucket": artifacts}
     assert all(s3.get_public_access_block(**bucket)["PublicAccessBlockConfiguration"].values())
-    assert s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    [encryption] = s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert encryption["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
     [statement] = json.loads(s3.get_bucket_policy(**bucket)["Policy"])["Statement"]
-    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert statement == {
+        "Sid": "DenyPlainHttp",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"arn:aws:s3:::{artifacts}", f"arn:aws:s3:::{artifacts}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
     assert s3.get_bucket_versioning(**bucket)["Status"] == "Enabled"
     [rule] = s3.get_bucket_lifecycle_configuration(**bucket)["Rules"]
     assert rule == {  # and no Days: a package in use never expires, however old

@@ -218,11 +218,14 @@ def test_versions_with_a_result_are_not_submitted(walked):
 
 def test_without_yes_nothing_is_submitted_and_something_remains(walked, capsys):
     assert walked(["a.mp4"], apply=False) == (1, [], [None])
-    assert capsys.readouterr().out == "a.mp4\tv1\tb\n"
+    assert capsys.readouterr() == ("a.mp4\tv1\tb\n", "1 missing. Nothing was submitted. Pass --yes to submit.\n")
+    assert walked(["a.mp4"], apply=False, done=("a.mp4",)) == (0, [], [None])
+    assert capsys.readouterr() == ("", "1 with a result.\n")
 
 
 def test_an_interrupted_run_continues_where_it_stopped(walked):
     assert walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"], limit=2) == (1, ["a.mp4", "b.mp4"], [None, "1"])
+    assert [path.name for path in walked.state.parent.iterdir()] == ["state"]
     assert walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"], apply=False)[2] == [None, "1", "2"], (
         "a report has everything"
     )
@@ -428,6 +431,8 @@ def test_every_kind_of_failed_event_is_described_in_one_line(sent, key, why, cap
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith(key + "\t")
     assert why in line
+    version_and_bucket = {"a.mp4": ["v1", "b"], "in/a b.mp4": ["null", "theirs"]}
+    assert line.split("\t")[1:3] == version_and_bucket.get(key, line.split("\t")[1:3])
 
 
 class Queue:
@@ -442,7 +447,7 @@ class Queue:
         self.restored: list[str] = []
 
     def receive_message(self, **asked) -> dict:
-        assert asked["VisibilityTimeout"] <= 300, "hidden from others for minutes, not hours"
+        assert 60 <= asked["VisibilityTimeout"] <= 300, "hidden from others for minutes, not seconds or hours"
         assert asked["MaxNumberOfMessages"] == 10, "a request for each message costs ten times as much"
         assert asked["WaitTimeSeconds"] > 0, "a short poll asks only some of SQS's servers"
         given, self.waiting = self.waiting[:2], self.waiting[2:]
@@ -500,7 +505,9 @@ def test_only_accepted_events_are_deleted(monkeypatch, capsys, fault):
     assert looked_through(queue, refused=("b.mp4",), apply=True) == 1
     assert sorted(queue.deleted) == ["of a.mp4", "of c.mp4"]
     assert queue.restored == ["of b.mp4"]
-    assert f"r0: {type(fault).__name__}: {fault}\n" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"r0: {type(fault).__name__}: {fault}\n" in told
+    assert "2 submitted again" in told
 
 
 @pytest.mark.parametrize(
@@ -521,7 +528,7 @@ def test_selected_events_are_submitted_and_the_others_remain(choice, sent):
 
 def test_an_event_with_several_videos_is_selected_by_any_of_them():
     first, second = (versions.event(Upload("b", key, "v1", 7, "e1", "", "")) for key in ("a.mp4", "b.mp4"))
-    queue = Queue(message(RECORD | {"requestPayload": {"Records": first["Records"] + second["Records"]}}))
+    queue = Queue(message(RECORD | {"requestPayload": {"Records": [*first["Records"], *second["Records"], {}]}}))
     assert looked_through(queue, keys=["b.mp4"], apply=True) == 0
 
 
@@ -610,9 +617,10 @@ def test_a_report_ends_even_if_events_keep_arriving():
     assert looked_through(Flooded(*letters("a.mp4"))) == 1
 
 
-def test_discarding_submits_nothing():
+def test_discarding_submits_nothing(capsys):
     queue = Queue(message("no JSON"), *letters("a.mp4"))
     assert looked_through(queue, reasons=["unknown"], apply=True, discard=True) == 1, "the other one remains"
+    assert "1 discarded" in capsys.readouterr().err
     assert (queue.deleted, queue.submitted) == (["of m0"], [])
 
 
@@ -744,10 +752,13 @@ def submitted(stack: Deployed) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("apply", "meant"), [(True, [("a.mp4", "v2", "again"), ("b.mp4", "v1", "again")]), (False, [])]
 )
-def test_the_newest_versions_get_new_results_under_the_name_of_the_run(apply, meant):
+def test_the_newest_versions_get_new_results_under_the_name_of_the_run(capsys, apply, meant):
     stack = Deployed(Bucket([version("a.mp4", "v1", IsLatest=False), version("a.mp4", "v2"), version("b.mp4")]))
-    status = reprocess.run(stack, OWN, reprocess.newest(stack, OWN, ""), "again", apply=apply, workers=1)
+    status = reprocess.run(stack, OWN, reprocess.newest(stack, OWN, "in/"), "again", apply=apply, workers=1)
     assert (status, submitted(stack)) == (int(not apply), meant)
+    assert stack.client("s3").asked == [{"Bucket": "b", "Prefix": "in/"}]
+    nothing = "2 to be processed again. Nothing was submitted. Pass --yes to submit them.\n"
+    assert capsys.readouterr() == ("a.mp4\tv2\tb\nb.mp4\tv1\tb\n", "2 submitted. Rerun again.\n" if apply else nothing)
 
 
 def test_a_list_of_millions_is_processed_in_parts(monkeypatch):
@@ -762,6 +773,15 @@ def test_a_list_of_millions_is_processed_in_parts(monkeypatch):
 
 def test_if_no_video_is_selected_something_is_wrong():
     assert reprocess.run(Deployed(), OWN, [], "again", apply=True, workers=1) == 1
+
+
+@FAULTS
+def test_a_failure_does_not_stop_the_other_videos(monkeypatch, capsys, fault):
+    monkeypatch.setattr(Deployed, "fault", fault)
+    stack = Deployed(Bucket([version("a.mp4"), version("b.mp4")]), refused=("a.mp4",))
+    assert reprocess.run(stack, OWN, reprocess.newest(stack, OWN, ""), "again", apply=True, workers=1) == 1
+    assert submitted(stack) == [("b.mp4", "v1", "again")]
+    assert f"a.mp4: {type(fault).__name__}: {fault}\n" in capsys.readouterr().err
 
 
 def test_keys_that_the_function_may_not_read_are_not_submitted(capsys):
@@ -780,16 +800,18 @@ class Jobs:
         self.list_object_versions = self.bucket.list_object_versions
 
     def upload_file(self, name: str, bucket: str, key: str) -> None:
+        assert bucket == "b", "the stack's, which the job's role can read"
         with open(name) as manifest:
             self.manifests.append((key, manifest.read()))
 
     def head_object(self, **asked) -> dict:
+        assert asked["Bucket"] == "b"
         is_manifest = asked["Key"].endswith("manifest.csv")
         return {"VersionId": "m1", "ETag": '"m"'} if is_manifest else self.bucket.head_object(**asked)
 
     def create_job(self, **asked) -> dict:
         self.jobs.append(asked)
-        return {"JobId": "j1"}
+        return {"JobId": f"j{len(self.jobs)}"}
 
 
 @pytest.mark.parametrize("apply", [True, False])
@@ -805,6 +827,7 @@ def test_a_job_has_its_manifest_waits_without_yes_and_is_created_once(monkeypatc
     [job] = s3.jobs
     assert (job["ConfirmationRequired"], job["ClientRequestToken"]) == (not apply, "one")
     assert job["Operation"]["LambdaInvoke"]["UserArguments"] == {uploads.RERUN: "again"}
+    assert job["Operation"]["LambdaInvoke"]["InvocationSchemaVersion"] == "2.0", "1.0 has no arguments"
     assert job["Manifest"]["Spec"]["Fields"] == ["Bucket", "Key", "VersionId"]
     location = {"ObjectArn": "arn:aws:x:eu-west-1:1:BucketArn/batch/one/manifest.csv", "ObjectVersionId": "m1"}
     assert job["Manifest"]["Location"] == location | {"ETag": "m"}
@@ -813,18 +836,26 @@ def test_a_job_has_its_manifest_waits_without_yes_and_is_created_once(monkeypatc
         "Format": "Report_CSV_20180820", "ReportScope": "FailedTasksOnly",
     }  # fmt: skip
     assert job["AccountId"] == "1"
-    assert "--account-id 1 --job-id j1" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "--account-id 1 --job-id j1" in told.err
+    assert told.err.startswith("2 in the manifest. " if everything else "1 with a result, 1 in the manifest. ")
+    assert told.out == "j1\n"
 
 
-def test_each_bucket_with_videos_has_a_separate_job(monkeypatch):
+@pytest.mark.parametrize("apply", [True, False])
+def test_each_bucket_with_videos_has_a_separate_job(monkeypatch, capsys, apply):
     s3, stack = Jobs(), Deployed()
     listed = Buckets(b=[["done.mp4"], ["a.mp4"]], empty=[[]], theirs=[["in/b.mp4"]])
     monkeypatch.setattr(s3, "list_object_versions", listed.list_object_versions)
     stack.clients = {"s3": s3, "s3control": s3}
     monkeypatch.setattr(Deployed, "output", lambda self, name: f"arn:aws:x:eu-west-1:1:{name}")
     sources = [*OWN, Source("empty"), Source("theirs", "in/")]
-    options = {"apply": True, "everything": False, "workers": 1}
-    assert batch_job.run(stack, sources, versions.Selection(), "one", "", **options) == 0
+    options = {"apply": apply, "everything": False, "workers": 1}
+    assert batch_job.run(stack, sources, versions.Selection(), "one", "", **options) == int(not apply)
+    told = capsys.readouterr()
+    assert told.out == "j1\nj2\n"
+    assert all(f"--job-id {job}" in told.err for job in ("j1", "j2"))
+    assert ("--requested-job-status Ready" in told.err) is not apply
     assert s3.manifests == [
         ("batch/one/manifest.csv", "b,a.mp4,null\n"),
         ("batch/one-3/manifest.csv", "theirs,in/b.mp4,null\n"),
@@ -999,6 +1030,35 @@ def test_a_run_is_continued_only_with_the_options_that_select_videos(
     assert limits[0] >= 1 << 40, "without --limit, there is none"
 
 
+WALKED = ["--prefix", "in/", "--since", "2026-07-01T10:00Z", "--until", "2026-07-02T10:00Z"]
+SELECTED = versions.Selection("in/", T0, T0 + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "selection", "passed"),
+    [
+        (["missing"], missing, versions.Selection(), {"apply": False, "workers": 16}),
+        (["missing", "--yes", "--limit", "3", *WALKED], missing, SELECTED, {"apply": True, "limit": 3}),
+        (["batch"], batch_job, versions.Selection(), {"apply": False, "everything": False, "workers": 16}),
+        (["batch", "--yes", "--all", *WALKED], batch_job, SELECTED, {"apply": True, "everything": True}),
+        (["reprocess", "--key", "a.mp4"], reprocess, None, {"apply": False, "workers": 16}),
+        (["reprocess", "--key", "a.mp4", "--yes", "--workers", "2"], reprocess, None, {"apply": True, "workers": 2}),
+        (["reprocess", "--key", "a.mp4", "--rerun", "again"], reprocess, "again", {}),
+        (["dead-letters"], dead_letters, None, {"apply": False, "discard": False}),
+        (["dead-letters", "--yes"], dead_letters, None, {"apply": True, "discard": False}),
+        (["dead-letters", "--discard", "--key", "a.mp4"], dead_letters, None, {"apply": False, "discard": True}),
+    ],
+    ids=str,
+)
+def test_the_options_of_a_command_are_passed_on(run, stacked, monkeypatch, arguments, module, selection, passed):
+    seen = []
+    monkeypatch.setattr(module, "run", lambda stack, *given, **options: seen.append((given, options)) or 0)
+    assert run(*arguments) == 0
+    [(given, options)] = seen
+    assert options.items() >= passed.items()
+    assert selection is None or selection in given
+
+
 def test_each_way_to_select_videos_is_passed_on(run, stacked, monkeypatch, tmp_path):
     given = []
     monkeypatch.setattr(reprocess, "newest", lambda stack, sources, prefix: [f"newest in {prefix!r}"])
@@ -1008,11 +1068,14 @@ def test_each_way_to_select_videos_is_passed_on(run, stacked, monkeypatch, tmp_p
     assert run("reprocess", "--key", "a.mp4", "--version", "v1") == 0
     assert run("reprocess", "--key", "a.mp4", "--key", "b.mp4", "--prefix", "in/") == 0
     assert run("reprocess", "--keys-from", str(tmp_path / "keys")) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("d.mp4\n"))
+    assert run("reprocess", "--keys-from", "-") == 0
     assert given == [
         ["newest in ''"],
         [("a.mp4", "v1", "")],
         [("a.mp4", "", ""), ("b.mp4", "", ""), "newest in 'in/'"],
         [("a\u2028\x0bb.mp4", "v1", ""), ("c.mp4", "", "")],
+        [("d.mp4", "", "")],
     ]
 
 
