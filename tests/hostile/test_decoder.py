@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import pytest
@@ -166,6 +167,19 @@ def test_a_decoder_cannot_read_more_than_its_limits(decoder, good, trouble, faul
     assert found.reason == Reason.UNDECODABLE
     assert any(fault in each for each in heard)
     assert max(map(len, heard)) <= 4000, "a log line, not a file's content"
+    assert isinstance(inspect(decoder, good), Inspection)
+
+
+def test_the_start_of_a_decoder_does_not_count(decoder, good, monkeypatch):
+    late, started = [0.0], Decoder._started
+
+    def slowly(self: Decoder) -> worker_process.WorkerProcess:
+        late[0] += 100
+        return started(self)
+
+    monkeypatch.setattr(Decoder, "_started", slowly)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + late[0])
+    monkeypatch.setattr("video_intake.decoder.time", clock)
     assert isinstance(inspect(decoder, good), Inspection)
 
 

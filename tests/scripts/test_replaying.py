@@ -975,6 +975,7 @@ def test_the_region_may_come_from_aws_region(run, monkeypatch):
     run("missing", "--region", "us-west-2")
     assert [meta.region_name for meta in used] == ["eu-west-1", "us-west-2"]
     assert used[0].config.max_pool_connections == 40, "workers do not wait for each other"
+    assert used[0].config.retries["total_max_attempts"] > 5, "a large replay is throttled"
 
 
 def test_an_infrastructure_failure_is_not_a_usage_error(run, stacked, capsys):
@@ -1039,6 +1040,7 @@ SELECTED = versions.Selection("in/", T0, T0 + timedelta(days=1))
     [
         (["missing"], missing, versions.Selection(), {"apply": False, "workers": 16}),
         (["missing", "--yes", "--limit", "3", *WALKED], missing, SELECTED, {"apply": True, "limit": 3}),
+        (["missing", "--bucket", "theirs"], missing, BOTH[1:], {}),
         (["batch"], batch_job, versions.Selection(), {"apply": False, "everything": False, "workers": 16}),
         (["batch", "--yes", "--all", *WALKED], batch_job, SELECTED, {"apply": True, "everything": True}),
         (["reprocess", "--key", "a.mp4"], reprocess, None, {"apply": False, "workers": 16}),

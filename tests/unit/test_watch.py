@@ -222,6 +222,9 @@ def test_an_alarm_can_trigger_before_lambdas_own_limit(stack: Rendered) -> None:
     tries = 1 + stack["ProcessorEventInvokeConfig"]["MaximumRetryAttempts"]
     last_try = (tries - 1) * stack["ProcessorFunction"]["Timeout"] + 60 + 120
     assert parameters["EventAgeAlarmInMinutes"]["Default"] * 60 > last_try
+    said = {name: parameters[name]["Description"] for name in ("EventAgeAlarmInMinutes", "DurationAlarmInSeconds")}
+    assert f"reaches {last_try // 60} minutes. After {longest // 60} minutes," in said["EventAgeAlarmInMinutes"]
+    assert f"after {stack['ProcessorFunction']['Timeout']} seconds" in said["DurationAlarmInSeconds"]
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -311,9 +314,12 @@ def test_every_axis_has_a_metric_and_begins_at_zero(shown: list[dict[str, Any]])
             assert not any(axis["showUnits"] for axis in axes.values())
 
 
-def test_the_line_in_the_age_panel_is_the_alarms_threshold(stack: Rendered, shown: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("minutes", [30, 45])
+def test_the_line_in_the_age_panel_is_the_alarms_threshold(minutes: int) -> None:
+    stack = Rendered({"EventAgeAlarmInMinutes": minutes})
+    shown = dashboards.widgets(stack["IntakeDashboard"]["DashboardBody"])
     lines = [line for each in shown for line in each["properties"].get("annotations", {}).get("horizontal", [])]
-    assert [line["value"] for line in lines] == [stack["EventAgeAlarm"]["Threshold"]]
+    assert [line["value"] for line in lines] == [stack["EventAgeAlarm"]["Threshold"]] == [minutes]
 
 
 def test_the_dashboard_shows_every_alarm_and_the_functions_logs(stack: Rendered, shown: list[dict[str, Any]]) -> None:
