@@ -50,7 +50,8 @@ def test_packages_are_in_a_private_bucket_that_expires_only_unused_ones(scripts,
         "Expiration": {"ExpiredObjectDeleteMarker": True},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
     }
-    assert {"Key": "Project", "Value": "video-intake"} in s3.get_bucket_tagging(**bucket)["TagSet"]
+    tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(**bucket)["TagSet"]}
+    assert tags == {"Project": "video-intake", "Purpose": "video-intake-packages"}
 
 
 def test_deployed_again_nothing_changes_as_the_same_inputs_give_the_same_package(scripts, made):

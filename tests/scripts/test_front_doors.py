@@ -181,6 +181,32 @@ def sourced(tmp_path: Path) -> Sourced:
     return Sourced(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("answer", "state", "tags"),
+    [
+        (
+            "A\\tIN_SYNC\\tnow\\tprod\\tarm64\\nTeam\\tVideo Intake\\n",
+            "A IN_SYNC now prod arm64",
+            "Team\tVideo Intake\n",
+        ),
+        ("A\\tNOT_CHECKED\\tNone\\tNone\\tNone\\n", "A NOT_CHECKED None  ", ""),  # it only holds an imported bucket
+    ],
+    ids=["whole", "imported"],
+)
+def test_the_state_of_a_stack_is_read(sourced, tmp_path, answer, state, tags):
+    read = 'echo "$status $drifted $drift_time $deployed_environment $deployed_architecture"'
+    done = sourced.run(f"read_stack s; {read}", f"'cloudformation describe-stacks') printf '{answer}' ;;")
+    assert (done.status, done.out) == (0, state + "\n"), done.told
+    assert (tmp_path / "tags").read_text() == tags
+
+
+def test_what_a_stack_does_not_have_is_empty(sourced):
+    none = "'cloudformation describe-stacks') echo None ;;"
+    refused = "'cloudformation describe-stack-events') return 254 ;;"
+    done = sourced.run('stack=s; echo "<$(stack_output X)$(stack_parameter Y)>$(stack_events s)"', none, refused)
+    assert (done.status, done.out) == (0, '<>{"StackEvents": []}\n')
+
+
 NO_TAGS = "'s3api get-bucket-tagging') return 254 ;;"
 MISSING = "'s3api head-bucket') echo 'An error occurred (404)' >&2; return 254 ;;"
 
@@ -276,6 +302,7 @@ def test_a_removal_that_is_in_progress_is_waited_for(tmp_path):
     asked = calls.read_text()
     assert "wait stack-delete-complete" in asked
     assert "delete-stack" not in asked
+    assert "s3 rm" not in asked, "there is no bucket with packages"
 
 
 HANGS = """\

@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import json
+import threading
 import time
 import tracemalloc
 from dataclasses import replace
@@ -71,7 +72,11 @@ class Deployed:
     fault: Exception = THROTTLED
 
     def __init__(self, s3=None, sqs=None, refused: tuple[str, ...] = ()) -> None:
-        self.clients, self.refused, self.submitted = {"s3": s3, "sqs": sqs, "dynamodb": None}, refused, []
+        self.clients, self.refused, self.submitted = (
+            {"s3": s3, "sqs": sqs, "dynamodb": "the table's client"},
+            refused,
+            [],
+        )
 
     def client(self, service: str):
         return self.clients[service]
@@ -226,9 +231,11 @@ def test_without_yes_nothing_is_submitted_and_something_remains(walked, capsys):
 def test_an_interrupted_run_continues_where_it_stopped(walked):
     assert walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"], limit=2) == (1, ["a.mp4", "b.mp4"], [None, "1"])
     assert [path.name for path in walked.state.parent.iterdir()] == ["state"]
-    assert walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"], apply=False)[2] == [None, "1", "2"], (
-        "a report has everything"
-    )
+    kept = walked.state.read_text()
+    report = walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"], apply=False)
+    assert report[2] == [None, "1", "2"], "it has everything"
+    assert walked(["a.mp4"], apply=False, done=("a.mp4",))[0] == 0
+    assert walked.state.read_text() == kept, "and changes nothing"
     assert walked(["a.mp4"], ["b.mp4", "c.mp4"], ["d.mp4"])[1:] == (["b.mp4", "c.mp4", "d.mp4"], ["1", "2"])
 
 
@@ -248,7 +255,11 @@ def test_a_bookmark_of_another_run_is_refused(walked):
 
 
 def test_only_a_completed_version_without_a_result_gets_a_rerun_name(monkeypatch):
-    monkeypatch.setattr(missing.idempotency, "is_done", lambda table, client, upload: upload.key == "deleted.mp4")
+    def is_deleted(table, client, upload):
+        assert (table, client) == ("IdempotencyTableName", "the table's client")
+        return upload.key == "deleted.mp4"
+
+    monkeypatch.setattr(missing.idempotency, "is_done", is_deleted)
     stack = Deployed(Bucket([version("deleted.mp4"), version("lost.mp4")]))
     missing.run(stack, OWN, versions.Selection(), versions.Bookmark(None, ""), apply=True, limit=9, workers=1)
     attempts = {parsed.key: parsed.rerun for event in stack.submitted for parsed in uploads.parse(event)}
@@ -283,6 +294,7 @@ class Buckets:
         ("in/deep", {"b": "in/deep", "theirs": "in/deep"}),
         ("i", {"b": "i", "theirs": "in/"}),
         ("out/", {"b": "out/"}),
+        ("n/", {"b": "n/"}),
     ],
 )
 def test_every_bucket_is_listed_below_its_prefix(prefix, asked):
@@ -435,6 +447,11 @@ def test_every_kind_of_failed_event_is_described_in_one_line(sent, key, why, cap
     assert line.split("\t")[1:3] == version_and_bucket.get(key, line.split("\t")[1:3])
 
 
+def test_an_error_without_a_message_is_its_type():
+    for payload in ({"errorType": "Runtime.ExitError"}, {"errorType": "Runtime.ExitError", "errorMessage": None}):
+        assert dead_letters.parse(message(RECORD | {"responsePayload": payload})).error == "Runtime.ExitError"
+
+
 class Queue:
     """A fake SQS: small batches of the requested parts, a message returned twice, and one that arrives during the run.
 
@@ -447,24 +464,26 @@ class Queue:
         self.restored: list[str] = []
 
     def receive_message(self, **asked) -> dict:
+        assert asked["QueueUrl"] == "FailedEventsQueueUrl"
         assert 60 <= asked["VisibilityTimeout"] <= 300, "hidden from others for minutes, not seconds or hours"
         assert asked["MaxNumberOfMessages"] == 10, "a request for each message costs ten times as much"
         assert asked["WaitTimeSeconds"] > 0, "a short poll asks only some of SQS's servers"
         given, self.waiting = self.waiting[:2], self.waiting[2:]
         if not given and self.later:
             given, self.later = [self.later], None
-        if asked.get("MessageAttributeNames") != ["All"]:
-            given = [{name: part for name, part in one.items() if name != "MessageAttributes"} for one in given]
+        asks = {"Attributes": ["SentTimestamp"], "MessageAttributes": ["All"]}
+        left_out = {part for part, names in asks.items() if asked.get(f"{part.removesuffix('s')}Names") != names}
+        given = [{name: part for name, part in one.items() if name not in left_out} for one in given]
         answer, self.answer = self.answer, ANSWERED_LATER
         return answer | ({"Messages": given} if given else {})
 
     def delete_message_batch(self, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803  # boto3's names
-        assert 1 <= len(Entries) <= 10
+        assert (QueueUrl, 1 <= len(Entries) <= 10) == ("FailedEventsQueueUrl", True)
         self.deleted += [entry["ReceiptHandle"] for entry in Entries]
         return {}
 
     def change_message_visibility_batch(self, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803  # boto3's names
-        assert 1 <= len(Entries) <= 10
+        assert (QueueUrl, 1 <= len(Entries) <= 10) == ("FailedEventsQueueUrl", True)
         assert all(entry["VisibilityTimeout"] == 0 for entry in Entries)
         self.restored += [entry["ReceiptHandle"] for entry in Entries]
         return {}
@@ -520,7 +539,9 @@ def test_only_accepted_events_are_deleted(monkeypatch, capsys, fault):
         ({"keys": ["b.mp4"], "reasons": ["timed out"]}, []),
     ],
 )
-def test_selected_events_are_submitted_and_the_others_remain(choice, sent):
+def test_selected_events_are_submitted_and_the_others_remain(choice, sent, capsys):
+    assert looked_through(Queue(*letters("a.mp4", "b.mp4")), **choice) == 1
+    assert (f"{len(sent)} in the queue" in capsys.readouterr().err) is bool(sent)
     queue = Queue(*letters("a.mp4", "b.mp4"))
     assert looked_through(queue, apply=True, **choice) == int(len(sent) < 2)
     assert sorted(queue.deleted) == sent
@@ -559,13 +580,15 @@ LATE = Upload("b", "late.mp4", "v1", 7, "e1", "", "")
 def test_a_video_with_several_events_is_submitted_once_per_run(capsys):
     one, *_ = letters("a.mp4")
     again = message(RECORD | {"requestContext": {"requestId": "r1"}}, "again")
-    queue = Queue(one, again, *letters("b.mp4"), comes_later=message(RECORD, "later"))
+    new = versions.event(Upload("b", "new.mp4", "v1", 7, "e1", "", ""))
+    both = message(RECORD | {"requestPayload": {"Records": PAYLOAD["Records"] + new["Records"]}}, "both")
+    queue = Queue(one, again, *letters("b.mp4"), both, comes_later=message(RECORD, "later"))
     assert looked_through(queue, apply=True) == 1
     assert [upload.key for event in queue.submitted for upload in uploads.parse(event)] == ["a.mp4", "b.mp4"]
     assert sorted(queue.deleted) == ["of a.mp4", "of b.mp4"]
-    assert sorted(queue.restored) == ["of again", "of later"]
+    assert sorted(queue.restored) == ["of again", "of both", "of later"]
     told = capsys.readouterr().err
-    assert "2 left for the next run" in told
+    assert "3 left for the next run" in told
     assert "or whose video it submitted, are left for the next run." in told
 
 
@@ -605,10 +628,12 @@ def test_a_run_ends_even_if_every_event_fails_again(monkeypatch, arrives):
     assert len(queue.restored) == 3, "they are there for the next reader"
 
 
-def test_a_report_ends_even_if_events_keep_arriving():
+@pytest.mark.parametrize("every", [1, 2], ids=["each response has one", "every other response is empty"])
+def test_a_report_ends_even_if_events_keep_arriving(every):
     class Flooded(Queue):
         def receive_message(self, **asked):
-            self.waiting.append(message(RECORD, f"m{len(self.restored)}-{id(asked)}-{self.n}", str(NOON + 60_000)))
+            if self.n % every == 0:
+                self.waiting.append(message(RECORD, f"later{self.n}", str(NOON + 60_000)))
             self.n += 1
             return super().receive_message(**asked)
 
@@ -663,13 +688,31 @@ def test_an_event_that_sqs_does_not_delete_is_reported_and_made_visible(capsys, 
     queue = Keeping(*letters("a.mp4", "b.mp4"))
     assert looked_through(queue, apply=True) == 1
     assert queue.restored == ["of a.mp4", "of b.mp4"][: 2 if fault else 1]
-    assert "1 failed" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith(f"not deleted: {type(fault or RuntimeError()).__name__}: ")
+    assert "1 failed" in told
 
 
 def test_a_record_without_its_event_is_kept():
     queue = Queue(message(RECORD | {"requestPayload": None}))
     assert looked_through(queue, apply=True) == 1
     assert (queue.deleted, queue.restored) == ([], ["of m0"])
+
+
+@pytest.mark.parametrize("module", [dead_letters, missing, reprocess], ids=lambda module: module.__name__[18:])
+def test_workers_submit_at_the_same_time(monkeypatch, module):
+    together = threading.Barrier(2, timeout=30)  # broken if there is only one
+    monkeypatch.setattr(Deployed, "submit", lambda self, event: together.wait())
+    monkeypatch.setattr(missing.idempotency, "is_done", lambda *_: False)
+    stack = Deployed(Bucket([version("a.mp4"), version("b.mp4")]), Queue(*letters("a.mp4", "b.mp4")))
+    options = {"apply": True, "workers": 2}
+    if module is dead_letters:
+        status = dead_letters.run(stack, [], [], discard=False, **options)
+    elif module is missing:
+        status = missing.run(stack, OWN, versions.Selection(), versions.Bookmark(None, ""), limit=9, **options)
+    else:
+        status = reprocess.run(stack, OWN, reprocess.newest(stack, OWN, ""), "again", **options)
+    assert status == 0
 
 
 # ---------------------------------------------------------------- reprocess, and the command line
@@ -724,6 +767,7 @@ def test_a_selected_video_is_searched_in_every_bucket_of_the_stack(asked, found,
         ("b", "out/a.mp4"),
         ("theirs", "out/a.mp4"),
         ("b", " in/ a.mp4"),
+        ("b", "in/a.Mp4"),
     )
     stack = Deployed(there)
     assert reprocess.run(stack, BOTH, reprocess.listed([asked]), "again", apply=True, workers=1) == status
@@ -835,7 +879,9 @@ def test_a_job_has_its_manifest_waits_without_yes_and_is_created_once(monkeypatc
         "Enabled": True, "Bucket": "arn:aws:x:eu-west-1:1:BucketArn", "Prefix": "batch/one",
         "Format": "Report_CSV_20180820", "ReportScope": "FailedTasksOnly",
     }  # fmt: skip
-    assert job["AccountId"] == "1"
+    assert (job["AccountId"], job["Description"]) == ("1", "the-stack: one")
+    assert job["RoleArn"] == "arn:aws:x:eu-west-1:1:BatchRoleArn"
+    assert job["Operation"]["LambdaInvoke"]["FunctionArn"] == "arn:aws:x:eu-west-1:1:FunctionArn"
     told = capsys.readouterr()
     assert "--account-id 1 --job-id j1" in told.err
     assert told.err.startswith("2 in the manifest. " if everything else "1 with a result, 1 in the manifest. ")
