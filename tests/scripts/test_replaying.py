@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import json
+import re
 import threading
 import time
 import tracemalloc
@@ -28,7 +29,7 @@ OWN = [Source("b")]
 BOTH = [*OWN, Source("theirs", "in/")]
 T0 = datetime(2026, 7, 1, 10, tzinfo=UTC)
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
-FORGING = ['"a".mp4', '"', "a\tv9\tb.mp4", "a\nb.mp4", "a\u2028b.mp4", "\x1b[31m.mp4"]
+FORGING = ['"a"', '"a".mp4', '"', "a\tv9\tb.mp4", "a\nb.mp4", "a\u2028b.mp4", "\x1b[31m.mp4"]
 
 
 def version(key: str, version_id: str = "v1", **changes) -> dict:
@@ -112,8 +113,11 @@ def test_a_stacks_buckets_and_outputs(monkeypatch):
 def test_an_event_is_submitted_only_if_lambda_takes_it_into_its_queue(monkeypatch):
     monkeypatch.setattr(Stack, "output", lambda stack, name: name)
     answer = {"StatusCode": 202, "ResponseMetadata": {"RequestId": "r1"}}
-    monkeypatch.setattr(Stack, "client", lambda stack, service: SimpleNamespace(invoke=lambda **asked: answer))
+    seen = []
+    fake = SimpleNamespace(invoke=lambda **asked: seen.append(asked) or answer)
+    monkeypatch.setattr(Stack, "client", lambda stack, service: fake)
     assert Stack("the-stack").submit({}) == "r1"
+    assert seen == [{"FunctionName": "FunctionName", "InvocationType": "Event", "Payload": b"{}"}]
     answer["StatusCode"] = 200
     with pytest.raises(RuntimeError, match="status 200"):
         Stack("the-stack").submit({})
@@ -996,6 +1000,8 @@ def run(monkeypatch):
         ["dead-letters", "--discard", "--yes"],
         ["missing", "--workers", "0"],
         ["missing", "--limit", "many"],
+        ["missing", "--limit", "0"],
+        ["missing", "--limit", "-1"],
         ["missing", "--since", "yesterday"],
         ["missing", "--profile", "no-such-profile"],
         ["reprocess"],
@@ -1095,6 +1101,7 @@ SELECTED = versions.Selection("in/", T0, T0 + timedelta(days=1))
         (["dead-letters"], dead_letters, None, {"apply": False, "discard": False}),
         (["dead-letters", "--yes"], dead_letters, None, {"apply": True, "discard": False}),
         (["dead-letters", "--discard", "--key", "a.mp4"], dead_letters, None, {"apply": False, "discard": True}),
+        (["dead-letters", "--discard", "--reason", "x"], dead_letters, ["x"], {"discard": True}),
     ],
     ids=str,
 )
@@ -1152,7 +1159,9 @@ def test_help(run, capsys, command):
 
 
 def test_two_runs_have_two_names():
-    assert replay.named("reprocess") != replay.named("reprocess")
+    first, second = (replay.named("reprocess") for _ in range(2))
+    assert first != second
+    assert re.fullmatch(r"reprocess-\d{8}T\d{6}Z-[0-9a-f]{4}", first)
 
 
 @given(st.lists(KEYS | st.sampled_from(FORGING), max_size=4))
