@@ -67,10 +67,10 @@ def test_saved_results_can_be_read_and_no_unfinished_files_are_left(tmp_path):
 def test_a_result_is_saved_after_its_pictures(tmp_path, monkeypatch):
     """A folder that has one is complete, so an interrupted download can be resumed."""
     result, pictures = judged("a/b.mp4", video(seconds=0.4))
-    order: list[str] = []
-    monkeypatch.setattr(Path, "replace", lambda path, target: order.append(target.name))
+    order: list[tuple[str, str]] = []
+    monkeypatch.setattr(Path, "replace", lambda path, target: order.append((path.name, target.name)))
     saved.write(result, pictures, tmp_path)
-    assert order == ["poster.jpg", "result.json"]
+    assert order == [(".poster.jpg", "poster.jpg"), (".result.json", "result.json")], "each in one step"
 
 
 def test_a_summary_and_a_table_have_the_main_facts():
