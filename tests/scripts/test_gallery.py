@@ -6,12 +6,14 @@ import sys
 from contextlib import closing
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import NoRegionError
 
 from scripts import gallery, page, readable
-from scripts.stack import Source, Stack
+from scripts.stack import Source, Stack, WrongUse
 from tools.videos import video
 from video_intake.decoder import Decoder
 from video_intake.inspection import judge
@@ -104,6 +106,12 @@ def test_the_newest_results_are_on_the_page_and_outdated_files_are_replaced(made
     assert "c.mp4" not in keys(index), "it is older"
 
 
+def test_a_picture_that_was_deleted_is_empty(made, tmp_path):
+    result, _ = made["a #1?.mp4"]
+    gallery.write(Shown((result, {})), NOW - timedelta(days=9), "", 9, tmp_path)
+    assert [path.read_bytes() for path in tmp_path.rglob("*.jpg")] == [b"", b""]
+
+
 def test_uploads_to_every_bucket_of_the_stack_are_on_the_page(made, tmp_path):
     stack = Shown(made["b.mp4"], judged("in/b.mp4", b"", "theirs"), judged("in/c.mp4", b"", "another"))
     index = gallery.write(stack, NOW - timedelta(days=9), "", 9, tmp_path)
@@ -111,13 +119,26 @@ def test_uploads_to_every_bucket_of_the_stack_are_on_the_page(made, tmp_path):
     assert keys(gallery.write(stack, NOW - timedelta(days=9), "in/", 9, tmp_path)) == ["s3://theirs/in/b.mp4"]
 
 
+def test_a_card_has_the_pictures_and_only_visible_text(made):
+    (good, _), (bad, _), _ = deepcopy([*made.values()])
+    card = page.card(good, Path("a b"))
+    assert (card["poster"]["url"], card["film"]["url"]) == ("a%20b/poster.jpg", "a%20b/storyboard.jpg")
+    assert card["length"] == "0.41 s"
+    good["container"]["duration"] = None
+    assert page.card(good, Path())["length"] == ""
+    bad["failure"] |= {"message": "a\x1b", "advice": "b\n"}
+    card = page.card(bad, Path())
+    assert (card["message"], card["advice"]) == ("a\N{REPLACEMENT CHARACTER}", "b\N{REPLACEMENT CHARACTER}")
+
+
 def test_the_totals_and_the_filter_count_every_result(made):
     results = [result | {"inspection": result["inspection"] | {"durationMs": spent, "bytesRead": 1000}}
                for (result, _), spent in zip(made.values(), (10, 30, 20), strict=True)]  # fmt: skip
-    size = results[0]["source"]["size"]
+    for result, size in zip(results, (1000, 2000, 3000), strict=True):
+        result["source"] = result["source"] | {"size": size}
     totals = {each["name"]: each["value"] for each in page.totals(results)}
     assert list(totals.items())[:3] == [("uploads", "3"), ("playable", "1"), ("rejected", "2")]
-    assert totals[f"read of {page.bytes_text(size)}"] == "3 kB"
+    assert totals["read of 6 kB"] == "3 kB"
     assert totals["median inspection"] == "20 ms"
     assert totals["per 1,000 inspections"] == f"${readable.dollars_per_thousand(results):.3f}"
     counts = [(each["value"], each["count"]) for each in page.verdicts(results)]
@@ -133,6 +154,8 @@ def test_the_totals_and_the_filter_count_every_result(made):
     ("fault", "status", "out", "said"),
     [
         (None, 0, "Open file://", ""),
+        (WrongUse("there is no such stack."), 2, "", "gallery: there is no such stack."),
+        (NoRegionError(), 2, "", "gallery: You must specify a region."),
         (
             PermissionError(13, "not yours"),
             1,
@@ -140,7 +163,7 @@ def test_the_totals_and_the_filter_count_every_result(made):
             "gallery: [Errno 13] not yours. Run the same command again to continue.",
         ),
     ],
-    ids=["written", "refused"],
+    ids=["written", "wrong", "no region", "refused"],
 )
 def test_its_exit_status_and_streams(monkeypatch, capsys, tmp_path, fault, status, out, said):
     given = []
@@ -148,16 +171,26 @@ def test_its_exit_status_and_streams(monkeypatch, capsys, tmp_path, fault, statu
     def write(stack, since, prefix, limit, folder):
         if fault:
             raise fault
-        given.extend([stack.name, round((datetime.now(UTC) - since).total_seconds() / 3600), prefix, limit])
+        given.extend(
+            [
+                stack.name,
+                stack.session.region_name,
+                round((datetime.now(UTC) - since).total_seconds() / 3600),
+                prefix,
+                limit,
+            ]
+        )
         return folder / "index.html"
 
     monkeypatch.setattr(gallery, "write", write)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     monkeypatch.setattr(sys, "argv", ["gallery.py", "--stack", "the-stack", "--out", str(tmp_path)])
     assert gallery.main() == status
     told = capsys.readouterr()
     assert told.out.startswith(out)
     assert told.err.strip() == said
-    assert given in ([], ["the-stack", 7 * 24, "", 1000])
+    assert given == ([] if fault else ["the-stack", "eu-west-1", 7 * 24, "", 1000])
 
 
 # ---------------------------------------------------------------- What it asks CloudWatch

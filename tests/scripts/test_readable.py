@@ -56,6 +56,11 @@ def test_any_result_can_be_saved_inside_its_folder(key):
     assert "\0" not in str(target)
 
 
+def test_long_names_stay_distinct():
+    keys = [f"results/{'x' * 300}{number}/v/result.json" for number in range(100)]
+    assert len({saved.local(key, Path("/out")) for key in keys}) == 100
+
+
 def test_saved_results_can_be_read_and_no_unfinished_files_are_left(tmp_path):
     result, pictures = judged("a/b.mp4", video(seconds=0.4))
     folder = saved.write(result, pictures, tmp_path)
@@ -98,6 +103,18 @@ def test_a_summary_and_a_table_have_the_main_facts():
 )  # fmt: skip
 def test_a_duration_is_shown_like_on_a_clock(seconds, shown):
     assert readable.clock(seconds) == shown
+
+
+def test_the_facts_and_details_of_a_playable_video():
+    result, _ = judged("a.mp4", video(seconds=0.4))
+    result["container"] |= {"bitRate": 12_345_678, "recordedAt": "2026-01-01", "creationTime": "2026-02-02"}
+    result["container"] |= {"deviceMake": "Make", "deviceModel": None, "duration": None}
+    result["video"] |= {"frameRate": "30000/1001", "hdr": "HDR10"}
+    result["audio"] = []
+    assert readable.facts(result) == "640 × 360 · H.264 · 29.97 fps · HDR (HDR10) · no sound · MP4"
+    details = dict(readable.details(result))
+    expected = {"Bit rate": "12.3 Mbit/s", "Recorded": "2026-01-01", "Device": "Make", "Version": NO_VERSION}
+    assert details.items() >= expected.items()
 
 
 def test_the_details_of_a_rejected_video_from_another_bucket():
