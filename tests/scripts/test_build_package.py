@@ -1,9 +1,11 @@
 import hashlib
+import itertools
 import os
 import shutil
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,16 +44,21 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_the_same_inputs_give_the_same_bytes_regardless_of_clock_and_umask(
-    source: Path, fetched: list[str], tmp_path: Path
+    source: Path, fetched: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (source / "handler.py").write_text(f"def handler(event, context): return event in {set(map(str, range(50)))}\n")
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
     first, second = tmp_path / "first" / "function.zip", tmp_path / "second" / "function.zip"
     build_package.build("arm64", "lambda", first, source)
     os.utime(source / "handler.py", (0, 0))
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
     (source / "handler.py").chmod(0o600)
     build_package.build("arm64", "lambda", second, source)
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as package:
         assert {entry.external_attr >> 16 for entry in package.infolist()} == {0o100644}
+        assert {entry.create_system for entry in package.infolist()} == {3}, "otherwise Lambda ignores the permissions"
+        assert {entry.compress_type for entry in package.infolist()} == {zipfile.ZIP_DEFLATED}
         bytecode = [package.read(name) for name in package.namelist() if name.endswith(".pyc")]
         assert {content[4:8] for content in bytecode} <= {b"\1\0\0\0"}, "not compared with the source (PEP 552)"
         assert package.namelist() == [
@@ -139,6 +146,22 @@ def test_only_code_metadata_and_licenses_are_in_the_package(name: str, shipped: 
     assert build_package.is_shipped(Path(name)) is shipped
 
 
+@pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
+def test_pip_is_asked_for_lambdas_wheels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, machine: str
+) -> None:
+    asked: list[list[str]] = []
+    ended = SimpleNamespace(returncode=0)
+    monkeypatch.setattr(build_package, "subprocess", SimpleNamespace(run=lambda one, **_: asked.append(one) or ended))
+    build_package.install(tmp_path / "requirements.txt", architecture, "lambda", tmp_path / "target")
+    [command] = asked
+    options = list(itertools.pairwise(command))
+    assert {("--implementation", "cp"), ("--python-version", "3.13")} <= set(options)
+    assert {"--only-binary=:all:", "--require-hashes"} <= set(command)
+    platforms = [value for option, value in options if option == "--platform"]
+    assert platforms == [f"{tag}_{machine}" for tag in build_package.GLIBC_TAGS]
+
+
 def test_no_wheel_needs_a_newer_glibc_than_lambda_has() -> None:
     versions = {"manylinux2014": 17}  # PEP 599
     found = [versions.get(tag) or int(tag.removeprefix("manylinux_2_")) for tag in build_package.GLIBC_TAGS]
@@ -183,6 +206,9 @@ def test_a_wheel_is_accepted_only_by_its_hash(tmp_path, offline, capfd):
     with pytest.raises(PackageError, match="pip could not download the wheels"):
         build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
     assert "DO NOT MATCH THE HASHES" in capfd.readouterr().err
+    (source / "wheels.txt").write_text("shadow==1.0\n")
+    with pytest.raises(PackageError, match="pip could not download the wheels"):
+        build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
     (source / "wheels.txt").write_text("# none\n")
     with pytest.raises(PackageError, match=r"src/wheels.txt has no hash of shadow"):
         build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)

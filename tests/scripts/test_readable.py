@@ -88,6 +88,14 @@ def test_a_summary_and_a_table_have_the_main_facts():
         text = out.getvalue()
         assert "\x1b" not in text
         assert ("b\N{REPLACEMENT CHARACTER}c.mp4" in text) or ("[red]a\N{REPLACEMENT CHARACTER}[31m.mp4" in text)
+    playable["inspection"] |= {"durationMs": 5, "requests": 1, "bytesRead": 1000}
+    playable["source"] |= {"size": 2000}
+    drawn, out = terminal.table([playable, rejected]), io.StringIO()
+    terminal.console(out).print(drawn)
+    heading, _, row, *_ = (line.split() for line in out.getvalue().splitlines() if line.strip())
+    assert heading == ["Key", "Verdict", "Facts", "Time", "Requests", "Read", "Of"]
+    assert row[-7:] == ["5", "ms", "1", "1", "kB", "2", "kB"]
+    assert [cell.style for cell in drawn.columns[1].cells] == ["green", "red"]
     shown = io.StringIO()
     terminal.console(shown).print(terminal.summary(playable))
     for part in ("playable", "640 × 360", "H.264", "30 fps", "2 s", "AAC", "1 request ·"):

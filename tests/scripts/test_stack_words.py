@@ -45,6 +45,11 @@ def test_a_change_that_aws_lists_twice_is_shown_once(monkeypatch, capsys):
             ["MAY BE REPLACED", "Name, which requires replacement (depends on Other.Arn)"],
             True,
         ),
+        ({"Replacement": "True", "PolicyAction": "ReplaceAndDelete"}, ["REPLACED", "the old one is deleted"], True),
+        ({"Replacement": "True", "ResourceType": "AWS::SQS::Queue"}, ["events in the old one stay there"], True),
+        ({"Replacement": "True", "ResourceType": "AWS::SNS::Topic"}, ["must subscribe again"], True),
+        ({"Replacement": "True", "ResourceType": "AWS::DynamoDB::Table"}, ["a second message"], True),
+        ({"Details": [detail("Tags", "Dynamic")]}, ["may change", "Tags (depends on another change)"], False),
         ({"Action": "Remove", "PolicyAction": "Retain"}, ["REMOVED", "the resource is kept"], True),
         ({"Action": "Remove", "PolicyAction": "Delete"}, ["DELETED"], True),
         ({"Action": "Remove"}, ["DELETED"], True),
@@ -79,8 +84,8 @@ def test_a_change_of_only_outputs_is_shown_too(monkeypatch, capsys):
 def event(number: int, status: str, reason: str | None, resource: str = "Role") -> dict:
     return {
         "EventId": str(number), "StackId": "arn", "PhysicalResourceId": "arn" if resource == "stack" else "x",
-        "LogicalResourceId": resource, "ResourceType": "T", "ResourceStatus": status, "ResourceStatusReason": reason,
-    }  # fmt: skip
+        "LogicalResourceId": resource, "ResourceType": "T", "ResourceStatus": status,
+    } | ({"ResourceStatusReason": reason} if reason else {})  # fmt: skip
 
 
 def test_only_new_causes_are_reported_oldest_first():
@@ -138,6 +143,7 @@ def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "e
     [
         ([[subscription("PendingConfirmation")]] * 2, ["Confirm the 2 e-mails", "SNS stopped them"]),
         ([[subscription("PendingConfirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the e-mail that"]),
+        ([[subscription("pending confirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the e-mail that"]),
         ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation", "a@b.c")]] * 2, ["is confirmed"]),
         ([[], [subscription("arn:aws:sns:x")]], ["no longer subscribed to 1 of 2"]),
         ([[subscription("Deleted")], [subscription("arn:aws:sns:x")]], ["no longer subscribed to 1 of 2"]),
