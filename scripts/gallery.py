@@ -31,6 +31,7 @@ from scripts import page, saved, terminal
 from scripts.stack import Stack, WrongUse
 from scripts.times import moment
 from video_intake.document import Result
+from video_intake.uploads import RESULTS, RESULTS_OF
 
 WORKERS: Final = 16
 MOST_RESULTS: Final = 1000  # browsers become slow with larger pages
@@ -89,14 +90,14 @@ def write(stack: Stack, since: datetime, prefix: str, limit: int, out: Path) -> 
 
 
 def listed(stack: Stack, since: datetime, prefix: str) -> Iterator[tuple[datetime, str]]:
-    """Time and key of each result."""
-    pages = (
-        stack.client("s3").get_paginator("list_objects_v2").paginate(Bucket=stack.bucket, Prefix=f"results/{prefix}")
-    )
-    for found in pages:
-        for entry in found.get("Contents", []):
-            if entry["Key"].endswith(f"/{saved.RESULT}") and entry["LastModified"] >= since:
-                yield entry["LastModified"], entry["Key"]
+    """Time and key of each result, for uploads to any of the stack's buckets."""
+    listing = stack.client("s3").get_paginator("list_objects_v2")
+    for source in stack.sources:
+        root = RESULTS if source.bucket == stack.bucket else f"{RESULTS_OF}{source.bucket}/"
+        for found in listing.paginate(Bucket=stack.bucket, Prefix=root + prefix):
+            for entry in found.get("Contents", []):
+                if entry["Key"].endswith(f"/{saved.RESULT}") and entry["LastModified"] >= since:
+                    yield entry["LastModified"], entry["Key"]
 
 
 def download(stack: Stack, key: str, out: Path) -> Result | None:

@@ -88,7 +88,7 @@ def main() -> int:
         shown = page.Page(title="Inspected videos", subtitle=f"Saved in {arguments.out.resolve()}")
         index = page.write(arguments.out, shown, cards)
         print(f"Open {index.resolve().as_uri()}", file=sys.stderr)
-    return int(not all_playable or complaints.made or not names)
+    return int(not all_playable or complaints.made)
 
 
 class Complaints:

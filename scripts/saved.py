@@ -28,9 +28,9 @@ def write(result: Result, pictures: Mapping[str, bytes], out: Path) -> Path:
 
 
 def local(key: str, out: Path) -> Path:
-    """The file of an object `results/...` below `out`."""
+    """The file of an object `results/...` or `results-of/...` below `out`."""
     parts = PurePosixPath(key).parts[1:]
-    return out.joinpath(*(_name(part) for part in parts if part not in ("/", "..")))
+    return out.joinpath(*(_name(part) for part in parts if part != ".."))
 
 
 def _name(part: str) -> str:

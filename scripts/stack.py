@@ -198,11 +198,12 @@ class Stack:
                 ],
                 StartTime=now - timedelta(hours=hours),
                 EndTime=now + timedelta(minutes=5),
-                Period=7 * 86400,  # one point for all
-                Statistics=[statistic],
+                Period=86400,  # of each point, of which there may be many, in any order
+                Statistics=["Sum", "SampleCount"],
             )
             points = answer["Datapoints"]
-            yield name, statistic.lower(), points[0][statistic] if points else None
+            total, samples = (sum(point[each] for point in points) for each in ("Sum", "SampleCount"))
+            yield name, statistic.lower(), None if not points else total if statistic == "Sum" else total / samples
 
     def alarms(self) -> list[dict[str, Any]]:
         """The alarms of the stack."""

@@ -66,7 +66,7 @@ class Bar:
 
 
 def table(results: Sequence[Result]) -> Table:
-    """A row for each result."""
+    """A row for each result, for a `console`, which does not interpret them."""
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in HEADINGS:
         number = heading in ("Time", "Requests", "Read", "Of")
@@ -75,8 +75,8 @@ def table(results: Sequence[Result]) -> Table:
     for result in results:
         cost, playable = result["inspection"], "failure" not in result
         drawn.add_row(
-            Text(name(result)), Text(verdict(result), "green" if playable else "red"),
-            Text(facts(result) if playable else ""), f"{cost['durationMs']} ms", str(cost["requests"]),
+            name(result), Text(verdict(result), "green" if playable else "red"),
+            facts(result) if playable else "", f"{cost['durationMs']} ms", str(cost["requests"]),
             bytes_text(cost["bytesRead"]), bytes_text(result["source"]["size"]),
         )  # fmt: skip
     return drawn

@@ -25,7 +25,7 @@ from video_intake.uploads import Upload
 HIDDEN_SECONDS: Final = 120
 AT_ONCE: Final = 10  # SQS's limit of messages per request
 QUIET_ANSWERS: Final = 2  # consecutive long polls, of all of SQS's servers, without a new message: all were seen
-LATE_ANSWERS: Final = 20  # consecutive responses with only later messages, which might go on forever
+LATE_ANSWERS: Final = 20  # consecutive responses without earlier messages: later ones might go on forever
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,8 @@ class Queue:
             letters = [letter for letter in unseen if letter.sent <= began]
             self.late += len(unseen) - len(letters)
             quiet = 0 if unseen else quiet + 1
-            late = late + 1 if unseen and not letters else 0
-            if letters:
-                yield letters
+            late = 0 if letters else late + 1
+            yield letters
 
     def _receive(self) -> dict[str, Any]:
         answer: dict[str, Any] = self._sqs.receive_message(

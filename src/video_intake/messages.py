@@ -41,7 +41,7 @@ def message(result: Result) -> str:
     A message that is too long for SNS is sent without its lists, with a warning.
     """
     whole = _versions(result)
-    return whole if len(whole.encode()) <= MAX_MESSAGE else _versions(_shortened(result))
+    return whole if len(whole) <= MAX_MESSAGE else _versions(_shortened(result))  # JSON is ASCII: characters are bytes
 
 
 def _versions(result: Result) -> str:

@@ -153,7 +153,7 @@ def _from_eventbridge(event: Any) -> Upload | ValueError:
             },
         } if size >= 0:
             version_id, sequencer = entity.get("version-id") or NO_VERSION, entity.get("sequencer") or ""
-            return Upload(bucket, key, str(version_id), size, etag, str(sequencer), time, str(event.get(RERUN, "")))
+            return Upload(bucket, key, str(version_id), size, etag, str(sequencer), time)
         case {"detail-type": str(kind)} if kind != "Object Created":
             return ValueError(f"The event is not an upload: its detail-type is {kind}.")
     return ValueError(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import pytest
@@ -156,7 +157,7 @@ def test_a_decoder_that_does_not_respond_is_ended(decoder, good, trouble):
 @pytest.mark.parametrize(
     ("trouble", "fault"),
     [("memory", "MemoryError"), ("more memory", "MemoryError"), ("file", "Errno 24"), ("socket", "Errno 24"),
-     ("fault", "a mistake of ours")],
+     ("fault", "a mistake of ours"), ("long fault", "x" * 4000)],
 )  # fmt: skip
 def test_a_decoder_cannot_read_more_than_its_limits(decoder, good, trouble, fault):
     heard: list[str] = []
@@ -165,6 +166,20 @@ def test_a_decoder_cannot_read_more_than_its_limits(decoder, good, trouble, faul
     assert isinstance(found, Rejected)
     assert found.reason == Reason.UNDECODABLE
     assert any(fault in each for each in heard)
+    assert max(map(len, heard)) <= 4000, "a log line, not a file's content"
+    assert isinstance(inspect(decoder, good), Inspection)
+
+
+def test_the_start_of_a_decoder_does_not_count(decoder, good, monkeypatch):
+    late, started = [0.0], Decoder._started
+
+    def slowly(self: Decoder) -> worker_process.WorkerProcess:
+        late[0] += 100
+        return started(self)
+
+    monkeypatch.setattr(Decoder, "_started", slowly)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + late[0])
+    monkeypatch.setattr("video_intake.decoder.time", clock)
     assert isinstance(inspect(decoder, good), Inspection)
 
 

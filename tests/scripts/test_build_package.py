@@ -1,9 +1,11 @@
 import hashlib
+import itertools
 import os
 import shutil
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +54,10 @@ def test_the_same_inputs_give_the_same_bytes_regardless_of_clock_and_umask(
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as package:
         assert {entry.external_attr >> 16 for entry in package.infolist()} == {0o100644}
+        assert {entry.create_system for entry in package.infolist()} == {3}, "otherwise Lambda ignores the permissions"
+        assert {entry.compress_type for entry in package.infolist()} == {zipfile.ZIP_DEFLATED}
+        bytecode = [package.read(name) for name in package.namelist() if name.endswith(".pyc")]
+        assert {content[4:8] for content in bytecode} <= {b"\1\0\0\0"}, "not compared with the source (PEP 552)"
         assert package.namelist() == [
             *(f"__pycache__/{name}.cpython-313.pyc" for name in ("six", "the_other_one") if BYTECODE),
             "six-1.17.0.dist-info/METADATA",
@@ -64,12 +70,18 @@ def test_the_same_inputs_give_the_same_bytes_regardless_of_clock_and_umask(
 
 
 def test_wheels_are_fetched_once_for_each_architecture_and_again_when_the_pins_change(
-    source: Path, fetched: list[str], tmp_path: Path
+    source: Path, fetched: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "build" / "function.zip"
     for architecture in ("arm64", "arm64", "x86_64", "arm64"):
         build_package.build(architecture, "lambda", output, source)
     assert fetched == ["arm64", "x86_64"]
+    (tmp_path / "newer.py").write_text("# the script after a change\n")
+    with monkeypatch.context() as newer:
+        newer.setattr(build_package, "__file__", str(tmp_path / "newer.py"))
+        build_package.build("x86_64", "lambda", output, source)
+    assert fetched.pop() == "x86_64"
+    assert len([*output.parent.glob("dependencies-*.zip")]) == 2, "outdated ones are deleted"
     (source / "requirements.txt").write_text("the-other-one==2.0\nsix==1.17.0 # only the order and the words changed\n")
     build_package.build("arm64", "lambda", output, source)
     assert fetched == ["arm64", "x86_64"]
@@ -82,6 +94,7 @@ def test_wheels_are_fetched_once_for_each_architecture_and_again_when_the_pins_c
 def test_a_package_too_large_for_lambda_is_refused(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert build_package.UNZIPPED_LIMIT == 250 << 20
     monkeypatch.setattr(build_package, "UNZIPPED_LIMIT", 20_000)
     output = tmp_path / "build" / "function.zip"
     with pytest.raises(PackageError, match=r"more than the 0\.0 MB that Lambda allows\. Remove a dependency"):
@@ -130,6 +143,28 @@ def test_only_code_metadata_and_licenses_are_in_the_package(name: str, shipped: 
     assert build_package.is_shipped(Path(name)) is shipped
 
 
+@pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
+def test_pip_is_asked_for_lambdas_wheels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, machine: str
+) -> None:
+    asked: list[list[str]] = []
+    ended = SimpleNamespace(returncode=0)
+    monkeypatch.setattr(build_package, "subprocess", SimpleNamespace(run=lambda one, **_: asked.append(one) or ended))
+    build_package.install(tmp_path / "requirements.txt", architecture, "lambda", tmp_path / "target")
+    [command] = asked
+    options = list(itertools.pairwise(command))
+    assert {("--implementation", "cp"), ("--python-version", "3.13")} <= set(options)
+    assert {"--only-binary=:all:", "--require-hashes"} <= set(command)
+    platforms = [value for option, value in options if option == "--platform"]
+    assert platforms == [f"{tag}_{machine}" for tag in build_package.GLIBC_TAGS]
+
+
+def test_no_wheel_needs_a_newer_glibc_than_lambda_has() -> None:
+    versions = {"manylinux2014": 17}  # PEP 599
+    found = [versions.get(tag) or int(tag.removeprefix("manylinux_2_")) for tag in build_package.GLIBC_TAGS]
+    assert max(found) == 34, "Amazon Linux 2023"
+
+
 @pytest.fixture
 def offline(tmp_path, monkeypatch) -> None:
     """Makes pip find wheels only in the test's folder."""
@@ -168,6 +203,9 @@ def test_a_wheel_is_accepted_only_by_its_hash(tmp_path, offline, capfd):
     with pytest.raises(PackageError, match="pip could not download the wheels"):
         build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
     assert "DO NOT MATCH THE HASHES" in capfd.readouterr().err
+    (source / "wheels.txt").write_text("shadow==1.0\n")
+    with pytest.raises(PackageError, match="pip could not download the wheels"):
+        build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
     (source / "wheels.txt").write_text("# none\n")
     with pytest.raises(PackageError, match=r"src/wheels.txt has no hash of shadow"):
         build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)

@@ -86,6 +86,8 @@ def test_every_metric_of_an_alarm_is_counted():
     for name, properties in (("Plain", plain), ("Share", share)):
         template["Resources"][name] = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
     assert watch(template) == replace(WATCH, alarm_metrics=WATCH.alarm_metrics + 1 + 2)
+    template["Resources"]["Plain"]["Properties"] = plain | {"Namespace": cost.NAMESPACE, "MetricName": "NotShown"}
+    assert watch(template).metrics == WATCH.metrics + 1
     alarms = [each["Properties"] for each in TEMPLATE["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
     queries = [query for alarm in alarms for query in alarm.get("Metrics", [{"MetricStat": alarm}])]
     assert WATCH.alarm_metrics == sum("MetricStat" in query for query in queries)
@@ -118,6 +120,14 @@ def test_alarms_with_another_price_are_refused(resource):
 )
 def test_more_costs_more(dearer):
     assert together(replace(Use(), **dearer)) > together(Use())
+
+
+def test_a_rejected_video_has_no_storyboard_and_a_small_one_is_read_at_once():
+    rejected = Use(failed_share=1)
+    assert dollars(replace(rejected, storyboard=True), WATCH)[OURS] == dollars(rejected, WATCH)[OURS]
+    time = "Lambda: time"
+    assert dollars(Use(storyboard=True), WATCH)[DOWNLOAD][time] > dollars(Use(), WATCH)[DOWNLOAD][time]
+    assert together(Use(mb=cost.SMALL)) < together(Use(mb=cost.SMALL + 1))
 
 
 def test_without_uploads_only_monitoring_costs_money():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -28,9 +29,17 @@ def test_a_first_deployment_asks_nothing_and_lists_the_outputs(scripts, made):
 def test_packages_are_in_a_private_bucket_that_expires_only_unused_ones(scripts, artifacts):
     s3, bucket = scripts.client("s3"), {"Bucket": artifacts}
     assert all(s3.get_public_access_block(**bucket)["PublicAccessBlockConfiguration"].values())
-    assert s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    [encryption] = s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert encryption["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
     [statement] = json.loads(s3.get_bucket_policy(**bucket)["Policy"])["Statement"]
-    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert statement == {
+        "Sid": "DenyPlainHttp",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"arn:aws:s3:::{artifacts}", f"arn:aws:s3:::{artifacts}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
     assert s3.get_bucket_versioning(**bucket)["Status"] == "Enabled"
     [rule] = s3.get_bucket_lifecycle_configuration(**bucket)["Rules"]
     assert rule == {  # and no Days: a package in use never expires, however old
@@ -41,7 +50,8 @@ def test_packages_are_in_a_private_bucket_that_expires_only_unused_ones(scripts,
         "Expiration": {"ExpiredObjectDeleteMarker": True},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
     }
-    assert {"Key": "Project", "Value": "video-intake"} in s3.get_bucket_tagging(**bucket)["TagSet"]
+    tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(**bucket)["TagSet"]}
+    assert tags == {"Project": "video-intake", "Purpose": "video-intake-packages"}
 
 
 def test_deployed_again_nothing_changes_as_the_same_inputs_give_the_same_package(scripts, made):
@@ -81,17 +91,31 @@ def test_a_plan_for_a_stack_that_does_not_exist_creates_none(scripts, made):
     assert not scripts.exists("video-intake-planned")
 
 
-def test_a_deployment_does_what_it_announces_and_deletes_old_packages(scripts, made, artifacts):
+def test_a_change_set_that_cannot_be_described_is_not_executed(scripts, made, tmp_path):
+    path = scripts.with_cli(tmp_path)
+    real = shutil.which("python3", path=scripts.environ["PATH"])
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\ncase "$1" in *change_set.py) exit 9 ;; esac\nexec "{real}" "$@"\n')
+    python.chmod(0o755)
+    before = scripts.left(STACK)
+    failed = scripts.deploy("--yes", "--parameter", "LogRetentionInDays=3", PATH=path)
+    assert (failed.status, "the change set could not be read" in failed.told) == (1, True), failed.told
+    assert scripts.left(STACK) == before
+
+
+def test_a_deployment_does_what_it_announces_and_deletes_old_packages(scripts, made, artifacts, tmp_path):
     s3, prefix = scripts.client("s3"), f"video-intake/{STACK}/"
     listed = [each["Key"] for each in s3.list_objects_v2(Bucket=artifacts, Prefix=prefix)["Contents"]]
     (scripts.project / "src/handler.py").write_text("def handler(event, context): return 2\n")
     s3.put_object(Bucket=artifacts, Key="video-intake/video-intake-other/0ld", Body=b"of another stack")
     known = {event["EventId"] for event in scripts.events(STACK)}
     before = scripts.parameters(STACK)
+    path = scripts.with_cli(tmp_path, "cloudformation\\ delete-change-set) echo 'not this one' >&2 ;;")
     changed = scripts.deploy(
-        "--parameter", "LogRetentionInDays=7", "--tag", "Team=Video Intake", "--tag", "CostCenter=0815"
+        "--parameter", "LogRetentionInDays=7", "--tag", "Team=Video Intake", "--tag", "CostCenter=0815", PATH=path
     )
     assert changed.status == 0, changed.told
+    assert "not this one" not in changed.told, "it was executed"
     happened = {
         event["LogicalResourceId"]
         for event in scripts.events(STACK)

@@ -233,6 +233,19 @@ def test_configurations_are_equal_despite_s3s_renaming_and_reordering():
         assert notifications.comparable(one) != notifications.comparable(other)
 
 
+def test_every_destination_is_described():
+    arns = {"TopicConfigurations": "TopicArn", "QueueConfigurations": "QueueArn",
+            "LambdaFunctionConfigurations": "LambdaFunctionArn"}  # fmt: skip
+    given = {kind: [{"Events": ["a", "b"], name: name}] for kind, name in arns.items()}
+    assert notifications.described(given | BRIDGE) == [
+        "a, b for * to the topic TopicArn",
+        "a, b for * to the queue QueueArn",
+        "a, b for * to the function LambdaFunctionArn",
+        "all events to EventBridge",
+    ]
+    assert notifications.described({}) == ["none"]
+
+
 @pytest.mark.parametrize(
     ("statement", "admitted"),
     [

@@ -4,8 +4,11 @@ No call reaches AWS: `aws` is a fake that records its calls.
 """
 
 import os
+import re
+import shlex
 import signal
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -121,6 +124,185 @@ def test_an_endpoint_that_another_variable_disables_is_refused(front, script):
     done = front.run(script, **REGION, **ENDPOINT, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true")
     assert "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS makes the AWS CLI ignore it" in done.told
     assert front.asked() == []
+
+
+ENVIRONMENT = """\
+#!/usr/bin/env bash
+echo "$AWS_REGION $AWS_DEFAULT_REGION pager=${{AWS_PAGER-more}} prompt=${{AWS_CLI_AUTO_PROMPT-on}}" >>{seen}
+exit 255
+"""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(
+    ("options", "region"), [([], "eu-west-1"), (["--region", "eu-west-2"], "eu-west-2")], ids=["variable", "option"]
+)
+def test_every_version_of_the_cli_uses_the_same_region_and_waits_for_nobody(script, options, region, tmp_path):
+    cli, seen = tmp_path / "aws", tmp_path / "seen"
+    cli.write_text(ENVIRONMENT.format(seen=seen))
+    cli.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "AWS_REGION": "eu-west-1"}
+    environ["AWS_DEFAULT_REGION"] = "eu-west-3"
+    command = [str(ROOT / "scripts" / script), *options]
+    assert subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True).returncode == 1
+    assert seen.read_text().splitlines()[0] == f"{region} {region} pager= prompt=off"
+
+
+# ---------------------------------------------------------------- The parts in scripts/shell, with a fake CLI
+
+PARTS = """
+root={root} work={work} account=123456789012 partition=aws region={region}
+. {root}/scripts/shell/stack.sh
+. {root}/scripts/shell/artifacts.sh
+. {root}/scripts/shell/existing_bucket.sh
+aws() {{ echo "$*" >>{work}/calls; case "$1 $2" in {cases} esac; }}
+"""
+
+
+@dataclass
+class Sourced:
+    """Runs functions of scripts/shell in bash, with the answers of the AWS CLI as cases of `"$1 $2"`."""
+
+    work: Path
+
+    def run(self, code: str, *cases: str, region: str = "eu-west-1") -> Ended:
+        (self.work / "calls").write_text("")
+        setting = PARTS.format(root=shlex.quote(str(ROOT)), work=self.work, region=region, cases="\n".join(cases))
+        command = f"set -euo pipefail; . '{ROOT}/scripts/shell/session.sh'; {setting}\n{code}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def calls(self, operation: str) -> list[str]:
+        return [line for line in (self.work / "calls").read_text().splitlines() if f" {operation} " in line]
+
+
+@pytest.fixture
+def sourced(tmp_path: Path) -> Sourced:
+    return Sourced(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "tags"),
+    [
+        (
+            "A\\tIN_SYNC\\tnow\\tprod\\tarm64\\nTeam\\tVideo Intake\\n",
+            "A IN_SYNC now prod arm64",
+            "Team\tVideo Intake\n",
+        ),
+        ("A\\tNOT_CHECKED\\tNone\\tNone\\tNone\\n", "A NOT_CHECKED None  ", ""),  # it only holds an imported bucket
+    ],
+    ids=["whole", "imported"],
+)
+def test_the_state_of_a_stack_is_read(sourced, tmp_path, answer, state, tags):
+    read = 'echo "$status $drifted $drift_time $deployed_environment $deployed_architecture"'
+    done = sourced.run(f"read_stack s; {read}", f"'cloudformation describe-stacks') printf '{answer}' ;;")
+    assert (done.status, done.out) == (0, state + "\n"), done.told
+    assert (tmp_path / "tags").read_text() == tags
+
+
+def test_what_a_stack_does_not_have_is_empty(sourced):
+    none = "'cloudformation describe-stacks') echo None ;;"
+    refused = "'cloudformation describe-stack-events') return 254 ;;"
+    done = sourced.run('stack=s; echo "<$(stack_output X)$(stack_parameter Y)>$(stack_events s)"', none, refused)
+    assert (done.status, done.out) == (0, '<>{"StackEvents": []}\n')
+
+
+NO_TAGS = "'s3api get-bucket-tagging') return 254 ;;"
+MISSING = "'s3api head-bucket') echo 'An error occurred (404)' >&2; return 254 ;;"
+
+
+@pytest.mark.parametrize(("region", "constrained"), [("us-east-1", False), ("eu-west-1", True)])
+def test_only_other_regions_than_the_first_are_a_constraint(sourced, region, constrained):
+    made = sourced.run("prepare_artifact_bucket packages yes", NO_TAGS, MISSING, region=region)
+    assert made.status == 0, made.told
+    [created] = sourced.calls("create-bucket")
+    assert ("LocationConstraint" in created) is constrained
+    assert not constrained or f"LocationConstraint={region}" in created
+
+
+@pytest.mark.parametrize(
+    ("location", "region", "place"),
+    [
+        ("None", "us-east-1", ""), ("EU", "eu-west-1", ""), ("eu-west-3", "eu-west-3", ""),
+        ("None", "eu-west-1", "us-east-1"), ("EU", "us-east-1", "eu-west-1"),
+    ],
+)  # fmt: skip
+def test_a_bucket_in_another_region_is_refused_by_s3s_old_names_too(sourced, location, region, place):
+    located = f"'s3api get-bucket-location') echo {location} ;;"
+    read = sourced.run("read_existing_bucket b", located, region=region)
+    assert (read.status, f"is in {place}, and" in read.told) == ((1, True) if place else (0, False)), read.told
+    if location != "EU":  # such a bucket is older than Lambda
+        theirs = sourced.run("prepare_artifact_bucket b ''", NO_TAGS, located, region=region)
+        assert (theirs.status, f"is in {place};" in theirs.told) == ((1, True) if place else (0, False)), theirs.told
+        assert sourced.calls("put-bucket-policy") == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "key", "warned"),
+    [
+        ("echo None", "", False),
+        ("echo alias/aws/s3", "", False),
+        ("echo arn:aws:kms:eu-west-1:123456789012:alias/aws/s3", "", False),
+        ("echo arn:aws:kms:eu-west-1:123456789012:key/k", "arn:aws:kms:eu-west-1:123456789012:key/k", False),
+        ("echo ServerSideEncryptionConfigurationNotFoundError >&2; return 254", "", False),
+        ("echo AccessDenied >&2; return 254", "", True),
+    ],
+)
+def test_only_a_key_of_the_users_own_is_looked_at(sourced, answer, key, warned):
+    located, encrypted = "'s3api get-bucket-location') echo eu-west-1 ;;", f"'s3api get-bucket-encryption') {answer} ;;"
+    read = sourced.run('read_existing_bucket b; echo "<$bucket_key>"', located, encrypted)
+    assert (read.status, read.out, "Warning" in read.told) == (0, f"<{key}>\n", warned)
+    assert all("--expected-bucket-owner 123456789012" in call for call in sourced.calls("head-bucket"))
+    checked = sourced.run(f"bucket_key={key}; check_bucket_key b role '{key}'", "*) return 254 ;;")
+    assert (checked.status, checked.told, sourced.calls("get-key-policy")) == (0, "", []), "the stack's own key"
+
+
+def test_destinations_that_stay_are_not_sent_test_messages(sourced):
+    configured = "'s3api get-bucket-notification-configuration') cat \"$work/current\" ;;"
+    put = '\'s3api put-bucket-notification-configuration\') cp "$work/wanted" "$work/current" ;;'
+    done = sourced.run(
+        'echo {} >"$work/current"; echo {} >"$work/notifications"; turn_eventbridge_on b', configured, put
+    )
+    assert done.status == 0, done.told
+    [call] = sourced.calls("put-bucket-notification-configuration")
+    assert {"--skip-destination-validation", "--expected-bucket-owner"} <= set(call.split())
+
+
+@pytest.mark.parametrize(("template", "kept"), [("s3://b/p/0a1b\nb/p/2c3d.template", ["0a1b*", "2c3d*"]), ("", None)])
+def test_packages_are_deleted_only_if_it_is_known_which_are_used(sourced, tmp_path, template, kept):
+    (tmp_path / "packaged.yaml").write_text(template)
+    done = sourced.run(f"managed_artifacts=yes; retire_artifacts b p {tmp_path}/packaged.yaml")
+    assert done.status == 0, done.told
+    deleted = [re.findall(r"--exclude (\S+)", call) for call in sourced.calls("rm")]
+    assert deleted == ([] if kept is None else [kept])
+
+
+DELETING = """\
+#!/usr/bin/env bash
+echo "$*" >>{calls}
+case "$1 $2" in
+"sts get-caller-identity") printf '123456789012\\tarn:aws:iam::123456789012:user/x\\n' ;;
+"cloudformation describe-stacks") printf 'DELETE_IN_PROGRESS\\tNOT_CHECKED\\tNone\\tdev\\tarm64\\n' ;;
+"cloudformation list-stack-resources") echo '{{"StackResourceSummaries": []}}' ;;
+"cloudformation describe-stack-events") echo '{{"StackEvents": []}}' ;;
+"s3api head-bucket") echo '(404)' >&2 && exit 254 ;;
+"sqs get-queue-attributes") echo 0.0 ;;
+esac
+"""
+
+
+def test_a_removal_that_is_in_progress_is_waited_for(tmp_path):
+    cli, calls = tmp_path / "aws", tmp_path / "calls"
+    cli.write_text(DELETING.format(calls=calls))
+    cli.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)} | REGION
+    command = [str(ROOT / "scripts/destroy.sh"), "--yes"]
+    done = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "video-intake-dev is removed." in done.stderr) == (0, True), done.stderr
+    asked = calls.read_text()
+    assert "wait stack-delete-complete" in asked
+    assert "delete-stack" not in asked
+    assert "s3 rm" not in asked, "there is no bucket with packages"
 
 
 HANGS = """\

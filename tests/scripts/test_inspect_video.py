@@ -7,9 +7,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
+from scripts import inspect_video
 from tools.videos import video
 
 
@@ -140,6 +144,36 @@ def test_each_file_is_printed_as_it_finishes_and_a_terminal_shows_progress(proje
     os.close(master)
     assert first == ["failure", "success"]
     assert b"0/3" in shown
+
+
+def test_every_page_of_a_listing_is_inspected(monkeypatch):
+    client = boto3.client("s3", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    monkeypatch.setattr(inspect_video, "s3", lambda: client)
+    first = {"Contents": [{"Key": "f/a.mp4"}], "IsTruncated": True, "NextContinuationToken": "t"}
+    asked = {"Bucket": "b", "Prefix": "f/"}
+    with Stubber(client) as stubber:
+        stubber.add_response("list_objects_v2", first, asked)
+        stubber.add_response("list_objects_v2", {"Contents": [{"Key": "f/b.mov"}]}, asked | {"ContinuationToken": "t"})
+        assert [*inspect_video.named("s3://b/f/")] == ["s3://b/f/a.mp4", "s3://b/f/b.mov"]
+
+
+def test_a_file_that_becomes_shorter_is_not_read_as_if_it_were_whole(tmp_path):
+    file = tmp_path / "a.mp4"
+    file.write_bytes(b"0123456789")
+    upload, fetch = inspect_video.on_disk(str(file))
+    assert (upload.size, fetch(2, 5)) == (10, b"234")
+    file.write_bytes(b"0123")
+    with pytest.raises(OSError, match="the file became shorter"):
+        fetch(2, 5)
+
+
+def test_names_that_are_not_text_or_affect_a_terminal_are_made_harmless(monkeypatch, capsys):
+    unsafe = "\N{REPLACEMENT CHARACTER}"
+    inspect_video.Complaints().add("a\n\x1b[31m.mp4", "why.")
+    assert capsys.readouterr().err == f"a{unsafe}{unsafe}[31m.mp4: why.\n"
+    monkeypatch.setattr(Path, "stat", lambda path: SimpleNamespace(st_size=1, st_mtime=0))
+    upload, _ = inspect_video.on_disk(os.fsdecode(b"\xe9.mp4"))
+    assert upload.key == f"{unsafe}.mp4"
 
 
 def test_wrong_use(run):

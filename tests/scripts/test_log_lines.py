@@ -1,6 +1,7 @@
 """The function's log, as `make demo` and `make cloud` show it."""
 
 import json
+import time
 
 from scripts.log_lines import is_error, readable
 
@@ -13,6 +14,10 @@ def test_a_log_line_is_shortened_and_never_swallowed():
     assert readable(0, TIME_OUT).endswith("Task timed out after 3.00 seconds")
     assert readable(0, "12").endswith("  12"), "JSON, but nothing of ours"
     assert readable(0, '{"_aws": {}}') is None
+    assert [readable(0, f"{start} 4711") for start in ("START", "END", "INIT_START")] == [None] * 3
+    assert readable(0, json.dumps({"key": "a\x1b"})).endswith("  a\N{REPLACEMENT CHARACTER}")
+    at = 1_782_900_123
+    assert readable(at * 1000, "x") == f"{time.strftime('%H:%M:%S', time.localtime(at))}  x"
 
 
 def test_errors_are_distinguished_from_other_lines():

@@ -11,7 +11,7 @@ from scripts import change_set, stack_report
 
 
 def told(monkeypatch, capsys, *changes) -> tuple[int, list[str]]:
-    answer = {"Changes": [{"Type": "Resource", "ResourceChange": change} for change in changes]}
+    answer = {"Changes": [{"HookInvocationCount": 1}, *({"ResourceChange": change} for change in changes)]}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(answer)))
     return change_set.main(), capsys.readouterr().out.splitlines()
 
@@ -45,6 +45,11 @@ def test_a_change_that_aws_lists_twice_is_shown_once(monkeypatch, capsys):
             ["MAY BE REPLACED", "Name, which requires replacement (depends on Other.Arn)"],
             True,
         ),
+        ({"Replacement": "True", "PolicyAction": "ReplaceAndDelete"}, ["REPLACED", "the old one is deleted"], True),
+        ({"Replacement": "True", "ResourceType": "AWS::SQS::Queue"}, ["events in the old one stay there"], True),
+        ({"Replacement": "True", "ResourceType": "AWS::SNS::Topic"}, ["must subscribe again"], True),
+        ({"Replacement": "True", "ResourceType": "AWS::DynamoDB::Table"}, ["a second message"], True),
+        ({"Details": [detail("Tags", "Dynamic")]}, ["may change", "Tags (depends on another change)"], False),
         ({"Action": "Remove", "PolicyAction": "Retain"}, ["REMOVED", "the resource is kept"], True),
         ({"Action": "Remove", "PolicyAction": "Delete"}, ["DELETED"], True),
         ({"Action": "Remove"}, ["DELETED"], True),
@@ -67,8 +72,9 @@ def test_losses_are_in_capitals_and_need_confirmation(monkeypatch, capsys, chang
 
 def test_losses_are_listed_last_next_to_the_question(monkeypatch, capsys):
     removed, added = modified(Action="Remove"), modified(Action="Add", LogicalResourceId="Zone")
-    status, lines = told(monkeypatch, capsys, removed, added)
-    assert (status, [line.split()[0] for line in lines]) == (change_set.ASK, ["added", "DELETED"])
+    kept = modified(Action="Remove", PolicyAction="Retain")
+    status, lines = told(monkeypatch, capsys, removed, kept, added)
+    assert (status, [line.split()[0] for line in lines]) == (change_set.ASK, ["added", "REMOVED", "DELETED"])
 
 
 def test_a_change_of_only_outputs_is_shown_too(monkeypatch, capsys):
@@ -78,8 +84,8 @@ def test_a_change_of_only_outputs_is_shown_too(monkeypatch, capsys):
 def event(number: int, status: str, reason: str | None, resource: str = "Role") -> dict:
     return {
         "EventId": str(number), "StackId": "arn", "PhysicalResourceId": "arn" if resource == "stack" else "x",
-        "LogicalResourceId": resource, "ResourceType": "T", "ResourceStatus": status, "ResourceStatusReason": reason,
-    }  # fmt: skip
+        "LogicalResourceId": resource, "ResourceType": "T", "ResourceStatus": status,
+    } | ({"ResourceStatusReason": reason} if reason else {})  # fmt: skip
 
 
 def test_only_new_causes_are_reported_oldest_first():
@@ -113,6 +119,21 @@ def test_drift_has_the_age_of_its_detection(when, ago):
     assert f"({ago})" in first
 
 
+def test_drift_names_what_was_deleted_or_changed():
+    queue = {"LogicalResourceId": "Queue", "ResourceType": "T", "StackResourceDriftStatus": "DELETED"}
+    paths = [{"PropertyPath": "/Timeout"}, {"PropertyPath": "/Environment/Variables/A"}]
+    changed = {"LogicalResourceId": "Function", "ResourceType": "T", "StackResourceDriftStatus": "MODIFIED"}
+    _, *lines, _, _ = stack_report.drift(
+        [queue, changed | {"PropertyDifferences": paths}], "2026-07-01T11:30:00.000Z", NOON
+    )
+    assert lines == ["  Queue (T): was deleted", "  Function (T): Timeout, Environment/Variables/A"]
+
+
+def test_consecutive_documents_are_parsed():
+    assert stack_report.several('{"a": 1}\n[2]\n\n{}\n') == [{"a": 1}, [2], {}]
+    assert stack_report.several("") == []
+
+
 def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "email") -> dict:
     return {"SubscriptionArn": arn, "Endpoint": endpoint, "Protocol": protocol}
 
@@ -122,6 +143,7 @@ def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "e
     [
         ([[subscription("PendingConfirmation")]] * 2, ["Confirm the 2 e-mails", "SNS stopped them"]),
         ([[subscription("PendingConfirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the e-mail that"]),
+        ([[subscription("pending confirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the e-mail that"]),
         ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation", "a@b.c")]] * 2, ["is confirmed"]),
         ([[], [subscription("arn:aws:sns:x")]], ["no longer subscribed to 1 of 2"]),
         ([[subscription("Deleted")], [subscription("arn:aws:sns:x")]], ["no longer subscribed to 1 of 2"]),

@@ -82,6 +82,9 @@ def inspect(reader: Any, limits: Any) -> Any:
             wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": [-1, 1]})
         case "surplus":
             wire.send(control, {"rejected": "empty", "evidence": {}, "lengths": [1]}, [b"more"])
+        case "long fault":
+            wire.send(control, {"lengths": [], "fault": "x" * 100_000})
+            os._exit(0)
         case "outside":
             lanes.fetch([(0, 1 << 40)])
         case "backwards":

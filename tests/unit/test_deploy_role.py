@@ -104,6 +104,95 @@ def test_the_trust_has_no_wildcard_and_no_other_way_in() -> None:
     assert "*" not in json.dumps(statement["Condition"])
 
 
+@pytest.mark.parametrize(
+    ("provider", "trusted_one"),
+    [("", "<GitHubProvider>"), (f"arn:aws:iam::111122223333:oidc-provider/{ISSUER[:-1]}",) * 2],
+    ids=["new", "existing"],
+)
+def test_the_trusted_provider_is_created_unless_there_is_one(provider: str, trusted_one: str) -> None:
+    role = Rendered(GIVEN | {"ProviderArn": provider}, DEPLOY_ROLE)
+    [statement] = role["DeployRole"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Federated": trusted_one}
+    created = {"Url": f"https://{ISSUER[:-1]}", "ClientIdList": [TOKEN["aud"]]}
+    assert [*role.of_type("AWS::IAM::OIDCProvider").values()] == ([] if provider else [created])
+    declared = DEPLOY_ROLE["Resources"]["GitHubProvider"]
+    assert declared["DeletionPolicy"] == declared["UpdateReplacePolicy"] == "Retain", "other repositories may use it"
+    assert role["DeployRole"]["MaxSessionDuration"] == 3600
+    assert role.outputs["RoleArn"]["Value"] == "<DeployRole.Arn>"
+
+
+# ---------------------------------------------------------------- What it gets on request
+
+EVERYTHING: Final = {"Verification": "enabled", "Removal": "enabled", "ExistingBucketName": "theirs"}
+BUCKET: Final = f"arn:aws:s3:::video-intake-prod-{ACCOUNT}-{REGION}"
+AS_QUEUE: Final = {"sns:Protocol": "sqs"}
+
+
+@pytest.mark.parametrize(
+    ("given", "there"),
+    [
+        ({}, set()),
+        ({"Verification": "enabled"}, {"VerificationPolicy"}),
+        ({"Removal": "enabled"}, {"RemovalPolicy"}),
+        ({"ExistingBucketName": "theirs"}, {"ExistingBucketPolicy"}),
+        (EVERYTHING, {"VerificationPolicy", "RemovalPolicy", "ExistingBucketPolicy"}),
+    ],
+    ids=str,
+)
+def test_each_additional_policy_is_there_only_on_request(given: dict[str, str], there: set[str]) -> None:
+    role = Rendered(GIVEN | given, DEPLOY_ROLE)
+    policies = role.of_type("AWS::IAM::RolePolicy")
+    assert policies.keys() == there
+    assert {each["RoleName"] for each in policies.values()} <= {"<DeployRole>"}
+    names = [each["PolicyName"] for each in [*role["DeployRole"]["Policies"], *policies.values()]]
+    assert len(set(names)) == len(names), "a policy replaces another one with its name"
+
+
+@pytest.mark.parametrize(
+    ("action", "allowed", "refused", "context"),
+    [
+        ("s3:PutObject", f"{BUCKET}/verify/a.mp4", f"{BUCKET}/a.mp4", {}),
+        ("s3:PutObject", "arn:aws:s3:::theirs/in/verify/a.mp4", "arn:aws:s3:::theirs/in/a.mp4", {}),
+        ("s3:GetObject", f"{BUCKET}/results/verify/a.mp4/v1/result.json", f"{BUCKET}/results/a.mp4/v1/result.json", {}),
+        (
+            "s3:GetObject",
+            f"{BUCKET}/results-of/theirs/in/verify/a.mp4/v1/result.json",
+            f"{BUCKET}/results-of/theirs/in/a.mp4/v1/result.json",
+            {},
+        ),
+        ("s3:DeleteObjectVersion", f"{BUCKET}/a.mp4", f"{BUCKET}/a.mp4".replace("prod", "prod-2"), {}),
+        ("s3:PutBucketNotification", "arn:aws:s3:::theirs", "arn:aws:s3:::theirs-2", {}),
+        (
+            "sqs:ReceiveMessage",
+            f"arn:aws:sqs:{REGION}:{ACCOUNT}:video-intake-inbox-1",
+            f"arn:aws:sqs:{REGION}:{ACCOUNT}:video-intake-prod-FailedEventsQueue-1",
+            {},
+        ),
+        (
+            "sns:Subscribe",
+            f"arn:aws:sns:{REGION}:{ACCOUNT}:video-intake-prod-OutcomeTopic-1",
+            f"arn:aws:sns:{REGION}:{ACCOUNT}:video-intake-prod-AlarmTopic-1",
+            AS_QUEUE,
+        ),
+        (
+            "cloudformation:ExecuteChangeSet",
+            f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:changeSet/awscli-cloudformation-package-deploy-1/id",
+            f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:changeSet/by-hand/id",
+            {},
+        ),
+    ],
+)
+def test_additional_permissions_end_where_they_are_not_needed(
+    action: str, allowed: str, refused: str, context: dict[str, str]
+) -> None:
+    role = Rendered(GIVEN | EVERYTHING, DEPLOY_ROLE)
+    policies = [*role["DeployRole"]["Policies"], *role.of_type("AWS::IAM::RolePolicy").values()]
+    granted = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+    assert allowing(granted, action, allowed, context)
+    assert not allowing(granted, action, refused, context)
+    assert not context or not allowing(granted, action, allowed, {"sns:Protocol": "https"}), "messages to anyone"
+
+
 # ---------------------------------------------------------------- What CloudFormation calls
 
 

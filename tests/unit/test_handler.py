@@ -107,14 +107,14 @@ def test_each_record_of_an_event_has_its_outcome(world):
     assert sorted(world.heard()) == ["a.mp4", "b.mp4"]
 
 
-def logged(world, event: dict) -> list[dict]:
-    """The function's log lines about an event."""
+def logged(world, event, happens=None) -> list[dict]:
+    """The function's log lines about an event, by default one that the handler gets."""
     logger, lines = world.module.logger, io.StringIO()
     before = logger.registered_handler.setStream(lines)
     logger.setLevel("INFO")
     try:
         with contextlib.suppress(ClientError, ValueError):
-            world.handler(event)
+            (happens or world.handler)(event)
     finally:
         logger.setLevel("CRITICAL")
         logger.registered_handler.setStream(before)
@@ -142,6 +142,12 @@ def test_every_line_about_a_version_names_it(world):
     assert failed["level"] == "ERROR"
     assert failed["exception_name"] == "NoSuchBucket"
     assert failed.items() >= {"key": "b.mp4", "bucket": "not-ours"}.items()
+
+
+def test_a_lost_decoder_is_an_error_in_the_log(world):
+    """The verdict does not show how, and the dashboard shows lines of this level."""
+    [line] = logged(world, "how it was lost", happens=world.module.decoder.on_fault)
+    assert (line["level"], line["detail"]) == ("ERROR", "how it was lost")
 
 
 def test_metrics_are_written_with_each_outcome(world, capsys):
@@ -456,6 +462,8 @@ def test_results_go_to_the_stacks_bucket_and_tags_to_the_source(another):
     event = bridged(another, "in/Été 1+1.mp4", video(seconds=0.2), tags="customer=4711")
     [outcome] = another.handler(event)
     result = kept(another, outcome)
+    content = another.s3.get_object(Bucket=BUCKET, Key=outcome["resultKey"])["Body"].read().decode()
+    assert '"key": "in/Été 1+1.mp4"' in content, "legible"
     assert result["source"]["bucket"] == THEIRS
     assert (result["resultBucket"], result["resultKey"]) == (BUCKET, outcome["resultKey"])
     assert outcome["resultKey"].startswith(f"results-of/{THEIRS}/in/Été 1+1.mp4/")

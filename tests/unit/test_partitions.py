@@ -46,9 +46,13 @@ def test_no_resource_mentions_another_partition_or_region(partition: str, parame
 
 
 def test_each_partition_has_its_console() -> None:
-    consoles = [known["Console"] for known in TEMPLATE["Mappings"]["Partition"].values()]
     assert TEMPLATE["Mappings"]["Partition"].keys() == PARTITIONS.keys()
-    assert len(set(consoles)) == len(consoles)
+    assert {name: known["Console"] for name, known in TEMPLATE["Mappings"]["Partition"].items()} == {
+        "aws": "console.aws.amazon.com",
+        "aws-cn": "console.amazonaws.cn",
+        "aws-us-gov": "console.amazonaws-us-gov.com",
+        "aws-eusc": "console.amazonaws-eusc.eu",
+    }
 
 
 def test_no_line_names_a_partition_a_region_or_a_domain() -> None:

@@ -8,8 +8,19 @@ from typing import Any, Final
 import pytest
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 
-from tests.support.template import EVERYTHING, PSEUDO, RESOURCES, SOURCES, Rendered, as_list, reference, references
+from tests.support.template import (
+    EVERYTHING,
+    PSEUDO,
+    RESOURCES,
+    SOURCES,
+    TEMPLATE,
+    Rendered,
+    as_list,
+    reference,
+    references,
+)
 from video_intake import idempotency
+from video_intake.media import storyboard
 from video_intake.media.inspector import Limits
 
 ALL: Final = Rendered(EVERYTHING)
@@ -45,6 +56,20 @@ def test_the_functions_limits_are_the_defaults_in_the_code() -> None:
     assert int(given["MAX_BYTES_READ"]) == limits.max_bytes
     assert int(given["POSTER_MAX_EDGE"]) == limits.poster_edge
     assert (given["STORYBOARD"] == "enabled") is limits.storyboard
+    for chosen in ("enabled", "disabled"):
+        function = Rendered({"Storyboard": chosen})["ProcessorFunction"]
+        assert function["Environment"]["Variables"]["STORYBOARD"] == chosen
+
+
+def test_the_price_of_a_storyboard_is_in_its_description() -> None:
+    said = TEMPLATE["Parameters"]["Storyboard"]["Description"]
+    assert f"up to {storyboard.FRAMES} thumbnails" in said
+    assert f"up to {storyboard.MAX_BYTES >> 20} MB more" in said
+
+
+def test_the_sender_of_an_email_names_the_environment() -> None:
+    topics = Rendered({"EnvironmentSuffix": "prod"}).of_type("AWS::SNS::Topic")
+    assert {topic["DisplayName"] for topic in topics.values()} == {"Video intake prod", "Video intake alarms prod"}
 
 
 def test_the_environment_names_the_stacks_own_resources() -> None:
@@ -179,10 +204,12 @@ def test_the_buckets_lifecycle_as_a_whole() -> None:
         "Id": "TransitionPlayableVideos",
         "Status": "Enabled",
         "TagFilters": [{"Key": "video-intake:status", "Value": "success"}],
-        "Transitions": [{"StorageClass": "GLACIER_IR", "TransitionInDays": 90}],
     }
     assert rules({}) == always
-    assert rules({"OriginalsStorageClass": "GLACIER_IR"}) == [*always, moving]
+    for storage, days in (("GLACIER_IR", 90), ("STANDARD_IA", 30)):
+        given = {"OriginalsStorageClass": storage, "OriginalsTransitionInDays": days}
+        transition = {"StorageClass": storage, "TransitionInDays": days}
+        assert rules(given) == [*always, moving | {"Transitions": [transition]}]
 
 
 WHOLE: Final[list[tuple[str, str, Any]]] = [
@@ -205,7 +232,6 @@ WHOLE: Final[list[tuple[str, str, Any]]] = [
     ("IdempotencyTable", "PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": True}),
     ("IdempotencyTable", "BillingMode", "PAY_PER_REQUEST"),
     ("FailedEventsQueue", "MessageRetentionPeriod", 14 * 24 * 3600),
-    ("ProcessorLogGroup", "RetentionInDays", 14),
     ("ProcessorFunction", "MemorySize", 1024),
     ("ProcessorFunction", "Timeout", 300),
     ("ProcessorFunction", "LoggingConfig", {"LogFormat": "Text", "LogGroup": "<ProcessorLogGroup>"}),
@@ -219,6 +245,11 @@ WHOLE: Final[list[tuple[str, str, Any]]] = [
 @pytest.mark.parametrize(("resource", "property_", "promised"), WHOLE, ids=[f"{one[0]}.{one[1]}" for one in WHOLE])
 def test_settings_are_exactly_as_documented(resource: str, property_: str, promised: Any) -> None:
     assert Rendered({})[resource][property_] == promised
+
+
+def test_logs_are_kept_as_long_as_the_parameter_says() -> None:
+    kept = [Rendered(given)["ProcessorLogGroup"]["RetentionInDays"] for given in ({}, {"LogRetentionInDays": 30})]
+    assert kept == [14, 30]
 
 
 def test_complete_rules_do_not_depend_on_defaults() -> None:

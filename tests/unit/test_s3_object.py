@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import boto3
 import pytest
+import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError, IncompleteReadError
 from botocore.response import StreamingBody
@@ -39,9 +40,29 @@ def test_a_range_is_requested_from_exactly_that_version(stubbed):
     assert fetch(10, 30) == b"x" * 20
 
 
-def test_an_incomplete_body_is_requested_again(stubbed):
+class Interrupted(io.BytesIO):
+    """A body whose connection fails while it is read."""
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__()
+        self.fault = fault
+
+    def read(self, amount: int | None = None) -> bytes:
+        raise self.fault
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        io.BytesIO(b"x" * 7),
+        Interrupted(urllib3.exceptions.ReadTimeoutError(None, "", "")),  # type: ignore[arg-type]
+        Interrupted(urllib3.exceptions.ProtocolError("reset")),
+    ],
+    ids=["short", "timeout", "reset"],
+)
+def test_an_incomplete_body_is_requested_again(stubbed, source):
     stubber, fetch = stubbed
-    stubber.add_response("get_object", body(b"x" * 7), ASKED)
+    stubber.add_response("get_object", {"Body": StreamingBody(source, 20)}, ASKED)
     stubber.add_response("get_object", body(b"x" * 20), ASKED)
     assert fetch(10, 30) == b"x" * 20
 

@@ -72,6 +72,8 @@ def test_a_default_satisfies_its_own_constraints(parameter: str) -> None:
         ("NotificationEmail", "Ops <ops@example.com>", False),
         ("NotificationEmail", " ops@example.com", False),
         ("NotificationEmail", "ops@example.com\n", False),
+        ("NotificationEmail", "a" * (254 - len("@example.com")) + "@example.com", True),
+        ("NotificationEmail", "a" * (255 - len("@example.com")) + "@example.com", False),
         ("EnvironmentSuffix", "prod", True),
         ("EnvironmentSuffix", "pr-1234", True),
         ("EnvironmentSuffix", "7", True),
@@ -190,9 +192,11 @@ def test_rule_and_role_are_limited_to_videos_below_the_prefix(with_existing: Ren
             assert bool(allowing(role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")) is wanted, key
             event["detail"]["bucket"]["name"] = f"{bucket}-2"
             assert not patterns.matches(rule["EventPattern"], event)
-    tagged = {"source": "aws.s3", "detail-type": "Object Tags Added",
-              "detail": {"bucket": {"name": bucket}, "object": {"key": "incoming/a.mp4"}}}  # fmt: skip
-    assert not patterns.matches(rule["EventPattern"], tagged), "otherwise each outcome would be an upload"
+    for kind in ("Object Tags Added", "Object Deleted", "Object Restore Completed"):
+        other = {"source": "aws.s3", "detail-type": kind,
+                 "detail": {"bucket": {"name": bucket}, "object": {"key": "incoming/a.mp4"}}}  # fmt: skip
+        assert not patterns.matches(rule["EventPattern"], other), "otherwise each outcome would be an upload"
+    assert rule["State"] == "ENABLED"
 
 
 def test_results_for_it_go_to_one_folder_in_the_stacks_bucket(with_existing: Rendered) -> None:
@@ -216,9 +220,20 @@ def test_no_event_can_arrive_before_its_permissions_exist(with_existing: Rendere
     assert target["DeadLetterConfig"] == {"Arn": "<FailedEventsQueue.Arn>"}
     arn = f"arn:aws:events:eu-west-1:{PSEUDO['AWS::AccountId']}:rule/{rule['Properties']['Name']}"
     keeping = statements(with_existing["FailedEventsQueuePolicy"]["PolicyDocument"])
-    condition = keeping["KeepEventsThatEventBridgeCannotDeliver"]["Condition"]
-    assert condition == {"ArnEquals": {"aws:SourceArn": arn}}
-    assert with_existing["ExistingBucketPermission"]["SourceArn"] == arn
+    assert keeping["KeepEventsThatEventBridgeCannotDeliver"] == {
+        "Sid": "KeepEventsThatEventBridgeCannotDeliver",
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": "<FailedEventsQueue.Arn>",
+        "Condition": {"ArnEquals": {"aws:SourceArn": arn}},
+    }
+    assert with_existing["ExistingBucketPermission"] == {
+        "FunctionName": "<ProcessorFunction>",
+        "Principal": "events.amazonaws.com",
+        "Action": "lambda:InvokeFunction",
+        "SourceArn": arn,
+    }
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_any_record_is_an_upload_or_an_error(place, value):
 
 
 BRIDGED_PLACES = [("time",), ("detail-type",), ("detail",), ("detail", "bucket"), ("detail", "bucket", "name"),
-                  ("detail", "object"), ("videoIntakeAttempt",),
+                  ("detail", "object"),
                   *(("detail", "object", name) for name in ("key", "size", "etag", "version-id", "sequencer")),
 ]  # fmt: skip
 

@@ -1,13 +1,16 @@
 """The alarms, the dashboard and the saved queries in template.yaml, without deploying it."""
 
+import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.support import dashboards
 from tests.support.template import PSEUDO, RESOURCES, SOURCES, TEMPLATE, Rendered, statements
+from tools.localcloud.cloudwatch import insights
 
 RUNBOOK = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 ALARMS = [name for name, each in RESOURCES.items() if each["Type"] == "AWS::CloudWatch::Alarm"]
@@ -219,6 +222,9 @@ def test_an_alarm_can_trigger_before_lambdas_own_limit(stack: Rendered) -> None:
     tries = 1 + stack["ProcessorEventInvokeConfig"]["MaximumRetryAttempts"]
     last_try = (tries - 1) * stack["ProcessorFunction"]["Timeout"] + 60 + 120
     assert parameters["EventAgeAlarmInMinutes"]["Default"] * 60 > last_try
+    said = {name: parameters[name]["Description"] for name in ("EventAgeAlarmInMinutes", "DurationAlarmInSeconds")}
+    assert f"reaches {last_try // 60} minutes. After {longest // 60} minutes," in said["EventAgeAlarmInMinutes"]
+    assert f"after {stack['ProcessorFunction']['Timeout']} seconds" in said["DurationAlarmInSeconds"]
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -274,9 +280,46 @@ def test_every_panel_shows_what_its_labels_promise(shown: list[dict[str, Any]]) 
     assert panels == SHOWN
 
 
-def test_the_line_in_the_age_panel_is_the_alarms_threshold(stack: Rendered, shown: list[dict[str, Any]]) -> None:
+LOOKS: dict[str, dict[str, Any]] = {
+    "Outcomes": {"view": "timeSeries", "stacked": True, "period": 300, "stat": "Sum"},
+    "Success rate": {
+        "view": "singleValue", "sparkline": True, "setPeriodToTimeRange": True, "period": 3600, "stat": "Average",
+    },
+    "Inspection time and longest invocation": {"view": "timeSeries", "period": 300},
+    "Function": {"view": "timeSeries", "period": 300, "stat": "Sum"},
+    "Events": {"view": "timeSeries", "period": 300, "stat": "Sum"},
+    "Oldest event": {"view": "timeSeries", "period": 300, "stat": "Maximum"},
+    "Concurrency": {"view": "timeSeries", "period": 300, "stat": "Maximum"},
+    "Verdicts by reason": {"view": "bar"},
+    "Bytes and ranges read": {"view": "table"},
+    "Recent failures": {"view": "table"},
+}  # fmt: skip
+
+
+def test_every_panel_looks_as_designed(stack: Rendered, shown: list[dict[str, Any]]) -> None:
+    switches = {"view", "stacked", "sparkline", "setPeriodToTimeRange", "period", "stat"}
+    drawn = [each["properties"] for each in shown if each["type"] in ("metric", "log")]
+    looks = {each["title"]: {name: each[name] for name in switches & each.keys()} for each in drawn}
+    assert looks == LOOKS
+    assert json.loads(stack["IntakeDashboard"]["DashboardBody"])["start"] == "-PT24H"
+
+
+def test_every_axis_has_a_metric_and_begins_at_zero(shown: list[dict[str, Any]]) -> None:
+    for each in shown:
+        if each["properties"].get("view") == "timeSeries":
+            used = {rendering.get("yAxis", "left") for *_, rendering in dashboards.metrics(each)}
+            axes = each["properties"]["yAxis"]
+            assert axes.keys() == used, each["properties"]["title"]
+            assert {axis["min"] for axis in axes.values()} == {0}
+            assert not any(axis["showUnits"] for axis in axes.values())
+
+
+@pytest.mark.parametrize("minutes", [30, 45])
+def test_the_line_in_the_age_panel_is_the_alarms_threshold(minutes: int) -> None:
+    stack = Rendered({"EventAgeAlarmInMinutes": minutes})
+    shown = dashboards.widgets(stack["IntakeDashboard"]["DashboardBody"])
     lines = [line for each in shown for line in each["properties"].get("annotations", {}).get("horizontal", [])]
-    assert [line["value"] for line in lines] == [stack["EventAgeAlarm"]["Threshold"]]
+    assert [line["value"] for line in lines] == [stack["EventAgeAlarm"]["Threshold"]] == [minutes]
 
 
 def test_the_dashboard_shows_every_alarm_and_the_functions_logs(stack: Rendered, shown: list[dict[str, Any]]) -> None:
@@ -299,8 +342,74 @@ def test_no_widget_covers_another_or_leaves_a_gap(shown: list[dict[str, Any]]) -
 def test_the_dashboard_links_to_what_a_person_needs_next(stack: Rendered, shown: list[dict[str, Any]]) -> None:
     [text] = [widget["properties"]["markdown"] for widget in shown if widget["type"] == "text"]
     linked = ("<VideoBucket>", "<ProcessorFunction>", "<ProcessorLogGroup>", "logs-insights", "stack-id")
-    assert all(any(name in link for link in re.findall(r"\]\((.+?)\)", text)) for name in linked)
+    links = re.findall(r"\]\((.+?)\)", text)
+    assert all(any(name in link for link in links) for name in linked)
+    assert {each["Value"] for name, each in stack.outputs.items() if name.endswith("ConsoleUrl")} <= {*links}
     assert "docs/operations.md" in text
+
+
+# ---------------------------------------------------------------- Queries, on lines that the function or Lambda logs
+
+
+def rows(query: str, *lines: str | dict[str, Any]) -> list[dict[str, str]]:
+    """The rows of a query on log lines, one a second."""
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    events = [SimpleNamespace(timestamp=second * 1000, message=text) for second, text in enumerate(texts)]
+    stream = SimpleNamespace(log_stream_name="s", events=events)
+    return insights.execute([SimpleNamespace(name="g", streams={"s": stream})], query, 0, len(lines))
+
+
+def processed(number: int, **more: Any) -> dict[str, Any]:
+    line = {"level": "INFO", "message": "Processed", "key": f"{number}.mp4", "status": "success", "size": 1000 * number}
+    return line | {"durationMs": number, "requests": number, "roundTrips": 1, "bytesRead": 100 * number} | more
+
+
+def rejected(number: int, reason: str = "empty") -> dict[str, Any]:
+    return processed(number, status="failure", reason=reason)
+
+
+@pytest.fixture(scope="module")
+def saved(stack: Rendered) -> dict[str, str]:
+    queries = stack.of_type("AWS::Logs::QueryDefinition").values()
+    return {query["Name"].partition("/")[2]: query["QueryString"] for query in queries}
+
+
+def test_recent_failures_are_the_newest_fifty_of_every_kind(shown: list[dict[str, Any]]) -> None:
+    _, query = dashboards.queries(shown)["Recent failures"]
+    levels = [{"level": level, "message": level, "key": "a.mp4"} for level in ("WARNING", "ERROR", "CRITICAL", "INFO")]
+    killed = [
+        "4711 Task timed out after 300.00 seconds",
+        "RequestId: 4711 Error: Runtime exited",
+        "REPORT RequestId: 4711",
+    ]
+    found = rows(query, *map(rejected, range(50)), processed(50), *levels, *killed)
+    assert [row["what"] for row in found[:5]] == [killed[1], killed[0], "CRITICAL", "ERROR", "WARNING"]
+    assert [row["key"] for row in found[5:]] == [f"{n}.mp4" for n in range(49, 4, -1)]
+
+
+def test_verdicts_and_bytes_are_counted(shown: list[dict[str, Any]]) -> None:
+    queries = dashboards.queries(shown)
+    lines = [processed(1), *map(rejected, (2, 3)), *(rejected(n, "truncated") for n in (4, 5, 6)), {"message": "other"}]
+    found = rows(queries["Verdicts by reason"][1], *lines)
+    assert [tuple(row.values()) for row in found] == [("truncated", "3"), ("empty", "2"), ("playable", "1")]
+    [read] = rows(queries["Bytes and ranges read"][1], *lines)
+    assert read == {"videos": "6", "bytesStored": "21000", "bytesRead": "2100", "ranges": "3.5", "mostRanges": "6"}
+
+
+def test_saved_queries_sort_and_limit_their_rows(saved: dict[str, str]) -> None:
+    lines = [rejected(1), *(rejected(n, "truncated") for n in (2, 3)), processed(4)]
+    found = rows(saved["Failures by reason"], *lines)
+    assert found == [
+        {"reason": "truncated", "videos": "2", "newest": "3.mp4"},
+        {"reason": "empty", "videos": "1", "newest": "1.mp4"},
+    ]
+    slowest = rows(saved["Slowest videos"], *map(processed, range(30)), {"message": "other", "durationMs": 99})
+    assert [row["key"] for row in slowest] == [f"{n}.mp4" for n in range(29, 4, -1)]
+    story = rows(
+        saved["Story of one video"].replace("VIDEO", "7.mp4"), *[processed(7), processed(8), "START 7.mp4"] * 600
+    )
+    assert len(story) == 1000
+    assert [row["what"] for row in story[:2]] == ["Processed", "START 7.mp4"], "the oldest first"
 
 
 # ---------------------------------------------------------------- Saved queries
