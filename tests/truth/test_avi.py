@@ -191,6 +191,18 @@ def test_damaged_indexes_of_opendml_are_replaced():
     assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / FILM.rate, abs=0.001)
 
 
+@pytest.mark.parametrize("missing", [1, 8, 40])
+@pytest.mark.parametrize("distant", [False, True])
+def test_an_index_of_opendml_that_is_cut_off_is_named(distant, missing):
+    """The last one ends the file."""
+    content = opendml(film())
+    assert len(content) - content.rindex(b"ix00") < 1000
+    with far() if distant else nullcontext():
+        rejected = verdict(content[:-missing])
+    assert rejected.reason == "truncated"
+    assert rejected.evidence == {"box": "ix", "boxEnd": len(content), "fileEnd": len(content) - missing}
+
+
 @pytest.mark.parametrize("lie", ["no lie", "absolute idx1", "no idx1"])
 def test_an_index_that_is_built_has_the_entries_of_the_original(lie):
     """Without one, every frame may be a key frame."""
@@ -354,7 +366,7 @@ def test_a_description_of_pictures_may_end_after_its_code(missing):
     """The first twenty of its forty bytes (Microsoft, BITMAPINFOHEADER) have all that is read."""
     strh = struct.pack("<4sI4s4s", b"strh", 56, b"vids", b"hand") + bytes(48)
     strf = struct.pack("<4sIIiiHH4s", b"strf", 20, 40, 64, 48, 1, 24, b"CODE")
-    [stream] = avi_streams.read(strh + strf[: len(strf) - missing], 0)
+    [stream] = avi_streams.read(strh + strf[: len(strf) - missing])
     assert (stream.width, stream.height, stream.codec) == ((0, 0, b"hand") if missing else (64, 48, b"CODE"))
 
 
@@ -364,8 +376,8 @@ def test_only_an_index_of_indexes_refers_to_others(width, kind, found):
     rows = b"".join(struct.pack("<QII", 1000 * number, 24, 1) for number in (1, 2))
     body = struct.pack("<HBBI4s12x", width, 0, kind, 2, b"00dc") + rows
     strh = struct.pack("<4sI4s4s", b"strh", 56, b"vids", b"FMP4") + bytes(48)
-    [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body, 0)
+    [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body)
     assert stream.parts == ((1000, 24), (2000, 24))[:found]
     for end in range(len(body)):  # the list of headers may end anywhere
-        [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body[:end], 0)
+        [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body[:end])
         assert stream.parts == ((1000, 24), (2000, 24))[: found and max(end - 24, 0) // 16]

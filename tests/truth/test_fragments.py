@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import accumulate, pairwise, product
 from random import Random
 
 import av
@@ -128,6 +128,20 @@ def test_all_forms_of_headers_are_read(rewrite):
                     moved(trun, written(moof) - size)
     made = file.write()
     assert with_data(made, in_one_index(made)) == with_data(content, samples(io.BytesIO(content)))
+
+
+def test_media_data_of_fragments_may_have_a_64_bit_size():
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264"]))
+    for node in file.nodes():
+        if node.type == b"mdat":
+            node.lead, node.claimed = struct.pack(">Q", 16 + len(node.lead)) + node.lead, 1
+        if node.type == b"trun":
+            moved(node, 8)
+    (mfra,) = (node for node in file.children if node.type == b"mfra")
+    file.children.remove(mfra)
+    made = file.write()
+    assert in_one_index(made) == samples(io.BytesIO(made))
+    assert inspect(File(made).reader(), Limits()).warnings == ()
 
 
 def with_data(content: bytes, found: list[tuple]) -> list[tuple]:
@@ -272,6 +286,15 @@ def test_bytes_that_are_not_boxes_are_counted(junk):
         assert ["end of the file" in warning for warning in found.warnings] == ([False, True] if end else [False])
 
 
+@pytest.mark.parametrize("kind", [b"abcd", b"A1 ~", b"\xa9day", b"moov", b"mdat"])
+def test_other_boxes_between_fragments_are_not_junk(kind):
+    content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264"])
+    _, middle, *_ = moofs(content)
+    for at in (middle, content.rindex(b"mfra") - 4):
+        found = inspect(File(content[:at] + box(kind, bytes(20)) + content[at:]).reader(), Limits())
+        assert (found.warnings, found.video.frames) == ((), BY_NAME["h264"].count)
+
+
 @pytest.mark.parametrize("begun", range(1, 8))
 def test_a_recording_that_ends_in_the_header_of_a_box_is_truncated(begun):
     content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
@@ -351,20 +374,28 @@ def test_a_segment_index_has_no_more_entries_than_fit(more):
     assert (claim and claim.starts) == (None if more else (len(sidx), len(sidx) + 100))
 
 
-def test_nested_segment_indexes_are_read():
-    """Each is before its own segment of two fragments (ISO/IEC 14496-12, 8.16.3)."""
+@pytest.mark.parametrize(("kind", "distant"), [(b"sidx", False), (b"sidx", True), (b"free", False)])
+def test_nested_segment_indexes_are_read_if_they_were_fetched(kind, distant):
+    """Each is before its own segment of two fragments (ISO/IEC 14496-12, 8.16.3), unless a program removed it."""
     content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
     places = (*moofs(content), len(content))
     segments = []
     for first, middle, end in zip(places[::2], places[1::2], places[2::2], strict=False):
-        segments.append(segment_index([middle - first, end - middle]) + content[first:end])
+        inner = segment_index([middle - first, end - middle]).replace(b"sidx", kind)
+        segments.append(inner + content[first:end])
     outer = segment_index([1 << 31 | len(segment) for segment in segments])
     made = outer + b"".join(segments)
     reader = File(made).reader()
-    reader.load_ends()
+    with far() if distant else nullcontext():
+        reader.load_ends()
+    fetched = reader.bytes_read
     claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, len(outer)))
     assert claim is not None
-    assert (claim.starts, claim.end) == (moofs(made), len(made))
+    assert reader.bytes_read == fetched
+    begins = [*accumulate(map(len, segments[:-1]), initial=len(outer))]
+    starts = [moofs(made)[2 * at :][:2] if reader.cached(begin, 16) else (begin,) for at, begin in enumerate(begins)]
+    assert (claim.starts, claim.end) == (tuple(sum(starts, ())) if kind == b"sidx" else tuple(begins), len(made))
+    assert distant == (len(claim.starts) < len(moofs(made)) and kind == b"sidx")
 
 
 def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end():

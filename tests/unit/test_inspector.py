@@ -92,12 +92,13 @@ def test_a_fragmented_video():
     assert found.poster
 
 
-@pytest.mark.parametrize("layout", ["moov first", "moov last", "avi"])
-def test_a_large_file_costs_its_ends_and_one_key_frame(large, layout):
+@pytest.mark.parametrize(("layout", "fast"), [("moov first", True), ("moov last", False), ("avi", None)])
+def test_a_large_file_costs_its_ends_and_one_key_frame(large, layout, fast):
     file = File(large[layout])
     reader = file.reader()
     found = inspect(reader, LIMITS)
     assert found.poster
+    assert found.container.fast_start is fast
     ends = {(0, HEAD), (len(file.content) - HEAD, len(file.content))}
     assert set(file.ranges) >= ends
     assert len(file.ranges) <= 4

@@ -67,7 +67,7 @@ def test_halfway_between_two_right_angles_width_stays_width(signs):
     assert turn.signs == (signs[0], 0, 0, signs[3])
 
 
-@pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35])
+@pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35, b"\0" * 36])
 def test_without_a_matrix_the_picture_is_not_rotated(nothing):
     assert orientation.read(nothing) == orientation.Orientation()
 

@@ -2,6 +2,7 @@ import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 
@@ -126,3 +127,20 @@ def test_several_threads_may_load_overlapping_ranges():
     meeting.abort()  # any further fetch fails
     for start, end in ((1000, 20_000), (25_000, 40_000)):
         assert reader.peek(start, end - start) == content[start:end]
+
+
+@pytest.mark.parametrize("meanwhile", [(0, 15), (15, 25), (12, 18), (5, 25), (20, 30)])
+def test_bytes_that_another_thread_fetched_meanwhile_are_kept_once(meanwhile):
+    content = bytes(range(40))
+
+    def fetch(ranges):
+        if ranges == [(10, 20)]:
+            reader.load([meanwhile])  # as another thread would
+        return [content[start:end] for start, end in ranges]
+
+    reader = RangeReader(fetch, 40, 1 << 30)
+    reader.load([(10, 20)])
+    kept = [(start, start + len(chunk), chunk) for start, chunk in reader.fetched]
+    assert [content[start:end] for start, end, _ in kept] == [chunk for *_, chunk in kept]
+    assert all(end <= start for (_, end, _), (start, *_) in pairwise(kept))
+    assert reader.cached(*meanwhile[:1], 1)

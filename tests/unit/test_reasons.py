@@ -149,9 +149,10 @@ def test_segments_and_initialization_segments_alone(fragments):
     at = fragments.index(b"moof") - 4
     assert "initialization segment" in verdict(fragments[at:]).message
     assert verdict(fragments[at:]).evidence["firstBox"] == "moof"
-    named = verdict(box(b"styp", b"msdh", bytes(4)) + fragments[at:])
-    assert "initialization segment" in named.message
-    assert named.evidence["firstBox"] == "styp"
+    for kind in (b"styp", b"ftyp", b"free"):
+        named = verdict(box(kind, b"msdh", bytes(4)) + fragments[at:])
+        assert "initialization segment" in named.message
+        assert named.evidence["firstBox"] == kind.decode()
     beginning = verdict(fragments[:at])
     assert beginning.reason == "no-frames"
     assert "beginning of a stream" in beginning.message
@@ -169,10 +170,11 @@ def test_a_truncated_recording_states_how_much_is_complete(fragments):
 def test_a_file_without_an_index_is_not_called_cut_off(plain):
     """It may not have been: the recording may have stopped before the index was written."""
     end = plain.index(b"moov") - 4
-    for rest in (box(b"mdat", bytes(3000)), b"\0\0\0\4abcd" + bytes(3000), b"\xff\xff\xff\xffabcd" + bytes(3000)):
-        rejected = verdict(plain[:end] + rest)
+    for header, understood in ((b"\0\0\x0b\xc0mdat", 3008), (b"\0\0\0\4abcd", 0), (b"\xff\xff\xff\xffabcd", 0)):
+        rejected = verdict(plain[:end] + header + bytes(3000))
         assert rejected.reason == "truncated"
         assert "no index (moov)" in rejected.message
+        assert rejected.evidence == {"fileEnd": end + 3008, "understoodUntil": end + understood}
 
 
 def test_media_data_in_another_file():

@@ -104,7 +104,7 @@ def opened(
                 _check_whole(container, reader, movie)
             _check_size(stream, movie, max_pixels)
             if movie:
-                unwritten.check(reader, container)
+                unwritten.check(reader, [each for each in container.streams if each.id not in movie.elsewhere()])
             colors = {name: int(getattr(stream.codec_context, name)) for name in COLORS}
             _prepare(container, stream, max_pixels)
             yield Opened(container, stream, tracks, reader, file, colors, offset)
@@ -168,11 +168,11 @@ def _pictures(container: InputContainer, movie: Movie | None, codec: str) -> tup
 
 def _check_whole(container: InputContainer, reader: RangeReader, movie: Movie | None) -> None:
     """Raises Rejected if the last sample ends after the file: a truncated file may open and play for a while."""
-    elsewhere = {track.id for track in movie.tracks if track.external} if movie else set()
+    elsewhere = movie.elsewhere() if movie else frozenset()
     for stream in container.streams:
         entries = stream.index_entries
         end = entries[-1].pos + entries[-1].size if len(entries) else 0
-        if end > reader.size and not (movie and stream.id in elsewhere):
+        if end > reader.size and stream.id not in elsewhere:
             raise verdicts.truncated(reader.size, track=stream.index, lastSampleEnd=end)
     for track in movie.tracks if movie else ():
         if track.last_chunk >= reader.size and not track.external and track.samples:

@@ -79,7 +79,7 @@ def scan(reader: RangeReader) -> Avi:
     headers: list[Chunk] = []
     movi, irregular = _movi(reader, headers)
     content = reader.peek(12, min(movi.start - 12, HEADERS))
-    streams = tuple(avi_streams.read(content, 12))
+    streams = tuple(avi_streams.read(content))
     for stream in streams:
         for offset, size in stream.parts:
             if offset + size > reader.size:
