@@ -11,6 +11,7 @@ from random import Random
 import av
 import pytest
 
+from tests.fuzz.mutations import File as Parts
 from tests.support import numbered
 from tests.support.files import File, verdict
 from tests.support.riff import KEY, opendml, parts, sized
@@ -161,19 +162,21 @@ def silence(seconds: int, kind: str) -> Iterator[av.AudioFrame]:
 
 
 @pytest.mark.parametrize(("codec", "kind"), [("mp3", "s16p"), ("pcm_s16le", "s16")])
-@pytest.mark.parametrize(("pictures", "sound"), [(1, 3), (3, 1)])
-def test_the_duration_is_that_of_the_longest_track(pictures, sound, codec, kind):
+@pytest.mark.parametrize(("pictures", "sounds"), [(1, (3,)), (3, (1,)), (1, (1, 3)), (1, (3, 1))])
+def test_the_duration_is_that_of_the_longest_track(pictures, sounds, codec, kind):
     file = io.BytesIO()
     with av.open(file, "w", format="avi") as output:
-        stream, tone = output.add_stream("mpeg4", rate=10), output.add_stream(codec, rate=48_000, layout="mono")
+        stream = output.add_stream("mpeg4", rate=10)
+        tones = [output.add_stream(codec, rate=48_000, layout="mono") for _ in sounds]
         stream.width, stream.height = numbered.SIZE
         for number in range(10 * pictures):
             frame = numbered.drawn(number).reformat(format="yuv444p").reformat(format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 10)
             output.mux(stream.encode(frame))
-        for frame in silence(sound, kind):
-            output.mux(tone.encode(frame))
-        for each in (stream, tone):
+        for tone, seconds in zip(tones, sounds, strict=True):
+            for frame in silence(seconds, kind):
+                output.mux(tone.encode(frame))
+        for each in (stream, *tones):
             output.mux(each.encode(None))
     found = inspect(File(file.getvalue()).reader(), Limits())
     assert found.container.duration == pytest.approx(3, abs=0.15)
@@ -181,10 +184,14 @@ def test_the_duration_is_that_of_the_longest_track(pictures, sound, codec, kind)
     assert found.warnings == ()
 
 
-def test_damaged_indexes_of_opendml_are_replaced():
-    front, *others = opendml(film()).split(b"ix00")
+@pytest.mark.parametrize(("at", "damage"), [(28, b"\x55" * 16), (16, b"\2")])  # entries, and what they are relative to
+def test_damaged_indexes_of_opendml_are_replaced(at, damage):
+    file = Parts.parse(film())
+    (whole,) = file.children
+    whole.children = [node for node in whole.children if node.type != b"JUNK" and node.lead != b"INFO"]
+    front, *others = opendml(file.write()).split(b"ix00")  # nothing before the media data that could be left out
     assert len(others) == 3
-    content = b"ix00".join([front, *(other[:28] + b"\x55" * 16 + other[44:] for other in others)])
+    content = b"ix00".join([front, *(other[:at] + damage + other[at + len(damage) :] for other in others)])
     found = inspect(File(content).reader(), Limits())
     assert found.video.frames == FILM.count
     assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
@@ -227,6 +234,43 @@ def test_in_a_large_file_an_index_outside_its_place_corrects_the_headers():
         found = inspect(File(bytes(content)).reader(), Limits())
     assert found.video.frames == FILM.count
     assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
+
+
+@pytest.mark.parametrize("more", [-1, 1, 5, 200])
+def test_the_number_of_pictures_is_that_of_the_index(more):
+    """If none is repeated, a header that claims more does not make the pictures last longer."""
+    at = film().index(b"vids") + 32
+    found = inspect(File(film()[:at] + struct.pack("<I", FILM.count + more) + film()[at + 4 :]).reader(), Limits())
+    assert found.video.frames == FILM.count
+    size = sum(size for *_, size in parts(film())[3])
+    assert found.video.bit_rate == pytest.approx(size * 8 / FILM.seconds, rel=0.001)
+    assert len(found.warnings) == (more == 200)
+
+
+def test_an_index_that_is_right_only_at_its_ends_is_replaced():
+    wanted = BY_NAME["mjpeg"]
+    content, (_, idx1, _, entries) = bytearray(writers.avi(wanted)), parts(writers.avi(wanted))
+    for number in range(2, len(entries) - 2):
+        struct.pack_into("<I", content, idx1 + 8 + 16 * number + 8, entries[number ^ 1][2])
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert found.video.frames == wanted.count
+    assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / wanted.rate, abs=0.001)
+
+
+def test_a_chunk_that_claims_too_much_before_an_index_is_damage():
+    """Where the list has no size, so that nothing was cut off."""
+    content, (movi, _, _, entries) = bytearray(film()), parts(film())
+    struct.pack_into("<I", content, movi + 4, 0)
+    struct.pack_into("<I", content, movi + 8 + entries[100][2] + 4, 1 << 30)
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert found.video.frames == 100
+
+
+def test_a_list_of_headers_that_claims_more_than_the_file_is_ignored():
+    content = bytearray(film())
+    struct.pack_into("<I", content, content.index(b"hdrl") - 4, 1 << 30)
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert (found.video.frames, found.warnings) == (FILM.count, ())
 
 
 @pytest.mark.parametrize("distant", [False, True])
@@ -310,13 +354,17 @@ def test_zeros_in_place_of_all_media_data_are_missing_pictures():
         (ended(short("mpeg4"), JUNK, ZEROS), False),
         (ended(short("mpeg4"), ZEROS, INDEX), False),  # written after the media data
         (ended(short("mpeg4"), b"", INDEX + ZEROS, size=1 << 20), True),
+        (ended(short("mpeg4"), b"", INDEX + bytes(1500), size=1 << 20), True),
         (ended(short("mpeg4"), b"", ZEROS, size=0xFFFFFFFF), True),  # unfinished
     ],
 )
 def test_zeros_that_were_reserved_are_not_missing_pictures(content, distant):
     """Although the header claims more pictures than there are."""
     with far() if distant else nullcontext():
-        assert inspect(File(content).reader(), Limits()).poster
+        found = inspect(File(content).reader(), Limits())
+    assert found.poster
+    unfinished = b"\xff\xff\xff\xffmovi" in content
+    assert found.video.frames == (60 if unfinished else 30), "then, the claim counts"
 
 
 def test_reserved_space_that_is_cut_off_is_not_missed():
@@ -361,13 +409,14 @@ def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():
         assert found.warnings == ()
 
 
+@pytest.mark.parametrize(("code", "codec"), [(b"CODE", b"CODE"), (bytes(4), b"hand"), (b"\x18\0\0\0", b"hand")])
 @pytest.mark.parametrize("missing", [0, 1])
-def test_a_description_of_pictures_may_end_after_its_code(missing):
+def test_a_description_of_pictures_may_end_after_its_code(missing, code, codec):
     """The first twenty of its forty bytes (Microsoft, BITMAPINFOHEADER) have all that is read."""
     strh = struct.pack("<4sI4s4s", b"strh", 56, b"vids", b"hand") + bytes(48)
-    strf = struct.pack("<4sIIiiHH4s", b"strf", 20, 40, 64, 48, 1, 24, b"CODE")
+    strf = struct.pack("<4sIIiiHH4s", b"strf", 20, 40, 64, 48, 1, 24, code)
     [stream] = avi_streams.read(strh + strf[: len(strf) - missing])
-    assert (stream.width, stream.height, stream.codec) == ((0, 0, b"hand") if missing else (64, 48, b"CODE"))
+    assert (stream.width, stream.height, stream.codec) == ((0, 0, b"hand") if missing else (64, 48, codec))
 
 
 @pytest.mark.parametrize(("width", "kind", "found"), [(4, 0, 2), (4, 1, 0), (2, 0, 0), (2, 1, 0)])

@@ -1,9 +1,11 @@
 """Rejections with specific explanations, which must be true for every file that gets them."""
 
 import base64
+import struct
 
 import pytest
 
+from tests.fuzz.mutations import File as Parts
 from tests.support.boxes import box, full, movie, numbers, picture_entry, png, sound_entry
 from tests.support.files import File, verdict
 from tests.support.riff import parts
@@ -243,9 +245,16 @@ def test_an_avi_whose_frames_are_all_hidden_is_damaged():
     assert rejected.evidence["detail"]
 
 
-def test_an_avi_of_enormous_pictures(avi):
-    at = avi.index(b"strf") + 12
-    rejected = verdict(avi[:at] + (20_000).to_bytes(4, "little") * 2 + avi[at + 8 :])
+@pytest.mark.parametrize("streams", [1, 2])
+def test_an_avi_of_enormous_pictures(avi, streams):
+    """In any of its streams."""
+    file = Parts.parse(avi)
+    headers = next(node for node in file.nodes() if node.lead == b"hdrl").children
+    (stream,) = (node for node in headers if node.lead == b"strl")
+    headers.extend(stream.copy() for _ in range(streams - 1))
+    *_, description = (node for node in file.nodes() if node.type == b"strf")
+    description.lead = description.lead[:4] + struct.pack("<II", 20_000, 20_000) + description.lead[12:]
+    rejected = verdict(file.write())
     assert (rejected.reason, rejected.evidence["width"]) == ("too-large-to-decode", 20_000)
 
 

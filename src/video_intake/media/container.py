@@ -31,7 +31,6 @@ OPTIONS: Final = {
 }
 CHUNK_HEADER: Final = 8  # in AVI: index entries point to its start, packets to its end
 COLORS: Final = ("color_range", "color_primaries", "color_trc", "colorspace")
-COVER: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Opened:
         There, FFmpeg's guess is wrong if frames repeat the previous picture.
         """
         if not self.by_packets:
-            return packet.dts if packet.pts is None else packet.pts
+            return packet.pts
         entries = self.stream.index_entries
         at = (packet.pos or 0) - CHUNK_HEADER
         number = bisect_left(range(len(entries)), at, key=lambda each: entries[each].pos)
@@ -154,7 +153,7 @@ def _free(file: VirtualFile, start: int, end: int) -> None:
 
 
 def _pictures(container: InputContainer, movie: Movie | None, codec: str) -> tuple[VideoStream, int]:
-    tracks = [stream for stream in container.streams.video if not stream.disposition & COVER]
+    tracks = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not tracks:
         if container.streams.audio:
             raise verdicts.audio_only()
