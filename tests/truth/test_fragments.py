@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from fractions import Fraction
 from itertools import accumulate, pairwise, product
-from random import Random
 
 import av
 import pytest
@@ -20,7 +19,7 @@ from tests.support.files import File, verdict
 from tests.truth import writers
 from tests.truth.far import far
 from tests.truth.films import BY_NAME
-from tests.truth.lies import none_sync
+from tests.truth.lies import with_flags
 from tools.videos import video
 from video_intake.media import fragmented, fragments, isobmff, notes, random_access, signatures, splice
 from video_intake.media.boxes import Box
@@ -167,12 +166,13 @@ def test_times_of_long_videos_are_rounded(monkeypatch, writer, most):
     assert times == pytest.approx(true, abs=20 / most + 0.0001), "two units"
 
 
+@pytest.mark.parametrize("flags", [0x01010000, 0x01000000, 0x00010000])  # it depends on others, it is no sync sample
 @pytest.mark.parametrize("writer", ["frag_keyframe empty", "hls"])
-def test_if_no_sample_is_marked_the_first_of_each_fragment_may_be_a_key_frame(writer):
+def test_if_no_sample_is_marked_the_first_of_each_fragment_may_be_a_key_frame(writer, flags):
     content = writers.FRAGMENTED[writer](BY_NAME["h264 b-frames"])
-    told = none_sync(content, Random(0))
-    assert told
-    assert in_one_index(told.content) == samples(io.BytesIO(content))
+    unmarked = with_flags(content, flags)
+    assert unmarked
+    assert in_one_index(unmarked) == samples(io.BytesIO(content))
 
 
 @pytest.mark.parametrize("writer", writers.FRAGMENTED)
@@ -181,6 +181,17 @@ def test_times_begin_at_the_first_picture_that_is_shown(writer):
     film = BY_NAME["h264 b-frames"]
     made = inspect(File(writers.FRAGMENTED[writer](film)).reader(), Limits()).poster
     assert made.time == pytest.approx(numbered.in_jpeg(made.jpeg) / film.rate, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "writer", ["frag_keyframe", "frag_every_frame", "frag_size", "dash sidx", "cmaf", "ismv", "separate_moof"]
+)
+def test_the_index_of_a_large_file_leads_to_the_picture_at_a_tenth(writer):
+    film = BY_NAME["h264 sound"]
+    with far():
+        made = inspect(File(writers.FRAGMENTED[writer](film)).reader(), Limits()).poster
+    assert numbered.in_jpeg(made.jpeg) == film.count // 10
+    assert made.time == pytest.approx(1, abs=2.1 / film.rate), "later if no edit list subtracts what encoders reorder"
 
 
 def guessed(content: bytes, factor: float, gap: float) -> bytes:
@@ -315,6 +326,19 @@ def test_a_fragment_before_another_index_is_complete_if_its_media_data_precede_i
     assert (rejected.reason, rejected.evidence["secondsComplete"]) == ("truncated", film.seconds)
 
 
+def test_zeros_at_the_end_of_the_last_fragment_are_not_media_data():
+    """Those precede it, and it ends in free space."""
+    film = BY_NAME["h264"]
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](film))
+    moof, mdat, _ = file.children[-3:]
+    (traf,) = of_type(moof, b"traf")
+    moved(of_type(traf, b"trun")[0], -written(moof) - 8 - len(mdat.lead))
+    moof.children.append(Node(b"free", bytes(16)))
+    file.children[-3:] = [mdat, moof]
+    found = inspect(File(file.write()).reader(), Limits())
+    assert (found.video.frames, found.warnings) == (film.count, ())
+
+
 @pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), 25, 30])
 def test_rates_are_exact_although_times_are_rounded_to_milliseconds(rate):
     options = {"movflags": "frag_keyframe+empty_moov", "video_track_timescale": "1000"}
@@ -334,15 +358,22 @@ def moofs(content: bytes) -> tuple[int, ...]:
 @pytest.mark.parametrize("version", [0, 1])
 @pytest.mark.parametrize("lengths", [0b000000, 0b110000, 0b001100, 0b000011, 0b011011])
 def test_all_forms_of_the_index_at_the_end_are_read(version, lengths):
-    """Places of 32 or 64 bits, and numbers of 1 to 4 bytes (ISO/IEC 14496-12, 8.8.10)."""
+    """Places of 32 or 64 bits, and numbers of 1 to 4 bytes (ISO/IEC 14496-12, 8.8.10).
+
+    A fragment may be listed for each of its key frames, and the longest table counts.
+    """
     content = writers.FRAGMENTED["frag_keyframe empty"](BY_NAME["h264"])
     places = moofs(content)
     numbered = b"".join((1).to_bytes((lengths >> shift & 3) + 1) for shift in (4, 2, 0))
-    rows = b"".join(struct.pack(">QQ" if version else ">II", 0, place) + numbered for place in places)
-    tfra = Node(b"tfra", struct.pack(">BxxxIII", version, 1, lengths, len(places)) + rows)
+    rows = [struct.pack(">QQ" if version else ">II", 0, place) + numbered for place in places for _ in range(2)]
+    tables = [
+        Node(b"tfra", struct.pack(">BxxxIII", version, track, lengths, len(listed)) + b"".join(listed))
+        for track, listed in ((1, rows), (2, rows[-1:]), (3, [*rows, *rows]))
+    ]
     file = Parts.parse(content)
-    file.children[-1] = Node(b"mfra", b"", [tfra, Node(b"mfro", bytes(4) + struct.pack(">I", 8 + written(tfra) + 16))])
-    assert random_access.from_mfra(File(file.write()).reader(), [1]) == random_access.Claim(
+    size = 8 + sum(map(written, tables)) + 16
+    file.children[-1] = Node(b"mfra", b"", [*tables, Node(b"mfro", bytes(4) + struct.pack(">I", size))])
+    assert random_access.from_mfra(File(file.write()).reader(), [1, 2]) == random_access.Claim(
         places, len(content) - written(Parts.parse(content).children[-1])
     )
 
@@ -398,6 +429,53 @@ def test_nested_segment_indexes_are_read_if_they_were_fetched(kind, distant):
     assert distant == (len(claim.starts) < len(moofs(made)) and kind == b"sidx")
 
 
+def test_indexes_that_refer_to_each_other_are_read_once():
+    """Otherwise, twenty entries of each would become 20³."""
+    several = segment_index([1 << 31] * 20)
+    made = several * 3
+    reader = File(made).reader()
+    reader.load_ends()
+    claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, len(several)))
+    assert claim
+    assert claim.starts == (len(several),) * 20
+
+
+def test_an_index_without_units_states_no_duration():
+    index = segment_index([100])
+    index = index[:16] + bytes(4) + index[20:]
+    claim = random_access.from_sidx(File(index + bytes(100)).reader(), Box(b"sidx", 0, 8, len(index)))
+    assert claim == random_access.Claim((len(index),), len(index) + 100, None)
+
+
+def test_a_track_without_fragments_does_not_hide_the_duration():
+    film = BY_NAME["h264"]
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](film))
+    moov = next(node for node in file.children if node.type == b"moov")
+    mvex, trak = (next(node for node in moov if node.type == kind) for kind in (b"mvex", b"trak"))
+    trex, other = mvex.children[-1].copy(), trak.copy()
+    for node, at in ((trex, 4), (other.children[0], 12)):
+        assert node.type in (b"trex", b"tkhd")
+        node.lead = node.lead[:at] + struct.pack(">I", 9) + node.lead[at + 4 :]
+    mvex.children.append(trex)
+    moov.children.append(other)
+    file.children.pop()  # the index
+    found = inspect(File(file.write()).reader(), Limits())
+    assert found.container.video_tracks == 2
+    assert found.container.duration == pytest.approx(film.seconds, abs=0.01)
+
+
+def test_an_edit_list_that_skips_everything_is_ignored():
+    film = BY_NAME["h264"]
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](film))
+    moov = next(node for node in file.children if node.type == b"moov")
+    trak = next(node for node in moov if node.type == b"trak")
+    trak.children.insert(1, Node(b"edts", box(b"elst", struct.pack(">5I", 0, 1, 0, 1 << 30, 1 << 16))))
+    file.children.pop()
+    found = inspect(File(file.write()).reader(), Limits())
+    assert found.container.duration == pytest.approx(film.seconds, abs=0.01)
+    assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / film.rate, abs=0.001)
+
+
 def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end():
     """Without one, they could be another recording, so more fragments are read."""
     content = writers.FRAGMENTED["frag_every_frame base"](BY_NAME["h264"])
@@ -408,8 +486,11 @@ def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end
     index = segment_index([after - place for place, after in pairwise(places)])
     reader = File(content[:first] + index + content[first:]).reader()
     with far():
-        assert inspect(reader, Limits()).poster
+        found = inspect(reader, Limits())
+    assert found.poster
     assert reader.round_trips == 2, "the ends, and the fragment at a tenth"
+    stated = (len(places) - 1) * 1000 / 600
+    assert found.warnings == (notes.durations_differ(stated, BY_NAME["h264"].seconds, "segment index"),)
 
 
 def test_segment_indexes_in_each_other_are_read_to_some_depth():

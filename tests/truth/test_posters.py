@@ -136,7 +136,7 @@ def padded(sample: bytes) -> bytes:
     at = 0
     while (end := at + 4 + int.from_bytes(sample[at : at + 4])) < len(sample):
         at = end
-    return sample[:at] + numbers(end - at - 4 + 64) + sample[at + 4 :] + bytes(64)
+    return sample[:at] + numbers(end - at - 4 + 600) + sample[at + 4 :] + bytes(600)
 
 
 def test_zeros_at_the_end_of_samples_are_padding():

@@ -88,6 +88,7 @@ def user_data(**stated: str) -> bytes:
         ),
         (user_data(mak="Canon\0", day="2024-05-06 07:08:09"), "Canon", None, "2024-05-06T07:08:09"),
         (user_data(mak="Casio", day="2024:05:06 07:08:09"), "Casio", None, "2024-05-06T07:08:09"),
+        (user_data(day="2024-05-06T07:08:09.123+02:00"), None, None, "2024-05-06T07:08:09+02:00"),
         (user_data(mod="x" * 500, day="last summer"), None, "x" * 64, None),
         (keys(make="Other", com_apple_quicktime_make="Apple", model=" X100 \n"), "Apple", "X100", None),
         (keys(model="Other", com_android_model="Pixel 8", make=" \n"), None, "Pixel 8", None),
@@ -179,6 +180,23 @@ def test_colors_that_the_bit_stream_does_not_specify_are_the_containers(codec, e
     colors = found.video.color_primaries, found.video.color_transfer, found.video.color_matrix
     assert colors == ("bt2020", "arib-std-b67", "bt2020nc")
     assert found.video.color_range == color_range
+
+
+def test_reserved_colors_of_the_bit_stream_do_not_count():
+    """An encoder of ProRes that does not know them may write zeros (SMPTE RDD 36, 6.1.1)."""
+    plain = video("mov", "prores_ks", **SMALL, audio=None, pixel_format="yuv422p10le")
+    first, *others = plain.split(b"icpf")
+    made = b"icpf".join([first, *(frame[:14] + bytes(2) + frame[16:] for frame in others)])
+    assert made != plain
+    stated = box(b"colr", b"nclx", struct.pack(">HHHB", 9, 18, 9, 0))
+    found = inspected(added(made, (*IN_ENTRY[:-1], b"apch"), stated))
+    assert (found.video.color_primaries, found.video.hdr) == ("bt2020", "HLG")
+
+
+def test_rgb_has_a_matrix():
+    """Number 0 of ITU-T H.273, table 4."""
+    content = video(codec="libx264rgb", **SMALL, audio=None, pixel_format="rgb24")
+    assert inspected(content).video.color_matrix == "gbr"
 
 
 def test_reserved_colors_of_the_container_do_not_count():

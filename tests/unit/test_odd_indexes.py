@@ -3,6 +3,7 @@
 import io
 import struct
 from contextlib import nullcontext, suppress
+from fractions import Fraction
 
 import av
 import pytest
@@ -425,19 +426,36 @@ def test_a_track_without_sample_times_counts_if_the_header_agrees_or_nothing_els
 
 def test_a_file_without_its_last_byte_is_truncated():
     content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3)
-    assert verdict(content[:-1]).evidence["lastSampleEnd"] == len(content)
+    expected = {"track": 1, "lastSampleEnd": len(content), "fileEnd": len(content) - 1}
+    assert verdict(content[:-1]).evidence == expected
 
 
-@pytest.mark.parametrize("short", [0, 1])
-def test_a_chunk_that_begins_at_the_end_of_the_file_is_missing(short):
-    """In a track that FFmpeg does not index: without a table of which samples are in which chunk."""
+def test_sound_after_the_pictures_is_complete_or_the_file_is_truncated():
+    def made(at: int) -> bytes:
+        sound = track(tables(sound_entry(b"twos"), [200], at).values(), 2, b"soun")
+        return movie(SMALL, [png(64, 48)], in_moov=sound) + box(b"mdat", b"\1" * 200)
+
+    content = made(len(made(0)) - 200)
+    assert inspected(content).poster
+    expected = {"track": 2, "lastSampleEnd": len(content), "fileEnd": len(content) - 1}
+    assert verdict(content[:-1]).evidence == expected
+
+
+@pytest.mark.parametrize(("short", "samples"), [(0, 1), (1, 1), (0, 0)])
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_chunk_that_begins_at_the_end_of_the_file_is_missing(short, samples, others):
+    """In a track that FFmpeg does not index: without a table of which samples are in which chunk.
+
+    Chunks may be in any order, and those of a track without samples do not matter.
+    """
 
     def made(end: int) -> bytes:
-        tables = [full(b"stsz", numbers(4, 1)), full(b"stco", numbers(1, max(end - short, 0)))]
+        chunks = numbers(1 + others, max(end - short, 0), *[0] * others)
+        tables = [full(b"stsz", numbers(4, samples)), full(b"stco", chunks)]
         return movie(picture_entry(b"png ", 64, 48), [png(64, 48)], in_moov=track(tables, 2, b"soun"))
 
     content = made(len(made(0)))
-    if short:
+    if short or not samples:
         assert inspected(content).poster
     else:
         assert verdict(content).evidence == {"track": 2, "lastSampleEnd": len(content), "fileEnd": len(content)}
@@ -460,7 +478,9 @@ def test_the_last_box_may_have_no_size(flags, last):
     assert found == inspected(content)
 
 
-@pytest.mark.parametrize("claimed", [4, 16, 1 << 30])
+@pytest.mark.parametrize(
+    ("kind", "claimed"), [(b"mdat", 4), (b"mdat", 16), (b"mdat", 1 << 30), (b"ftyp", 4), (b"ftyp", 1 << 30)]
+)
 @pytest.mark.parametrize(
     "after",
     [
@@ -471,9 +491,9 @@ def test_the_last_box_may_have_no_size(flags, last):
         box(b"moov", box(b"mvhd", bytes(100)), b"\xff" * 20),
     ],
 )
-def test_an_index_at_the_end_is_found_if_the_size_of_the_media_data_is_wrong(plain, claimed, after):
+def test_an_index_at_the_end_is_found_if_the_size_of_another_box_is_wrong(plain, kind, claimed, after):
     """By its name; what has that name after it is not an index."""
-    at = plain.index(b"mdat") - 4
+    at = plain.index(kind) - 4
     content = plain[:at] + numbers(claimed) + plain[at + 4 :] + after
     assert inspected(content).video == inspected(plain).video
 
@@ -508,6 +528,21 @@ def test_the_only_frame_may_last_a_unit_of_time():
     """As each sample of uncompressed audio does."""
     content = movie(SMALL, [png(64, 48)], changed={b"stts": full(b"stts", numbers(1, 1, 1))}, shown=1)
     assert inspected(content).video.frames == 1
+
+
+@pytest.mark.parametrize("shift", [500, -500])
+def test_the_first_frame_may_be_shown_before_it_is_decoded(shift):
+    """In version 1 of the table, shifts have a sign (ISO/IEC 14496-12, 8.6.1.3)."""
+    shifts = full(b"ctts", numbers(1, 3, shift & 0xFFFFFFFF), version=1)
+    content = movie(SMALL, [png(64, 48)] * 3, changed={b"ctts": shifts})
+    assert [each.shift for each in isobmff.scan(File(content).reader()).movie.tracks] == [shift]
+
+
+@pytest.mark.parametrize(("last", "rate"), [(100, "10/1"), (9800, None)])
+def test_a_last_frame_that_lasts_most_of_the_time_changes_the_rate(last, rate):
+    times = full(b"stts", numbers(2, 9, 100, 1, last))
+    found = inspected(movie(SMALL, [png(64, 48)] * 10, changed={b"stts": times}, shown=900 + last))
+    assert Fraction(found.video.frame_rate) == pytest.approx(Fraction(rate or "10000/10700"), rel=0.001)
 
 
 def second_video(entry: bytes, dref: bytes = b"") -> bytes:

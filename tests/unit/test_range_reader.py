@@ -63,9 +63,12 @@ def test_a_large_range_is_fetched_in_parallel_parts(file):
 
 def test_reading_has_a_budget(file):
     reader = file.reader(max_bytes=MB)
-    with pytest.raises(Rejected, match="too-large-to-decode"):
-        reader.load([(0, 2 * MB)])
-    assert file.ranges == []
+    reader.load([(0, 1000)])
+    with pytest.raises(Rejected, match="too-large-to-decode") as caught:
+        reader.load([(0, MB + 1)])
+    assert caught.value.evidence == {"limit": "at most 1 MB read per video", "bytesRead": 1000, "bytesWanted": MB - 999}
+    assert file.ranges == [(0, 1000)]
+    reader.load([(0, MB)])
 
 
 def test_requests_have_a_budget():

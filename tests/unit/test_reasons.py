@@ -160,6 +160,15 @@ def test_segments_and_initialization_segments_alone(fragments):
     assert "beginning of a stream" in beginning.message
 
 
+@pytest.mark.parametrize(("kind", "kept"), [("moof", 30), ("mdat", 300)])
+def test_a_recording_that_ends_in_its_first_fragment(fragments, kind, kept):
+    at = fragments.index(kind.encode()) - 4
+    content = fragments[: fragments.index(b"moof") + kept]
+    size = int.from_bytes(fragments[at : at + 4])
+    rejected = verdict(content)
+    assert rejected.evidence == {"box": kind, "boxEnd": at + size, "fileEnd": len(content)}
+
+
 def test_a_truncated_recording_states_how_much_is_complete(fragments):
     last = fragments.rindex(b"moof")
     for cut in (last + 30, last + 150):

@@ -172,7 +172,7 @@ def _check_whole(container: InputContainer, reader: RangeReader, movie: Movie | 
         entries = stream.index_entries
         end = entries[-1].pos + entries[-1].size if len(entries) else 0
         if end > reader.size and stream.id not in elsewhere:
-            raise verdicts.truncated(reader.size, track=stream.index, lastSampleEnd=end)
+            raise verdicts.truncated(reader.size, track=stream.id if movie else stream.index, lastSampleEnd=end)
     for track in movie.tracks if movie else ():
         if track.last_chunk >= reader.size and not track.external and track.samples:
             raise verdicts.truncated(reader.size, track=track.id, lastSampleEnd=track.last_chunk)
