@@ -153,17 +153,19 @@ def test_of_two_rates_the_one_that_fits_the_audio_counts(of_stream, of_file, sou
         assert found.container.duration == pytest.approx(10, abs=0.1)
 
 
-def silence(seconds: int, kind: str) -> Iterator[av.AudioFrame]:
-    for number in range(seconds * 40):
-        frame = av.AudioFrame(format=kind, layout="mono", samples=1200)
-        frame.planes[0].update(bytes(2400))
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * 1200, Fraction(1, 48_000)
+def silence(seconds: int, kind: str, size: int) -> Iterator[av.AudioFrame]:
+    for number in range(seconds * 48_000 // size):
+        frame = av.AudioFrame(format=kind, layout="mono", samples=size)
+        frame.planes[0].update(bytes(2 * size))
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * size, Fraction(1, 48_000)
         yield frame
 
 
-@pytest.mark.parametrize(("codec", "kind"), [("mp3", "s16p"), ("pcm_s16le", "s16")])
+@pytest.mark.parametrize(
+    ("codec", "kind", "size"), [("mp3", "s16p", 1200), ("pcm_s16le", "s16", 1200), ("pcm_s16le", "s16", 48_000)]
+)
 @pytest.mark.parametrize(("pictures", "sounds"), [(1, (3,)), (3, (1,)), (1, (1, 3)), (1, (3, 1))])
-def test_the_duration_is_that_of_the_longest_track(pictures, sounds, codec, kind):
+def test_the_duration_is_that_of_the_longest_track(pictures, sounds, codec, kind, size):
     file = io.BytesIO()
     with av.open(file, "w", format="avi") as output:
         stream = output.add_stream("mpeg4", rate=10)
@@ -174,7 +176,7 @@ def test_the_duration_is_that_of_the_longest_track(pictures, sounds, codec, kind
             frame.pts, frame.time_base = number, Fraction(1, 10)
             output.mux(stream.encode(frame))
         for tone, seconds in zip(tones, sounds, strict=True):
-            for frame in silence(seconds, kind):
+            for frame in silence(seconds, kind, size):
                 output.mux(tone.encode(frame))
         for each in (stream, *tones):
             output.mux(each.encode(None))
@@ -182,6 +184,8 @@ def test_the_duration_is_that_of_the_longest_track(pictures, sounds, codec, kind
     assert found.container.duration == pytest.approx(3, abs=0.15)
     assert found.video.frames == 10 * pictures
     assert found.warnings == ()
+    assert [each.channels for each in found.audio] == [1] * len(sounds)
+    assert found.audio[0].channel_layout == ("mono" if codec == "mp3" else None)
 
 
 @pytest.mark.parametrize(("at", "damage"), [(28, b"\x55" * 16), (16, b"\2")])  # entries, and what they are relative to
@@ -210,18 +214,34 @@ def test_an_index_of_opendml_that_is_cut_off_is_named(distant, missing):
     assert rejected.evidence == {"box": "ix", "boxEnd": len(content), "fileEnd": len(content) - missing}
 
 
+def odd() -> bytes:
+    """The video with media data of odd size, which are padded, too."""
+    movi, _, _, entries = parts(film())
+    _, _, offset, size = entries[-1]
+    content, odd = bytearray(film()), 1 - size % 2
+    struct.pack_into("<I", content, movi + 8 + offset + 4, size - odd)
+    struct.pack_into("<I", content, movi + 4, struct.unpack_from("<I", film(), movi + 4)[0] - 1)
+    entry = parts(bytes(content))[1] + 8 + 16 * (len(entries) - 1) + 12
+    struct.pack_into("<I", content, entry, size - odd)
+    return bytes(content)
+
+
 @pytest.mark.parametrize("lie", ["no lie", "absolute idx1", "no idx1"])
-def test_an_index_that_is_built_has_the_entries_of_the_original(lie):
+@pytest.mark.parametrize("made", [film, odd])
+@pytest.mark.parametrize("more", [b"", b"\0"])
+def test_an_index_that_is_built_has_the_entries_of_the_original(lie, made, more):
     """Without one, every frame may be a key frame."""
-    reader = File(AVI_LIES[lie](film(), Random(0)).content).reader()
+    reader = File(AVI_LIES[lie](made(), Random(0)).content + more).reader()
     reader.load_ends()
     scanned = riff.scan(reader)
     built = avi_index.rebuilt(reader, scanned, avi_index.scan(reader, scanned))
     content = b"".join(iter(lambda: built.read(4096), b""))
-    expected = parts(film())[3]
+    expected = parts(made())[3]
     if lie == "no idx1":
         expected = [(kind, KEY, *rest) for kind, _, *rest in expected]
-    assert parts(content)[3] == expected
+    _, idx1, _, entries = parts(content)
+    assert entries == expected
+    assert idx1 % 2 == 0
 
 
 def test_in_a_large_file_an_index_outside_its_place_corrects_the_headers():
@@ -284,18 +304,19 @@ def test_entries_of_an_index_that_are_beyond_the_file_are_dropped(distant):
 
 
 def test_an_index_that_is_cut_off_after_media_data_of_odd_size():
-    """A list of odd size is padded, too."""
-    movi, index, _, entries = parts(film())
-    _, _, offset, size = entries[-1]
-    odd, last = 1 - size % 2, movi + 8 + offset + 4
-    media = struct.unpack_from("<I", film(), movi + 4)[0] - 1
-    content = bytearray(film())
-    content[last : last + 4] = struct.pack("<I", size - odd)
-    content[movi + 4 : movi + 8] = struct.pack("<I", media)
-    assert media % 2
-    assert inspect(File(bytes(content)).reader(), Limits()).poster
-    rejected = verdict(bytes(content[: index + 100]))
+    movi, index, *_ = parts(odd())
+    assert struct.unpack_from("<I", odd(), movi + 4)[0] % 2
+    assert inspect(File(odd()).reader(), Limits()).poster
+    rejected = verdict(odd()[: index + 100])
     assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "idx1")
+
+
+@pytest.mark.parametrize("kind", [b"RIFF", b"LIST"])
+def test_another_part_that_is_cut_off_after_the_index_is_named(kind):
+    content = film() + struct.pack("<4sI4s", kind, 5000, b"AVIX") + bytes(100)
+    rejected = verdict(content)
+    assert rejected.reason == "truncated"
+    assert rejected.evidence == {"box": kind.decode(), "boxEnd": len(film()) + 5008, "fileEnd": len(content)}
 
 
 def test_media_data_that_are_cut_off_before_the_index_are_named():
@@ -389,12 +410,15 @@ def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned):
 
 
 @pytest.mark.parametrize(("scale", "rate"), [(0, 25), (1, 0), (0, 0)])
-def test_an_incomplete_frame_rate_is_not_used(scale, rate):
+@pytest.mark.parametrize(("microseconds", "right"), [(83_333, Fraction(12)), (33_367, Fraction(30_000, 1001))])
+def test_an_incomplete_frame_rate_is_not_used(scale, rate, microseconds, right):
     """The header of the file has another one."""
-    at = film().index(b"vids") + 20
-    found = inspect(File(film()[:at] + struct.pack("<II", scale, rate) + film()[at + 8 :]).reader(), Limits())
-    assert Fraction(found.video.frame_rate) == FILM.rate
-    assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
+    content, at = bytearray(film()), film().index(b"vids") + 20
+    struct.pack_into("<II", content, at, scale, rate)
+    struct.pack_into("<I", content, content.index(b"avih") + 8, microseconds)
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert Fraction(found.video.frame_rate) == right
+    assert found.container.duration == pytest.approx(FILM.count / right, abs=0.001)
 
 
 def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():

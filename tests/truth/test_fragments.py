@@ -25,6 +25,7 @@ from video_intake.media import fragmented, fragments, isobmff, notes, random_acc
 from video_intake.media.boxes import Box
 from video_intake.media.fragments import Fragments
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.verdicts import Rejected
 
 
 def samples(file) -> list[tuple]:
@@ -49,7 +50,10 @@ def in_one_index(content: bytes) -> list[tuple]:
     return samples(fragmented.shown(reader, layout, film)[0])
 
 
-FILES = [(name, writer) for name in ("h264 b-frames", "h264 uneven") for writer in writers.FRAGMENTED]
+DELAYED = "frag_keyframe negative cts"  # by FFmpeg, which delays fragments, but not the samples in moov
+FILES = [
+    (name, writer) for name in ("h264 b-frames", "h264 uneven") for writer in writers.FRAGMENTED if writer != DELAYED
+]
 WITH_CHUNKS = [("h264 sound", "frag_keyframe"), ("h264 sound", "frag_duration")]  # in moov, of different lengths
 
 
@@ -117,6 +121,12 @@ def in_two_consecutive_runs(moof: Node, media: int) -> None:
 )
 def test_all_forms_of_headers_are_read(rewrite):
     content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264 sound"])
+    made = rewritten(content, rewrite)
+    assert with_data(made, in_one_index(made)) == with_data(content, samples(io.BytesIO(content)))
+
+
+def rewritten(content: bytes, rewrite: Callable[[Node, int], None]) -> bytes:
+    """The recording with other headers of its fragments."""
     file = Parts.parse(content)
     for moof, mdat in pairwise(file.children):
         if moof.type == b"moof":
@@ -125,8 +135,17 @@ def test_all_forms_of_headers_are_read(rewrite):
             for trun in of_type(moof, b"trun"):
                 if trun.lead[3] & 1:
                     moved(trun, written(moof) - size)
-    made = file.write()
-    assert with_data(made, in_one_index(made)) == with_data(content, samples(io.BytesIO(content)))
+    return file.write()
+
+
+def test_only_the_first_run_of_a_fragment_states_a_time(monkeypatch):
+    """So that those without one are no reason to visit all fragments."""
+    content = rewritten(writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264 sound"]), in_two_runs)
+    monkeypatch.setattr(fragments, "SECONDS", -1)
+    with far():
+        found = inspect(File(content[: moofs(content)[-1]]).reader(deadline=time.monotonic() + 600), Limits())
+    assert found.warnings == ()
+    assert found.container.duration == pytest.approx(9, abs=0.2)
 
 
 def test_media_data_of_fragments_may_have_a_64_bit_size():
@@ -189,9 +208,11 @@ def test_times_begin_at_the_first_picture_that_is_shown(writer):
 def test_the_index_of_a_large_file_leads_to_the_picture_at_a_tenth(writer):
     film = BY_NAME["h264 sound"]
     with far():
-        made = inspect(File(writers.FRAGMENTED[writer](film)).reader(), Limits()).poster
-    assert numbered.in_jpeg(made.jpeg) == film.count // 10
-    assert made.time == pytest.approx(1, abs=2.1 / film.rate), "later if no edit list subtracts what encoders reorder"
+        found = inspect(File(writers.FRAGMENTED[writer](film)).reader(), Limits())
+    assert numbered.in_jpeg(found.poster.jpeg) == film.count // 10
+    assert found.poster.time == pytest.approx(1, abs=2.1 / film.rate), (
+        "later if no edit list subtracts what encoders reorder"
+    )
 
 
 def guessed(content: bytes, factor: float, gap: float) -> bytes:
@@ -244,6 +265,41 @@ def test_the_times_of_joined_recordings_add_up(begins, pause):
     assert found.container.duration == pytest.approx(len(begins) * (film.seconds + pause), abs=0.01)
     assert found.video.frames == len(begins) * film.count
     assert found.warnings == (notes.joined(), *([notes.gaps(len(begins) * pause)] if pause else []))
+
+
+def test_the_samples_of_all_fragments_are_limited(monkeypatch):
+    content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264"])
+    for most in (BY_NAME["h264"].count, BY_NAME["h264"].count - 1):
+        monkeypatch.setattr("video_intake.media.moof.MAX_SAMPLES", most)
+        with nullcontext() if most == BY_NAME["h264"].count else pytest.raises(Rejected, match="samples in fragments"):
+            inspect(File(content).reader(), Limits())
+
+
+@pytest.mark.parametrize("distant", [False, True])
+def test_fragments_of_an_unknown_track_are_ignored(distant):
+    film = BY_NAME["h264 sound"]
+    file = Parts.parse(writers.FRAGMENTED["frag_every_frame base"](film))
+    for node in file.nodes():
+        if node.type == b"tfhd" and node.lead[7] == 2:
+            node.lead = node.lead[:7] + b"\x4d" + node.lead[8:]
+    with far() if distant else nullcontext():
+        found = inspect(File(file.write()).reader(), Limits())
+    assert found.warnings == ()
+    assert found.container.duration == pytest.approx(film.seconds, abs=0.2)
+
+
+def test_a_recording_after_another_may_have_no_sound():
+    film = BY_NAME["h264 sound"]
+    content = writers.FRAGMENTED["frag_keyframe empty base"](film)
+    file = Parts.parse(content)
+    for node in file.nodes():
+        if node.type == b"moof":
+            _, sound = of_type(node, b"traf")
+            sound.type = b"free"
+    found = inspect(File(content + file.write()).reader(), Limits())
+    assert found.warnings == (notes.joined(),)
+    assert found.container.duration == pytest.approx(2 * film.seconds, abs=0.2)
+    assert found.video.frames == 2 * film.count
 
 
 @pytest.mark.parametrize(
@@ -344,6 +400,14 @@ def test_rates_are_exact_although_times_are_rounded_to_milliseconds(rate):
     options = {"movflags": "frag_keyframe+empty_moov", "video_track_timescale": "1000"}
     content = video(size=(64, 36), rate=rate, audio=None, options=options)
     assert Fraction(inspect(File(content).reader(), Limits()).video.frame_rate) == rate
+
+
+@pytest.mark.parametrize("rate", [Fraction(59, 2), Fraction(119, 4)])
+def test_other_rates_are_not_changed(rate):
+    """Although they are near usual ones."""
+    options = {"movflags": "frag_keyframe+empty_moov", "video_track_timescale": "1000"}
+    content = video(size=(64, 36), rate=rate, seconds=4, audio=None, options=options)
+    assert Fraction(inspect(File(content).reader(), Limits()).video.frame_rate) == pytest.approx(rate, rel=0.002)
 
 
 def moofs(content: bytes) -> tuple[int, ...]:

@@ -47,7 +47,8 @@ def test_the_facts_of_a_video(plain):
     assert (found.video.width, found.video.height, found.video.frames) == (640, 360, 50)
     assert (found.video.display_width, found.video.display_height) == (640, 360)
     assert (found.video.pixel_format, found.video.bit_depth, found.video.hdr) == ("yuv420p", 8, None)
-    assert [(track.codec, track.sample_rate) for track in found.audio] == [("aac", 48000)]
+    (sound,) = found.audio
+    assert (sound.codec, sound.sample_rate, sound.channels, sound.channel_layout) == ("aac", 48000, 2, "stereo")
     assert found.warnings == ()
 
 
@@ -290,7 +291,7 @@ def test_chapters():
     found = inspect(File(video(chapters=chapters)).reader(), LIMITS).container.chapters
     assert [(chapter.start, chapter.end) for chapter in found] == [(0, 0.9), (0.9, 2)]
     assert found[0].title == "Anfang"
-    assert len(found[1].title) <= 200
+    assert found[1].title == ("Ende " * 20).strip()
 
 
 def test_an_hdr_poster_is_not_washed_out():

@@ -28,7 +28,7 @@ from tests.support.files import File, verdict
 from tests.truth.far import far
 from tools.videos import video
 from video_intake.media import avi_streams, isobmff, moof, notes, totals
-from video_intake.media.boxes import Box
+from video_intake.media.boxes import Box, unpack
 from video_intake.media.inspector import Limits, inspect
 from video_intake.media.movie import MAX_SAMPLES
 from video_intake.media.range_reader import RangeReader
@@ -273,9 +273,9 @@ def test_a_frame_of_negative_duration_does_not_count(delta):
 def test_one_of_the_last_32_frames_may_be_shown_last(place, times, claimed, after):
     """It is in the row at that place from the end, each of which has one or two. What follows the rows is ignored."""
     durations = [10 + number % 7 for number in range(40)]
-    shifts = [1000 * (number == 40 - place) + number % 2 for number in range(40)]
+    shifts = [1000 * (number == 40 - place) - number % 2 for number in range(40)]
     stts, ctts = (
-        memoryview(numbers(0, claimed, *(part for value in values for part in (times, value))) + after)
+        memoryview(numbers(0, claimed, *(part & 0xFFFFFFFF for value in values for part in (times, value))) + after)
         for values in (durations, shifts)
     )
     ends = [
@@ -459,6 +459,17 @@ def test_a_chunk_that_begins_at_the_end_of_the_file_is_missing(short, samples, o
         assert inspected(content).poster
     else:
         assert verdict(content).evidence == {"track": 2, "lastSampleEnd": len(content), "fileEnd": len(content)}
+
+
+def test_a_chunk_may_be_missing_by_gigabytes():
+    tables = [full(b"stsz", numbers(4, 1)), full(b"co64", numbers(1, 5, 0))]
+    rejected = verdict(movie(SMALL, [png(64, 48)], in_moov=track(tables, 2, b"soun")))
+    assert rejected.evidence["lastSampleEnd"] == 5 << 32
+
+
+def test_numbers_after_the_end_of_a_box_are_zeros():
+    assert unpack(">IHQ", b"\0\0\0\7\0") == (7, 0, 0)
+    assert unpack(">H", b"\1") == (256,)
 
 
 @pytest.mark.parametrize("layout", ["mov", "avi"])

@@ -158,6 +158,8 @@ def test_segments_and_initialization_segments_alone(fragments):
     beginning = verdict(fragments[:at])
     assert beginning.reason == "no-frames"
     assert "beginning of a stream" in beginning.message
+    sound = video(codec=None, seconds=1, options=FRAGMENTS)
+    assert verdict(sound[: sound.index(b"moof") - 4]).reason == "audio-only"
 
 
 @pytest.mark.parametrize(("kind", "kept"), [("moof", 30), ("mdat", 300)])
@@ -186,6 +188,12 @@ def test_a_file_without_an_index_is_not_called_cut_off(plain):
         assert rejected.reason == "truncated"
         assert "no index (moov)" in rejected.message
         assert rejected.evidence == {"fileEnd": end + 3008, "understoodUntil": end + understood}
+
+
+def test_a_video_track_without_frames():
+    rejected = verdict(movie(picture_entry(b"png ", 64, 48), []))
+    assert (rejected.reason, rejected.evidence) == ("no-frames", {"frames": 0})
+    assert "that track has no frames" in rejected.message
 
 
 def test_media_data_in_another_file():
@@ -226,13 +234,20 @@ def test_a_video_with_only_its_audio_in_another_file_is_playable():
 @pytest.mark.parametrize("handler", [b"subt", b"text", b"meta"])
 def test_tracks_without_video(handler):
     entry = box(b"stpp", bytes(6), b"\0\1", b"http://www.w3.org/ns/ttml\0\0\0")
-    rejected = verdict(movie(entry + bytes(60), [b"<tt/>"], handler=handler))
+    second_handler = {b"hdlr": full(b"hdlr", b"dhlralis", bytes(13))}
+    rejected = verdict(movie(entry + bytes(60), [b"<tt/>"], handler=handler, changed=second_handler))
     assert rejected.reason == "no-frames"
     assert "none of them is video" in rejected.message
+    assert rejected.evidence == {"tracks": handler.decode()}
 
 
-def test_an_avi_that_cannot_be_decoded_names_its_codec(avi):
-    rejected = verdict(avi.replace(b"FMP4", b"XYZ1"))
+@pytest.mark.parametrize("sound_first", [False, True])
+def test_an_avi_that_cannot_be_decoded_names_its_codec(sound_first):
+    file = Parts.parse(video("avi", "mpeg4", **SMALL, audio="mp3").replace(b"FMP4", b"XYZ1"))
+    if sound_first:
+        headers = next(node for node in file.nodes() if node.lead == b"hdrl").children
+        headers.sort(key=lambda node: node.lead == b"strl" and any(each.lead[:4] == b"vids" for each in node))
+    rejected = verdict(file.write())
     assert (rejected.reason, rejected.evidence["codec"]) == ("unsupported-codec", "XYZ1")
 
 

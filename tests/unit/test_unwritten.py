@@ -117,10 +117,14 @@ def test_silence_is_not_missing():
 
 
 @pytest.mark.parametrize(("zeros", "missing"), [(0, False), (4, False), (7, False), (8, True), (50, True)])
-def test_a_last_sample_of_a_few_zeros_may_be_a_picture(zeros, missing):
-    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48), png(64, 48), bytes(zeros)])
+@pytest.mark.parametrize("more", [[], [bytes(4)], [bytes(7), bytes(7)]])
+def test_a_last_sample_of_a_few_zeros_may_be_a_picture(zeros, missing, more):
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48), png(64, 48), bytes(zeros), *more])
     if missing:
-        assert "never written" in verdict(content).message
+        rejected = verdict(content)
+        end = len(content) - sum(map(len, more))
+        assert "never written" in rejected.message
+        assert rejected.evidence == {"zerosFrom": end - zeros, "zerosUntil": end}
     else:
         found = inspect(File(content).reader(), Limits())
         assert found.poster

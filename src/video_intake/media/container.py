@@ -158,7 +158,7 @@ def _pictures(container: InputContainer, movie: Movie | None, codec: str) -> tup
         if container.streams.audio:
             raise verdicts.audio_only()
         kinds = [track.handler.decode("latin-1").strip() for track in movie.tracks] if movie else []
-        raise verdicts.no_frames(frames=0) if "vide" in kinds else verdicts.no_video_track(", ".join(kinds))
+        raise verdicts.no_video_track(", ".join(kinds))
     stream = next((track for track in tracks if track.disposition & Disposition.default), tracks[0])
     if stream.codec_context is None:
         raise verdicts.unsupported_codec(_codec_name(movie) or codec or "an unknown format")
