@@ -320,6 +320,10 @@ def test_another_part_that_is_cut_off_after_the_index_is_named(kind):
 
 
 def test_media_data_that_are_cut_off_before_the_index_are_named():
+    """Their list, or if that has no size, the chunk."""
+    _, idx1, *_ = parts(film())
+    rejected = verdict(film()[: idx1 - 10])
+    assert rejected.evidence == {"box": "movi", "boxEnd": idx1, "fileEnd": idx1 - 10}
     content = bytearray(film()[: parts(film())[1] - 10])
     struct.pack_into("<I", content, 4, len(content) - 8)
     struct.pack_into("<I", content, content.index(b"movi") - 4, 0)
@@ -396,17 +400,47 @@ def test_reserved_space_that_is_cut_off_is_not_missed():
     assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
 
 
+def sound_first(content: bytes) -> bytes:
+    """The video, with its two streams in the other order."""
+    file = Parts.parse(content)
+    headers = next(node for node in file.nodes() if node.lead == b"hdrl").children
+    headers.sort(key=lambda node: node.lead == b"strl" and any(each.lead[:4] == b"vids" for each in node))
+    return file.write().replace(b"00dc", b"01dc").replace(b"01wb", b"00wb")
+
+
 @pytest.mark.parametrize(("stated", "warned"), [((0, 0), False), ((320, 240), True), (None, False)])
-def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned):
+@pytest.mark.parametrize("last", [False, True])
+def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned, last):
     """A program that did not know it wrote zeros."""
-    plain = video("avi", "mpeg4", **SMALL, seconds=0.5, audio=None)
-    at = plain.index(b"strf") + 12
+    plain = video("avi", "mpeg4", **SMALL, seconds=0.5, audio="mp3")
+    plain = sound_first(plain) if last else plain
+    at = plain.index(b"strf", plain.index(b"vids")) + 12
     found = inspect(
         File(plain[:at] + struct.pack("<II", *(stated or SMALL["size"])) + plain[at + 8 :]).reader(), Limits()
     )
     assert (found.video.width, found.video.height) == SMALL["size"]
     assert found.warnings == ((notes.sizes_differ(stated, SMALL["size"]),) if warned else ())
     assert not warned or "320 x 240, but its pictures are 64 x 48" in found.warnings[0]
+
+
+@pytest.mark.parametrize("microseconds", [0, 1, 1000, 10_000_000, 0xFFFFFFFF])
+def test_an_absurd_rate_of_the_file_is_ignored(microseconds):
+    content = bytearray(film())
+    struct.pack_into("<I", content, content.index(b"avih") + 8, microseconds)
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert (Fraction(found.video.frame_rate), found.warnings) == (FILM.rate, ())
+
+
+def test_without_an_index_the_header_of_a_large_file_counts_with_a_warning():
+    with far():
+        found = inspect(File(AVI_LIES["no idx1"](film(), Random(0)).content).reader(), Limits())
+    assert (found.video.frames, found.warnings) == (FILM.count, (notes.no_index(),))
+
+
+def test_the_first_media_data_of_opendml_are_found_after_zeros():
+    found = inspect(File(AVI_LIES["zeros before"](opendml(film()), Random(0)).content).reader(), Limits())
+    assert found.video.frames == FILM.count
+    assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / FILM.rate, abs=0.001)
 
 
 @pytest.mark.parametrize(("scale", "rate"), [(0, 25), (1, 0), (0, 0)])

@@ -502,11 +502,14 @@ def test_the_last_box_may_have_no_size(flags, last):
         box(b"moov", box(b"mvhd", bytes(100)), b"\xff" * 20),
     ],
 )
-def test_an_index_at_the_end_is_found_if_the_size_of_another_box_is_wrong(plain, kind, claimed, after):
+@pytest.mark.parametrize("distant", [False, True])
+def test_an_index_at_the_end_is_found_if_the_size_of_another_box_is_wrong(plain, kind, claimed, after, distant):
     """By its name; what has that name after it is not an index."""
     at = plain.index(kind) - 4
     content = plain[:at] + numbers(claimed) + plain[at + 4 :] + after
-    assert inspected(content).video == inspected(plain).video
+    with far() if distant else nullcontext():
+        found = inspected(content)
+    assert found.video == inspected(plain).video
 
 
 @pytest.mark.parametrize(
