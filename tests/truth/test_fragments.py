@@ -54,7 +54,8 @@ DELAYED = "frag_keyframe negative cts"  # by FFmpeg, which delays fragments, but
 FILES = [
     (name, writer) for name in ("h264 b-frames", "h264 uneven") for writer in writers.FRAGMENTED if writer != DELAYED
 ]
-WITH_CHUNKS = [("h264 sound", "frag_keyframe"), ("h264 sound", "frag_duration")]  # in moov, of different lengths
+# In moov, of different lengths; or without a list of key frames
+WITH_CHUNKS = [("h264 sound", "frag_keyframe"), ("h264 sound", "frag_duration"), ("h264 intra", "frag_duration")]
 
 
 @pytest.mark.parametrize(("name", "writer"), FILES + WITH_CHUNKS)
@@ -528,16 +529,22 @@ def test_a_track_without_fragments_does_not_hide_the_duration():
     assert found.container.duration == pytest.approx(film.seconds, abs=0.01)
 
 
-def test_an_edit_list_that_skips_everything_is_ignored():
+@pytest.mark.parametrize(("late", "skipped", "shown"), [(0, 0.5, 9.5), (600, 600.5, 9.5), (0, 500, 10), (600, 700, 10)])
+def test_what_an_edit_list_skips_is_on_the_clock_of_the_fragments(late, skipped, shown):
+    """If it leaves nothing, it is wrong."""
     film = BY_NAME["h264"]
     file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](film))
     moov = next(node for node in file.children if node.type == b"moov")
     trak = next(node for node in moov if node.type == b"trak")
-    trak.children.insert(1, Node(b"edts", box(b"elst", struct.pack(">5I", 0, 1, 0, 1 << 30, 1 << 16))))
+    (mdhd,) = of_type(trak, b"mdhd")
+    scale = struct.unpack_from(">I", mdhd.lead, 12)[0]
+    trak.children.insert(1, Node(b"edts", box(b"elst", struct.pack(">5I", 0, 1, 0, int(skipped * scale), 1 << 16))))
+    postpone([node for node in file.nodes() if node.type == b"tfdt"], late * scale)
     file.children.pop()
     found = inspect(File(file.write()).reader(), Limits())
-    assert found.container.duration == pytest.approx(film.seconds, abs=0.01)
-    assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / film.rate, abs=0.001)
+    assert found.container.duration == pytest.approx(shown, abs=0.01)
+    number = numbered.in_jpeg(found.poster.jpeg)
+    assert found.poster.time == pytest.approx(number / film.rate - film.seconds + shown, abs=0.001)
 
 
 def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end():

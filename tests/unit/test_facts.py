@@ -345,12 +345,13 @@ def test_more_tracks_of_sound_than_are_described_are_counted():
     assert (found.container.audio_tracks, len(found.audio)) == (40, 32)
 
 
-def test_the_bit_rate_of_a_track_is_over_the_duration_of_that_track():
+@pytest.mark.parametrize("flags", ["", "frag_keyframe+empty_moov"])
+def test_the_bit_rate_of_a_track_is_over_the_duration_of_that_track(flags):
     """The sound goes on after the pictures."""
     pictures, tone = video(**SMALL, audio=None), video(codec=None, seconds=3)
     file = io.BytesIO()
     with (
-        av.open(file, "w", format="mp4") as output,
+        av.open(file, "w", format="mp4", options={"movflags": flags} if flags else {}) as output,
         av.open(io.BytesIO(pictures)) as first,
         av.open(io.BytesIO(tone)) as second,
     ):
@@ -362,7 +363,7 @@ def test_the_bit_rate_of_a_track_is_over_the_duration_of_that_track():
                     output.mux(packet)
     both, alone = inspected(file.getvalue()), inspected(pictures)
     assert both.container.duration == pytest.approx(3, abs=0.1)
-    assert both.video.bit_rate == pytest.approx(alone.video.bit_rate, rel=0.01)
+    assert both.video.bit_rate == pytest.approx(alone.video.bit_rate, rel=0.05)
 
 
 @pytest.mark.parametrize(("detail", "order"), [(1, "tt"), (6, "bb"), (9, "tb"), (14, "bt")])

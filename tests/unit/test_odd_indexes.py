@@ -100,6 +100,12 @@ def test_a_still_picture_is_named(brand):
     assert rejected.evidence["found"] == f"a still picture ({brand.decode().strip()})"
 
 
+def test_media_data_that_are_cut_off_before_the_index():
+    content = box(b"ftyp", FTYP) + numbers(5000) + b"mdat" + bytes(100)
+    end = len(content) - 108 + 5000
+    assert verdict(content).evidence == {"box": "mdat", "boxEnd": end, "fileEnd": len(content)}
+
+
 def test_no_index_at_all():
     rejected = verdict(box(b"ftyp", FTYP) + box(b"mdat", bytes(4000)))
     assert rejected.reason == "truncated"
@@ -397,6 +403,24 @@ def test_small_differences_of_durations_are_ignored(frames, stated, warned):
     found = inspected(content)
     assert bool(found.warnings) == warned
     assert found.container.duration == (frames if warned else stated)
+
+
+@pytest.mark.parametrize(("kind", "at"), [(b"mdhd", 16), (b"tkhd", 20)])
+def test_another_duration_of_the_track_is_a_warning(kind, at):
+    file = Parts.parse(movie(SMALL, [png(64, 48)] * 3))
+    (node,) = (node for node in file.nodes() if node.type == kind)
+    node.lead = node.lead[:at] + numbers(9000) + node.lead[at + 4 :]
+    found = inspected(file.write())
+    assert found.container.duration == 3
+    assert found.warnings == (notes.durations_differ(9, 3, "video track"),)
+
+
+def test_tracks_in_tracks_are_read_to_some_depth():
+    inner = b""
+    for _ in range(100):
+        inner = box(b"trak", inner)
+    found = isobmff.scan(File(movie(SMALL, [png(64, 48)], in_moov=inner)).reader()).movie
+    assert 2 < len(found.tracks) < 20
 
 
 @pytest.mark.parametrize(
