@@ -82,6 +82,8 @@ def test_without_a_matrix_the_picture_is_not_rotated(nothing):
         ((64, 64), Fraction(12, 11), 1280, (70, 64)),  # 69.8
         ((64, 64), Fraction(4), 1280, (256, 64)),
         ((64, 64), Fraction(1, 4), 1280, (16, 64)),
+        ((64, 64), Fraction(4), 128, (128, 32)),  # the edge is that of square pixels
+        ((64, 64), Fraction(1, 4), 32, (8, 32)),
         ((64, 64), Fraction(1000), 1280, (64, 64)),  # absurd: passed over
         ((64, 64), Fraction(1, 1000), 1280, (64, 64)),
         ((1, 1), Fraction(1), 1280, (1, 1)),
@@ -116,6 +118,15 @@ def test_colors_of_high_definition_video_are_kept():
     frame.colorspace = 1
     _, _, pixel = pixels(poster.make(frame, Display(), 1280, None).jpeg)
     assert all(abs(a - b) < 12 for a, b in zip(pixel(60, 3), GREEN, strict=True)), pixel(60, 3)
+
+
+@pytest.mark.parametrize("matrix", [0, 2, 3])
+def test_a_matrix_that_is_not_marked_is_no_reason_for_no_poster(matrix):
+    """ITU-T H.273, table 4: RGB, unspecified and reserved."""
+    frame = quarters()
+    frame.colorspace = matrix
+    _, _, pixel = pixels(poster.make(frame, Display(), 1280, None).jpeg)
+    assert near(pixel(3, 3), RED)
 
 
 @pytest.mark.parametrize("crop", [(0, 0, 0, 0), (2, 4, 6, 8)])
