@@ -367,10 +367,14 @@ def test_the_second_handler_of_quicktime_is_not_the_kind_of_the_track(last):
         ([], 0, 0, 3),
     ],
 )
-def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, seconds):
-    """Durations are in units of the movie, 600 a second; places in those of the track, 1000 (14496-12, 8.6.6)."""
+@pytest.mark.parametrize("more", [0, 1000])
+def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, seconds, more):
+    """Durations are in units of the movie, 600 a second; places in those of the track, 1000 (14496-12, 8.6.6).
+
+    The list may claim to have more rows than it has.
+    """
     rows = b"".join(struct.pack(">QqI" if version else ">IiI", *row[:2], row[2] << 16) for row in edits)
-    edit_list = full(b"elst", numbers(len(edits)), rows, version=version)
+    edit_list = full(b"elst", numbers(len(edits) + more), rows, version=version)
     head = full(b"mvhd", numbers(0, 0, 600, 1800), REST)
     content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, head=head, edits=edit_list)
     [track] = isobmff.scan(File(content).reader()).movie.tracks
