@@ -126,6 +126,12 @@ def test_a_long_size_that_the_end_of_the_index_cuts_off(rest):
     assert inspected(content).poster
 
 
+def test_the_last_box_may_be_empty():
+    """That there is one marks a fragmented video."""
+    scanned = isobmff.scan(File(movie(SMALL, [png(64, 48)], in_moov=box(b"mvex"))).reader())
+    assert scanned.movie.fragmented
+
+
 @pytest.mark.parametrize("last", [False, True])
 def test_an_index_without_tracks_is_followed_by_another(last):
     """It precedes the media data only if the other one does."""
