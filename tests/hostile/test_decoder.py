@@ -258,6 +258,12 @@ def test_a_decoder_that_keeps_too_much_memory_is_replaced(decoder, good, monkeyp
     assert (decoder.process_id == before) == kept
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a score")
+def test_the_decoder_is_the_first_process_to_be_killed_without_memory(decoder, good):
+    inspect(decoder, good)
+    assert int(Path(f"/proc/{decoder.process_id}/oom_score_adj").read_text()) == 1000
+
+
 def test_a_decoder_that_died_while_idle_is_not_blamed_on_the_next_file(decoder, good):
     inspect(decoder, good)
     os.kill(decoder.process_id, signal.SIGKILL)  # it may be there still when the next file comes, or not

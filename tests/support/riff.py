@@ -44,11 +44,12 @@ def opendml(content: bytes, count: int = 3) -> bytes:
         riff = len(front) + len(body) if part else 0
         head = (12 if part else len(front)) + 12  # RIFF and LIST movi
         base = (riff if part else 0) + head
-        media, tables = b"", dict.fromkeys(streams, b"")
+        media, tables, legacy = b"", dict.fromkeys(streams, b""), b""
         for kind, flags, offset, size in group:
             chunk = content[movi + 8 + offset :][: 8 + size + size % 2]
             mark = size | (0 if flags & KEY else 1 << 31)
             tables[kind[:2]] += struct.pack("<II", len(media) + 8, mark)
+            legacy += struct.pack("<4sIII", kind, flags, len(media) + 4, size)
             media += chunk
         for name in streams:
             kind = next(kind for kind, *_ in entries if kind[:2] == name)
@@ -60,8 +61,8 @@ def opendml(content: bytes, count: int = 3) -> bytes:
         if part:
             body += struct.pack("<4sI", b"RIFF", len(listed) + 4) + b"AVIX" + listed
         else:
-            body += listed
-            first = len(front) + len(listed) - 8
+            body += listed + struct.pack("<4sI", b"idx1", len(legacy)) + legacy  # for programs that know only AVI 1.0
+            first = len(front) + len(body) - 8
     for number, stream in enumerate(lists):
         kind = next(kind for kind, *_ in entries if kind[:2] == streams[number])
         head = struct.pack("<HBBI4s12x", 4, 0, 0, count, kind)

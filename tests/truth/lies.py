@@ -101,7 +101,7 @@ def empty_sync_table(content: bytes, _: Random) -> Told | None:
     return Told(made) if made else None
 
 
-def _with_flags(content: bytes, flags: int) -> bytes | None:
+def with_flags(content: bytes, flags: int) -> bytes | None:
     """Every sample of every fragment with these flags."""
 
     def edit(file: File) -> bool:
@@ -129,13 +129,13 @@ def _with_flags(content: bytes, flags: int) -> bytes | None:
 
 def all_sync(content: bytes, _: Random) -> Told | None:
     """Fragments that call every frame a key frame, as VLC's do."""
-    made = _with_flags(content, 0)
+    made = with_flags(content, 0)
     return Told(made) if made else None
 
 
 def none_sync(content: bytes, _: Random) -> Told | None:
     """Fragments that call no frame a key frame."""
-    made = _with_flags(content, 0x01010000)
+    made = with_flags(content, 0x01010000)
     return Told(made) if made else None
 
 

@@ -11,6 +11,7 @@ from random import Random
 import av
 import pytest
 
+from tests.fuzz.mutations import File as Parts
 from tests.support import numbered
 from tests.support.files import File, verdict
 from tests.support.riff import KEY, opendml, parts, sized
@@ -152,57 +153,95 @@ def test_of_two_rates_the_one_that_fits_the_audio_counts(of_stream, of_file, sou
         assert found.container.duration == pytest.approx(10, abs=0.1)
 
 
-def silence(seconds: int, kind: str) -> Iterator[av.AudioFrame]:
-    for number in range(seconds * 40):
-        frame = av.AudioFrame(format=kind, layout="mono", samples=1200)
-        frame.planes[0].update(bytes(2400))
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * 1200, Fraction(1, 48_000)
+def silence(seconds: int, kind: str, size: int) -> Iterator[av.AudioFrame]:
+    for number in range(seconds * 48_000 // size):
+        frame = av.AudioFrame(format=kind, layout="mono", samples=size)
+        frame.planes[0].update(bytes(2 * size))
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * size, Fraction(1, 48_000)
         yield frame
 
 
-@pytest.mark.parametrize(("codec", "kind"), [("mp3", "s16p"), ("pcm_s16le", "s16")])
-@pytest.mark.parametrize(("pictures", "sound"), [(1, 3), (3, 1)])
-def test_the_duration_is_that_of_the_longest_track(pictures, sound, codec, kind):
+@pytest.mark.parametrize(
+    ("codec", "kind", "size"), [("mp3", "s16p", 1200), ("pcm_s16le", "s16", 1200), ("pcm_s16le", "s16", 48_000)]
+)
+@pytest.mark.parametrize(("pictures", "sounds"), [(1, (3,)), (3, (1,)), (1, (1, 3)), (1, (3, 1))])
+def test_the_duration_is_that_of_the_longest_track(pictures, sounds, codec, kind, size):
     file = io.BytesIO()
     with av.open(file, "w", format="avi") as output:
-        stream, tone = output.add_stream("mpeg4", rate=10), output.add_stream(codec, rate=48_000, layout="mono")
+        stream = output.add_stream("mpeg4", rate=10)
+        tones = [output.add_stream(codec, rate=48_000, layout="mono") for _ in sounds]
         stream.width, stream.height = numbered.SIZE
         for number in range(10 * pictures):
             frame = numbered.drawn(number).reformat(format="yuv444p").reformat(format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 10)
             output.mux(stream.encode(frame))
-        for frame in silence(sound, kind):
-            output.mux(tone.encode(frame))
-        for each in (stream, tone):
+        for tone, seconds in zip(tones, sounds, strict=True):
+            for frame in silence(seconds, kind, size):
+                output.mux(tone.encode(frame))
+        for each in (stream, *tones):
             output.mux(each.encode(None))
     found = inspect(File(file.getvalue()).reader(), Limits())
     assert found.container.duration == pytest.approx(3, abs=0.15)
     assert found.video.frames == 10 * pictures
     assert found.warnings == ()
+    assert [each.channels for each in found.audio] == [1] * len(sounds)
+    assert found.audio[0].channel_layout == ("mono" if codec == "mp3" else None)
 
 
-def test_damaged_indexes_of_opendml_are_replaced():
-    front, *others = opendml(film()).split(b"ix00")
+@pytest.mark.parametrize(("at", "damage"), [(28, b"\x55" * 16), (16, b"\2")])  # entries, and what they are relative to
+def test_damaged_indexes_of_opendml_are_replaced(at, damage):
+    file = Parts.parse(film())
+    (whole,) = file.children
+    whole.children = [node for node in whole.children if node.type != b"JUNK" and node.lead != b"INFO"]
+    front, *others = opendml(file.write()).split(b"ix00")  # nothing before the media data that could be left out
     assert len(others) == 3
-    content = b"ix00".join([front, *(other[:28] + b"\x55" * 16 + other[44:] for other in others)])
+    content = b"ix00".join([front, *(other[:at] + damage + other[at + len(damage) :] for other in others)])
     found = inspect(File(content).reader(), Limits())
     assert found.video.frames == FILM.count
     assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
     assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / FILM.rate, abs=0.001)
 
 
+@pytest.mark.parametrize("missing", [1, 8, 40])
+@pytest.mark.parametrize("distant", [False, True])
+def test_an_index_of_opendml_that_is_cut_off_is_named(distant, missing):
+    """The last one ends the file."""
+    content = opendml(film())
+    assert len(content) - content.rindex(b"ix00") < 1000
+    with far() if distant else nullcontext():
+        rejected = verdict(content[:-missing])
+    assert rejected.reason == "truncated"
+    assert rejected.evidence == {"box": "ix", "boxEnd": len(content), "fileEnd": len(content) - missing}
+
+
+def odd() -> bytes:
+    """The video with media data of odd size, which are padded, too."""
+    movi, _, _, entries = parts(film())
+    _, _, offset, size = entries[-1]
+    content, odd = bytearray(film()), 1 - size % 2
+    struct.pack_into("<I", content, movi + 8 + offset + 4, size - odd)
+    struct.pack_into("<I", content, movi + 4, struct.unpack_from("<I", film(), movi + 4)[0] - 1)
+    entry = parts(bytes(content))[1] + 8 + 16 * (len(entries) - 1) + 12
+    struct.pack_into("<I", content, entry, size - odd)
+    return bytes(content)
+
+
 @pytest.mark.parametrize("lie", ["no lie", "absolute idx1", "no idx1"])
-def test_an_index_that_is_built_has_the_entries_of_the_original(lie):
+@pytest.mark.parametrize("made", [film, odd])
+@pytest.mark.parametrize("more", [b"", b"\0"])
+def test_an_index_that_is_built_has_the_entries_of_the_original(lie, made, more):
     """Without one, every frame may be a key frame."""
-    reader = File(AVI_LIES[lie](film(), Random(0)).content).reader()
+    reader = File(AVI_LIES[lie](made(), Random(0)).content + more).reader()
     reader.load_ends()
     scanned = riff.scan(reader)
     built = avi_index.rebuilt(reader, scanned, avi_index.scan(reader, scanned))
     content = b"".join(iter(lambda: built.read(4096), b""))
-    expected = parts(film())[3]
+    expected = parts(made())[3]
     if lie == "no idx1":
         expected = [(kind, KEY, *rest) for kind, _, *rest in expected]
-    assert parts(content)[3] == expected
+    _, idx1, _, entries = parts(content)
+    assert entries == expected
+    assert idx1 % 2 == 0
 
 
 def test_in_a_large_file_an_index_outside_its_place_corrects_the_headers():
@@ -217,6 +256,43 @@ def test_in_a_large_file_an_index_outside_its_place_corrects_the_headers():
     assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
 
 
+@pytest.mark.parametrize("more", [-1, 1, 5, 200])
+def test_the_number_of_pictures_is_that_of_the_index(more):
+    """If none is repeated, a header that claims more does not make the pictures last longer."""
+    at = film().index(b"vids") + 32
+    found = inspect(File(film()[:at] + struct.pack("<I", FILM.count + more) + film()[at + 4 :]).reader(), Limits())
+    assert found.video.frames == FILM.count
+    size = sum(size for *_, size in parts(film())[3])
+    assert found.video.bit_rate == pytest.approx(size * 8 / FILM.seconds, rel=0.001)
+    assert len(found.warnings) == (more == 200)
+
+
+def test_an_index_that_is_right_only_at_its_ends_is_replaced():
+    wanted = BY_NAME["mjpeg"]
+    content, (_, idx1, _, entries) = bytearray(writers.avi(wanted)), parts(writers.avi(wanted))
+    for number in range(2, len(entries) - 2):
+        struct.pack_into("<I", content, idx1 + 8 + 16 * number + 8, entries[number ^ 1][2])
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert found.video.frames == wanted.count
+    assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / wanted.rate, abs=0.001)
+
+
+def test_a_chunk_that_claims_too_much_before_an_index_is_damage():
+    """Where the list has no size, so that nothing was cut off."""
+    content, (movi, _, _, entries) = bytearray(film()), parts(film())
+    struct.pack_into("<I", content, movi + 4, 0)
+    struct.pack_into("<I", content, movi + 8 + entries[100][2] + 4, 1 << 30)
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert found.video.frames == 100
+
+
+def test_a_list_of_headers_that_claims_more_than_the_file_is_ignored():
+    content = bytearray(film())
+    struct.pack_into("<I", content, content.index(b"hdrl") - 4, 1 << 30)
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert (found.video.frames, found.warnings) == (FILM.count, ())
+
+
 @pytest.mark.parametrize("distant", [False, True])
 def test_entries_of_an_index_that_are_beyond_the_file_are_dropped(distant):
     _, idx1, _, entries = parts(short("mpeg4"))
@@ -228,21 +304,26 @@ def test_entries_of_an_index_that_are_beyond_the_file_are_dropped(distant):
 
 
 def test_an_index_that_is_cut_off_after_media_data_of_odd_size():
-    """A list of odd size is padded, too."""
-    movi, index, _, entries = parts(film())
-    _, _, offset, size = entries[-1]
-    odd, last = 1 - size % 2, movi + 8 + offset + 4
-    media = struct.unpack_from("<I", film(), movi + 4)[0] - 1
-    content = bytearray(film())
-    content[last : last + 4] = struct.pack("<I", size - odd)
-    content[movi + 4 : movi + 8] = struct.pack("<I", media)
-    assert media % 2
-    assert inspect(File(bytes(content)).reader(), Limits()).poster
-    rejected = verdict(bytes(content[: index + 100]))
+    movi, index, *_ = parts(odd())
+    assert struct.unpack_from("<I", odd(), movi + 4)[0] % 2
+    assert inspect(File(odd()).reader(), Limits()).poster
+    rejected = verdict(odd()[: index + 100])
     assert (rejected.reason, rejected.evidence["box"]) == ("truncated", "idx1")
 
 
+@pytest.mark.parametrize("kind", [b"RIFF", b"LIST"])
+def test_another_part_that_is_cut_off_after_the_index_is_named(kind):
+    content = film() + struct.pack("<4sI4s", kind, 5000, b"AVIX") + bytes(100)
+    rejected = verdict(content)
+    assert rejected.reason == "truncated"
+    assert rejected.evidence == {"box": kind.decode(), "boxEnd": len(film()) + 5008, "fileEnd": len(content)}
+
+
 def test_media_data_that_are_cut_off_before_the_index_are_named():
+    """Their list, or if that has no size, the chunk."""
+    _, idx1, *_ = parts(film())
+    rejected = verdict(film()[: idx1 - 10])
+    assert rejected.evidence == {"box": "movi", "boxEnd": idx1, "fileEnd": idx1 - 10}
     content = bytearray(film()[: parts(film())[1] - 10])
     struct.pack_into("<I", content, 4, len(content) - 8)
     struct.pack_into("<I", content, content.index(b"movi") - 4, 0)
@@ -298,13 +379,17 @@ def test_zeros_in_place_of_all_media_data_are_missing_pictures():
         (ended(short("mpeg4"), JUNK, ZEROS), False),
         (ended(short("mpeg4"), ZEROS, INDEX), False),  # written after the media data
         (ended(short("mpeg4"), b"", INDEX + ZEROS, size=1 << 20), True),
+        (ended(short("mpeg4"), b"", INDEX + bytes(1500), size=1 << 20), True),
         (ended(short("mpeg4"), b"", ZEROS, size=0xFFFFFFFF), True),  # unfinished
     ],
 )
 def test_zeros_that_were_reserved_are_not_missing_pictures(content, distant):
     """Although the header claims more pictures than there are."""
     with far() if distant else nullcontext():
-        assert inspect(File(content).reader(), Limits()).poster
+        found = inspect(File(content).reader(), Limits())
+    assert found.poster
+    unfinished = b"\xff\xff\xff\xffmovi" in content
+    assert found.video.frames == (60 if unfinished else 30), "then, the claim counts"
 
 
 def test_reserved_space_that_is_cut_off_is_not_missed():
@@ -315,11 +400,21 @@ def test_reserved_space_that_is_cut_off_is_not_missed():
     assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
 
 
+def sound_first(content: bytes) -> bytes:
+    """The video, with its two streams in the other order."""
+    file = Parts.parse(content)
+    headers = next(node for node in file.nodes() if node.lead == b"hdrl").children
+    headers.sort(key=lambda node: node.lead == b"strl" and any(each.lead[:4] == b"vids" for each in node))
+    return file.write().replace(b"00dc", b"01dc").replace(b"01wb", b"00wb")
+
+
 @pytest.mark.parametrize(("stated", "warned"), [((0, 0), False), ((320, 240), True), (None, False)])
-def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned):
+@pytest.mark.parametrize("last", [False, True])
+def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned, last):
     """A program that did not know it wrote zeros."""
-    plain = video("avi", "mpeg4", **SMALL, seconds=0.5, audio=None)
-    at = plain.index(b"strf") + 12
+    plain = video("avi", "mpeg4", **SMALL, seconds=0.5, audio="mp3")
+    plain = sound_first(plain) if last else plain
+    at = plain.index(b"strf", plain.index(b"vids")) + 12
     found = inspect(
         File(plain[:at] + struct.pack("<II", *(stated or SMALL["size"])) + plain[at + 8 :]).reader(), Limits()
     )
@@ -328,13 +423,36 @@ def test_another_size_than_that_of_the_pictures_is_a_warning(stated, warned):
     assert not warned or "320 x 240, but its pictures are 64 x 48" in found.warnings[0]
 
 
+@pytest.mark.parametrize("microseconds", [0, 1, 1000, 10_000_000, 0xFFFFFFFF])
+def test_an_absurd_rate_of_the_file_is_ignored(microseconds):
+    content = bytearray(film())
+    struct.pack_into("<I", content, content.index(b"avih") + 8, microseconds)
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert (Fraction(found.video.frame_rate), found.warnings) == (FILM.rate, ())
+
+
+def test_without_an_index_the_header_of_a_large_file_counts_with_a_warning():
+    with far():
+        found = inspect(File(AVI_LIES["no idx1"](film(), Random(0)).content).reader(), Limits())
+    assert (found.video.frames, found.warnings) == (FILM.count, (notes.no_index(),))
+
+
+def test_the_first_media_data_of_opendml_are_found_after_zeros():
+    found = inspect(File(AVI_LIES["zeros before"](opendml(film()), Random(0)).content).reader(), Limits())
+    assert found.video.frames == FILM.count
+    assert found.poster.time == pytest.approx(numbered.in_jpeg(found.poster.jpeg) / FILM.rate, abs=0.001)
+
+
 @pytest.mark.parametrize(("scale", "rate"), [(0, 25), (1, 0), (0, 0)])
-def test_an_incomplete_frame_rate_is_not_used(scale, rate):
+@pytest.mark.parametrize(("microseconds", "right"), [(83_333, Fraction(12)), (33_367, Fraction(30_000, 1001))])
+def test_an_incomplete_frame_rate_is_not_used(scale, rate, microseconds, right):
     """The header of the file has another one."""
-    at = film().index(b"vids") + 20
-    found = inspect(File(film()[:at] + struct.pack("<II", scale, rate) + film()[at + 8 :]).reader(), Limits())
-    assert Fraction(found.video.frame_rate) == FILM.rate
-    assert found.container.duration == pytest.approx(FILM.seconds, abs=0.001)
+    content, at = bytearray(film()), film().index(b"vids") + 20
+    struct.pack_into("<II", content, at, scale, rate)
+    struct.pack_into("<I", content, content.index(b"avih") + 8, microseconds)
+    found = inspect(File(bytes(content)).reader(), Limits())
+    assert Fraction(found.video.frame_rate) == right
+    assert found.container.duration == pytest.approx(FILM.count / right, abs=0.001)
 
 
 def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():
@@ -349,13 +467,14 @@ def test_pictures_that_are_stored_from_top_to_bottom_have_a_negative_height():
         assert found.warnings == ()
 
 
+@pytest.mark.parametrize(("code", "codec"), [(b"CODE", b"CODE"), (bytes(4), b"hand"), (b"\x18\0\0\0", b"hand")])
 @pytest.mark.parametrize("missing", [0, 1])
-def test_a_description_of_pictures_may_end_after_its_code(missing):
+def test_a_description_of_pictures_may_end_after_its_code(missing, code, codec):
     """The first twenty of its forty bytes (Microsoft, BITMAPINFOHEADER) have all that is read."""
     strh = struct.pack("<4sI4s4s", b"strh", 56, b"vids", b"hand") + bytes(48)
-    strf = struct.pack("<4sIIiiHH4s", b"strf", 20, 40, 64, 48, 1, 24, b"CODE")
-    [stream] = avi_streams.read(strh + strf[: len(strf) - missing], 0)
-    assert (stream.width, stream.height, stream.codec) == ((0, 0, b"hand") if missing else (64, 48, b"CODE"))
+    strf = struct.pack("<4sIIiiHH4s", b"strf", 20, 40, 64, 48, 1, 24, code)
+    [stream] = avi_streams.read(strh + strf[: len(strf) - missing])
+    assert (stream.width, stream.height, stream.codec) == ((0, 0, b"hand") if missing else (64, 48, codec))
 
 
 @pytest.mark.parametrize(("width", "kind", "found"), [(4, 0, 2), (4, 1, 0), (2, 0, 0), (2, 1, 0)])
@@ -364,8 +483,8 @@ def test_only_an_index_of_indexes_refers_to_others(width, kind, found):
     rows = b"".join(struct.pack("<QII", 1000 * number, 24, 1) for number in (1, 2))
     body = struct.pack("<HBBI4s12x", width, 0, kind, 2, b"00dc") + rows
     strh = struct.pack("<4sI4s4s", b"strh", 56, b"vids", b"FMP4") + bytes(48)
-    [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body, 0)
+    [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body)
     assert stream.parts == ((1000, 24), (2000, 24))[:found]
     for end in range(len(body)):  # the list of headers may end anywhere
-        [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body[:end], 0)
+        [stream] = avi_streams.read(strh + struct.pack("<4sI", b"indx", len(body)) + body[:end])
         assert stream.parts == ((1000, 24), (2000, 24))[: found and max(end - 24, 0) // 16]

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from fractions import Fraction
-from itertools import pairwise, product
-from random import Random
+from itertools import accumulate, pairwise, product
 
 import av
 import pytest
@@ -20,12 +19,13 @@ from tests.support.files import File, verdict
 from tests.truth import writers
 from tests.truth.far import far
 from tests.truth.films import BY_NAME
-from tests.truth.lies import none_sync
+from tests.truth.lies import with_flags
 from tools.videos import video
 from video_intake.media import fragmented, fragments, isobmff, notes, random_access, signatures, splice
 from video_intake.media.boxes import Box
 from video_intake.media.fragments import Fragments
 from video_intake.media.inspector import Limits, inspect
+from video_intake.media.verdicts import Rejected
 
 
 def samples(file) -> list[tuple]:
@@ -50,8 +50,12 @@ def in_one_index(content: bytes) -> list[tuple]:
     return samples(fragmented.shown(reader, layout, film)[0])
 
 
-FILES = [(name, writer) for name in ("h264 b-frames", "h264 uneven") for writer in writers.FRAGMENTED]
-WITH_CHUNKS = [("h264 sound", "frag_keyframe"), ("h264 sound", "frag_duration")]  # in moov, of different lengths
+DELAYED = "frag_keyframe negative cts"  # by FFmpeg, which delays fragments, but not the samples in moov
+FILES = [
+    (name, writer) for name in ("h264 b-frames", "h264 uneven") for writer in writers.FRAGMENTED if writer != DELAYED
+]
+# In moov, of different lengths; or without a list of key frames
+WITH_CHUNKS = [("h264 sound", "frag_keyframe"), ("h264 sound", "frag_duration"), ("h264 intra", "frag_duration")]
 
 
 @pytest.mark.parametrize(("name", "writer"), FILES + WITH_CHUNKS)
@@ -118,6 +122,12 @@ def in_two_consecutive_runs(moof: Node, media: int) -> None:
 )
 def test_all_forms_of_headers_are_read(rewrite):
     content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264 sound"])
+    made = rewritten(content, rewrite)
+    assert with_data(made, in_one_index(made)) == with_data(content, samples(io.BytesIO(content)))
+
+
+def rewritten(content: bytes, rewrite: Callable[[Node, int], None]) -> bytes:
+    """The recording with other headers of its fragments."""
     file = Parts.parse(content)
     for moof, mdat in pairwise(file.children):
         if moof.type == b"moof":
@@ -126,8 +136,31 @@ def test_all_forms_of_headers_are_read(rewrite):
             for trun in of_type(moof, b"trun"):
                 if trun.lead[3] & 1:
                     moved(trun, written(moof) - size)
+    return file.write()
+
+
+def test_only_the_first_run_of_a_fragment_states_a_time(monkeypatch):
+    """So that those without one are no reason to visit all fragments."""
+    content = rewritten(writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264 sound"]), in_two_runs)
+    monkeypatch.setattr(fragments, "SECONDS", -1)
+    with far():
+        found = inspect(File(content[: moofs(content)[-1]]).reader(deadline=time.monotonic() + 600), Limits())
+    assert found.warnings == ()
+    assert found.container.duration == pytest.approx(9, abs=0.2)
+
+
+def test_media_data_of_fragments_may_have_a_64_bit_size():
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264"]))
+    for node in file.nodes():
+        if node.type == b"mdat":
+            node.lead, node.claimed = struct.pack(">Q", 16 + len(node.lead)) + node.lead, 1
+        if node.type == b"trun":
+            moved(node, 8)
+    (mfra,) = (node for node in file.children if node.type == b"mfra")
+    file.children.remove(mfra)
     made = file.write()
-    assert with_data(made, in_one_index(made)) == with_data(content, samples(io.BytesIO(content)))
+    assert in_one_index(made) == samples(io.BytesIO(made))
+    assert inspect(File(made).reader(), Limits()).warnings == ()
 
 
 def with_data(content: bytes, found: list[tuple]) -> list[tuple]:
@@ -153,12 +186,13 @@ def test_times_of_long_videos_are_rounded(monkeypatch, writer, most):
     assert times == pytest.approx(true, abs=20 / most + 0.0001), "two units"
 
 
+@pytest.mark.parametrize("flags", [0x01010000, 0x01000000, 0x00010000])  # it depends on others, it is no sync sample
 @pytest.mark.parametrize("writer", ["frag_keyframe empty", "hls"])
-def test_if_no_sample_is_marked_the_first_of_each_fragment_may_be_a_key_frame(writer):
+def test_if_no_sample_is_marked_the_first_of_each_fragment_may_be_a_key_frame(writer, flags):
     content = writers.FRAGMENTED[writer](BY_NAME["h264 b-frames"])
-    told = none_sync(content, Random(0))
-    assert told
-    assert in_one_index(told.content) == samples(io.BytesIO(content))
+    unmarked = with_flags(content, flags)
+    assert unmarked
+    assert in_one_index(unmarked) == samples(io.BytesIO(content))
 
 
 @pytest.mark.parametrize("writer", writers.FRAGMENTED)
@@ -167,6 +201,19 @@ def test_times_begin_at_the_first_picture_that_is_shown(writer):
     film = BY_NAME["h264 b-frames"]
     made = inspect(File(writers.FRAGMENTED[writer](film)).reader(), Limits()).poster
     assert made.time == pytest.approx(numbered.in_jpeg(made.jpeg) / film.rate, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "writer", ["frag_keyframe", "frag_every_frame", "frag_size", "dash sidx", "cmaf", "ismv", "separate_moof"]
+)
+def test_the_index_of_a_large_file_leads_to_the_picture_at_a_tenth(writer):
+    film = BY_NAME["h264 sound"]
+    with far():
+        found = inspect(File(writers.FRAGMENTED[writer](film)).reader(), Limits())
+    assert numbered.in_jpeg(found.poster.jpeg) == film.count // 10
+    assert found.poster.time == pytest.approx(1, abs=2.1 / film.rate), (
+        "later if no edit list subtracts what encoders reorder"
+    )
 
 
 def guessed(content: bytes, factor: float, gap: float) -> bytes:
@@ -221,6 +268,41 @@ def test_the_times_of_joined_recordings_add_up(begins, pause):
     assert found.warnings == (notes.joined(), *([notes.gaps(len(begins) * pause)] if pause else []))
 
 
+def test_the_samples_of_all_fragments_are_limited(monkeypatch):
+    content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264"])
+    for most in (BY_NAME["h264"].count, BY_NAME["h264"].count - 1):
+        monkeypatch.setattr("video_intake.media.moof.MAX_SAMPLES", most)
+        with nullcontext() if most == BY_NAME["h264"].count else pytest.raises(Rejected, match="samples in fragments"):
+            inspect(File(content).reader(), Limits())
+
+
+@pytest.mark.parametrize("distant", [False, True])
+def test_fragments_of_an_unknown_track_are_ignored(distant):
+    film = BY_NAME["h264 sound"]
+    file = Parts.parse(writers.FRAGMENTED["frag_every_frame base"](film))
+    for node in file.nodes():
+        if node.type == b"tfhd" and node.lead[7] == 2:
+            node.lead = node.lead[:7] + b"\x4d" + node.lead[8:]
+    with far() if distant else nullcontext():
+        found = inspect(File(file.write()).reader(), Limits())
+    assert found.warnings == ()
+    assert found.container.duration == pytest.approx(film.seconds, abs=0.2)
+
+
+def test_a_recording_after_another_may_have_no_sound():
+    film = BY_NAME["h264 sound"]
+    content = writers.FRAGMENTED["frag_keyframe empty base"](film)
+    file = Parts.parse(content)
+    for node in file.nodes():
+        if node.type == b"moof":
+            _, sound = of_type(node, b"traf")
+            sound.type = b"free"
+    found = inspect(File(content + file.write()).reader(), Limits())
+    assert found.warnings == (notes.joined(),)
+    assert found.container.duration == pytest.approx(2 * film.seconds, abs=0.2)
+    assert found.video.frames == 2 * film.count
+
+
 @pytest.mark.parametrize(
     ("writer", "mehd", "seconds", "reserved"),
     [
@@ -272,6 +354,15 @@ def test_bytes_that_are_not_boxes_are_counted(junk):
         assert ["end of the file" in warning for warning in found.warnings] == ([False, True] if end else [False])
 
 
+@pytest.mark.parametrize("kind", [b"abcd", b"A1 ~", b"\xa9day", b"moov", b"mdat"])
+def test_other_boxes_between_fragments_are_not_junk(kind):
+    content = writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264"])
+    _, middle, *_ = moofs(content)
+    for at in (middle, content.rindex(b"mfra") - 4):
+        found = inspect(File(content[:at] + box(kind, bytes(20)) + content[at:]).reader(), Limits())
+        assert (found.warnings, found.video.frames) == ((), BY_NAME["h264"].count)
+
+
 @pytest.mark.parametrize("begun", range(1, 8))
 def test_a_recording_that_ends_in_the_header_of_a_box_is_truncated(begun):
     content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
@@ -292,11 +383,32 @@ def test_a_fragment_before_another_index_is_complete_if_its_media_data_precede_i
     assert (rejected.reason, rejected.evidence["secondsComplete"]) == ("truncated", film.seconds)
 
 
+def test_zeros_at_the_end_of_the_last_fragment_are_not_media_data():
+    """Those precede it, and it ends in free space."""
+    film = BY_NAME["h264"]
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](film))
+    moof, mdat, _ = file.children[-3:]
+    (traf,) = of_type(moof, b"traf")
+    moved(of_type(traf, b"trun")[0], -written(moof) - 8 - len(mdat.lead))
+    moof.children.append(Node(b"free", bytes(16)))
+    file.children[-3:] = [mdat, moof]
+    found = inspect(File(file.write()).reader(), Limits())
+    assert (found.video.frames, found.warnings) == (film.count, ())
+
+
 @pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), 25, 30])
 def test_rates_are_exact_although_times_are_rounded_to_milliseconds(rate):
     options = {"movflags": "frag_keyframe+empty_moov", "video_track_timescale": "1000"}
     content = video(size=(64, 36), rate=rate, audio=None, options=options)
     assert Fraction(inspect(File(content).reader(), Limits()).video.frame_rate) == rate
+
+
+@pytest.mark.parametrize("rate", [Fraction(59, 2), Fraction(119, 4)])
+def test_other_rates_are_not_changed(rate):
+    """Although they are near usual ones."""
+    options = {"movflags": "frag_keyframe+empty_moov", "video_track_timescale": "1000"}
+    content = video(size=(64, 36), rate=rate, seconds=4, audio=None, options=options)
+    assert Fraction(inspect(File(content).reader(), Limits()).video.frame_rate) == pytest.approx(rate, rel=0.002)
 
 
 def moofs(content: bytes) -> tuple[int, ...]:
@@ -311,15 +423,22 @@ def moofs(content: bytes) -> tuple[int, ...]:
 @pytest.mark.parametrize("version", [0, 1])
 @pytest.mark.parametrize("lengths", [0b000000, 0b110000, 0b001100, 0b000011, 0b011011])
 def test_all_forms_of_the_index_at_the_end_are_read(version, lengths):
-    """Places of 32 or 64 bits, and numbers of 1 to 4 bytes (ISO/IEC 14496-12, 8.8.10)."""
+    """Places of 32 or 64 bits, and numbers of 1 to 4 bytes (ISO/IEC 14496-12, 8.8.10).
+
+    A fragment may be listed for each of its key frames, and the longest table counts.
+    """
     content = writers.FRAGMENTED["frag_keyframe empty"](BY_NAME["h264"])
     places = moofs(content)
     numbered = b"".join((1).to_bytes((lengths >> shift & 3) + 1) for shift in (4, 2, 0))
-    rows = b"".join(struct.pack(">QQ" if version else ">II", 0, place) + numbered for place in places)
-    tfra = Node(b"tfra", struct.pack(">BxxxIII", version, 1, lengths, len(places)) + rows)
+    rows = [struct.pack(">QQ" if version else ">II", 0, place) + numbered for place in places for _ in range(2)]
+    tables = [
+        Node(b"tfra", struct.pack(">BxxxIII", version, track, lengths, len(listed)) + b"".join(listed))
+        for track, listed in ((1, rows), (2, rows[-1:]), (3, [*rows, *rows]))
+    ]
     file = Parts.parse(content)
-    file.children[-1] = Node(b"mfra", b"", [tfra, Node(b"mfro", bytes(4) + struct.pack(">I", 8 + written(tfra) + 16))])
-    assert random_access.from_mfra(File(file.write()).reader(), [1]) == random_access.Claim(
+    size = 8 + sum(map(written, tables)) + 16
+    file.children[-1] = Node(b"mfra", b"", [*tables, Node(b"mfro", bytes(4) + struct.pack(">I", size))])
+    assert random_access.from_mfra(File(file.write()).reader(), [1, 2]) == random_access.Claim(
         places, len(content) - written(Parts.parse(content).children[-1])
     )
 
@@ -351,20 +470,81 @@ def test_a_segment_index_has_no_more_entries_than_fit(more):
     assert (claim and claim.starts) == (None if more else (len(sidx), len(sidx) + 100))
 
 
-def test_nested_segment_indexes_are_read():
-    """Each is before its own segment of two fragments (ISO/IEC 14496-12, 8.16.3)."""
+@pytest.mark.parametrize(("kind", "distant"), [(b"sidx", False), (b"sidx", True), (b"free", False)])
+def test_nested_segment_indexes_are_read_if_they_were_fetched(kind, distant):
+    """Each is before its own segment of two fragments (ISO/IEC 14496-12, 8.16.3), unless a program removed it."""
     content = writers.FRAGMENTED["frag_keyframe empty no mfra"](BY_NAME["h264"])
     places = (*moofs(content), len(content))
     segments = []
     for first, middle, end in zip(places[::2], places[1::2], places[2::2], strict=False):
-        segments.append(segment_index([middle - first, end - middle]) + content[first:end])
+        inner = segment_index([middle - first, end - middle]).replace(b"sidx", kind)
+        segments.append(inner + content[first:end])
     outer = segment_index([1 << 31 | len(segment) for segment in segments])
     made = outer + b"".join(segments)
     reader = File(made).reader()
-    reader.load_ends()
+    with far() if distant else nullcontext():
+        reader.load_ends()
+    fetched = reader.bytes_read
     claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, len(outer)))
     assert claim is not None
-    assert (claim.starts, claim.end) == (moofs(made), len(made))
+    assert reader.bytes_read == fetched
+    begins = [*accumulate(map(len, segments[:-1]), initial=len(outer))]
+    starts = [moofs(made)[2 * at :][:2] if reader.cached(begin, 16) else (begin,) for at, begin in enumerate(begins)]
+    assert (claim.starts, claim.end) == (tuple(sum(starts, ())) if kind == b"sidx" else tuple(begins), len(made))
+    assert distant == (len(claim.starts) < len(moofs(made)) and kind == b"sidx")
+
+
+def test_indexes_that_refer_to_each_other_are_read_once():
+    """Otherwise, twenty entries of each would become 20³."""
+    several = segment_index([1 << 31] * 20)
+    made = several * 3
+    reader = File(made).reader()
+    reader.load_ends()
+    claim = random_access.from_sidx(reader, Box(b"sidx", 0, 8, len(several)))
+    assert claim
+    assert claim.starts == (len(several),) * 20
+
+
+def test_an_index_without_units_states_no_duration():
+    index = segment_index([100])
+    index = index[:16] + bytes(4) + index[20:]
+    claim = random_access.from_sidx(File(index + bytes(100)).reader(), Box(b"sidx", 0, 8, len(index)))
+    assert claim == random_access.Claim((len(index),), len(index) + 100, None)
+
+
+def test_a_track_without_fragments_does_not_hide_the_duration():
+    film = BY_NAME["h264"]
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](film))
+    moov = next(node for node in file.children if node.type == b"moov")
+    mvex, trak = (next(node for node in moov if node.type == kind) for kind in (b"mvex", b"trak"))
+    trex, other = mvex.children[-1].copy(), trak.copy()
+    for node, at in ((trex, 4), (other.children[0], 12)):
+        assert node.type in (b"trex", b"tkhd")
+        node.lead = node.lead[:at] + struct.pack(">I", 9) + node.lead[at + 4 :]
+    mvex.children.append(trex)
+    moov.children.append(other)
+    file.children.pop()  # the index
+    found = inspect(File(file.write()).reader(), Limits())
+    assert found.container.video_tracks == 2
+    assert found.container.duration == pytest.approx(film.seconds, abs=0.01)
+
+
+@pytest.mark.parametrize(("late", "skipped", "shown"), [(0, 0.5, 9.5), (600, 600.5, 9.5), (0, 500, 10), (600, 700, 10)])
+def test_what_an_edit_list_skips_is_on_the_clock_of_the_fragments(late, skipped, shown):
+    """If it leaves nothing, it is wrong."""
+    film = BY_NAME["h264"]
+    file = Parts.parse(writers.FRAGMENTED["frag_keyframe empty base"](film))
+    moov = next(node for node in file.children if node.type == b"moov")
+    trak = next(node for node in moov if node.type == b"trak")
+    (mdhd,) = of_type(trak, b"mdhd")
+    scale = struct.unpack_from(">I", mdhd.lead, 12)[0]
+    trak.children.insert(1, Node(b"edts", box(b"elst", struct.pack(">5I", 0, 1, 0, int(skipped * scale), 1 << 16))))
+    postpone([node for node in file.nodes() if node.type == b"tfdt"], late * scale)
+    file.children.pop()
+    found = inspect(File(file.write()).reader(), Limits())
+    assert found.container.duration == pytest.approx(shown, abs=0.01)
+    number = numbered.in_jpeg(found.poster.jpeg)
+    assert found.poster.time == pytest.approx(number / film.rate - film.seconds + shown, abs=0.001)
 
 
 def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end():
@@ -377,8 +557,11 @@ def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end
     index = segment_index([after - place for place, after in pairwise(places)])
     reader = File(content[:first] + index + content[first:]).reader()
     with far():
-        assert inspect(reader, Limits()).poster
+        found = inspect(reader, Limits())
+    assert found.poster
     assert reader.round_trips == 2, "the ends, and the fragment at a tenth"
+    stated = (len(places) - 1) * 1000 / 600
+    assert found.warnings == (notes.durations_differ(stated, BY_NAME["h264"].seconds, "segment index"),)
 
 
 def test_segment_indexes_in_each_other_are_read_to_some_depth():

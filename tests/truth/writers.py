@@ -101,6 +101,7 @@ INDEXED: Final[dict[str, Writer]] = {
 }
 FRAGMENTED: Final[dict[str, Writer]] = {
     "frag_keyframe": _mp4("mp4", "frag_keyframe"),
+    "frag_keyframe negative cts": _mp4("mp4", "frag_keyframe+negative_cts_offsets"),
     "frag_keyframe empty": _mp4("mp4", "frag_keyframe+empty_moov"),
     "frag_keyframe empty base": _mp4("mp4", "frag_keyframe+empty_moov+default_base_moof"),
     "frag_keyframe empty no mfra": _mp4("mp4", "frag_keyframe+empty_moov+skip_trailer"),

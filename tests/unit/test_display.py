@@ -208,6 +208,15 @@ def test_high_dynamic_range_that_only_the_container_states_is_shown(transfer, hd
     assert (pixel(64, 48)[0] == pytest.approx(120, abs=4)) == (hdr is None)
 
 
+def test_the_matrix_of_rgb_does_not_matter():
+    """One that cannot be converted is no problem if there is nothing to convert."""
+    red = bytes(RED) * 64 * 48
+    found = inspected(movie(picture_entry(b"raw ", 64, 48, colr(1, 1, 8)), [red]))
+    assert found.video.color_matrix == "ycgco"
+    _, _, pixel = pixels(found.poster.jpeg)
+    assert near(pixel(32, 24), RED)
+
+
 def dolby(profile: int, compatible: int) -> bytes:
     """Dolby Vision's configuration (Dolby Vision Streams Within the ISO Base Media File Format, 3.2)."""
     return box(b"dvcC", b"\1\0", struct.pack(">H", profile << 9 | 6 << 3 | 5), bytes([compatible << 4]), bytes(19))

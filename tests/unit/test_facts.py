@@ -16,7 +16,7 @@ from tests.support.boxes import box, chunk, full, numbers, track
 from tests.support.files import File
 from tests.support.hostile import still
 from tools.videos import video
-from video_intake.media import filters, probe
+from video_intake.media import filters, probe, riff
 from video_intake.media.inspector import Inspection, Limits, inspect
 
 SMALL = {"size": (96, 64), "seconds": 0.5, "rate": 10}
@@ -88,7 +88,9 @@ def user_data(**stated: str) -> bytes:
         ),
         (user_data(mak="Canon\0", day="2024-05-06 07:08:09"), "Canon", None, "2024-05-06T07:08:09"),
         (user_data(mak="Casio", day="2024:05:06 07:08:09"), "Casio", None, "2024-05-06T07:08:09"),
+        (user_data(day="2024-05-06T07:08:09.123+02:00"), None, None, "2024-05-06T07:08:09+02:00"),
         (user_data(mod="x" * 500, day="last summer"), None, "x" * 64, None),
+        (keys(com_apple_quicktime_make=" ", make="Canon", com_android_model="\n", model="R5"), "Canon", "R5", None),
         (keys(make="Other", com_apple_quicktime_make="Apple", model=" X100 \n"), "Apple", "X100", None),
         (keys(model="Other", com_android_model="Pixel 8", make=" \n"), None, "Pixel 8", None),
     ],
@@ -98,12 +100,14 @@ def test_the_recording_device_and_time(plain, stated, make, model, time):
     assert (found.device_make, found.device_model, found.recorded_at) == (make, model, time)
 
 
-@pytest.mark.parametrize("written", [b"Mon May  6 07:08:09 2024\n\0", b"2024/05/06 07:08:09\0"])
+@pytest.mark.parametrize("written", [b"Mon May  6 07:08:09 2024\n\0", b"2024/05/06 07:08:09\0", b"2024/05/06 07:08:09"])
 def test_the_recording_time_of_an_avi(written):
+    """After a chunk of odd size, there is a byte of padding."""
     content = video("avi", "mpeg4", **SMALL, audio=None)
     at = content.index(b"movi") - 8
-    found = inspected(content[:at] + chunk(b"IDIT", written) + content[at:])
-    assert found.container.recorded_at == "2024-05-06T07:08:09"
+    dated = content[:at] + chunk(b"IDIT", written) + content[at:]
+    assert inspected(dated).container.recorded_at == "2024-05-06T07:08:09"
+    assert not riff.scan(File(dated).reader()).irregular
 
 
 @pytest.mark.parametrize(
@@ -157,6 +161,9 @@ def test_the_pixel_aspect_of_the_container_precedes_that_of_the_codec():
     assert (of_codec.sample_aspect_ratio, of_codec.display_width, of_codec.display_height) == ("4:3", 128, 64)
     found = inspected(added(content, IN_ENTRY, box(b"pasp", numbers(2, 1)))).video
     assert (found.sample_aspect_ratio, found.display_width, found.display_height) == ("2:1", 192, 64)
+    for impossible in (numbers(0, 1), numbers(1, 0), numbers(1 << 31, 1)):
+        found = inspected(added(content, IN_ENTRY, box(b"pasp", impossible))).video
+        assert (found.sample_aspect_ratio, found.display_width) == ("4:3", 128)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +184,23 @@ def test_colors_that_the_bit_stream_does_not_specify_are_the_containers(codec, e
     colors = found.video.color_primaries, found.video.color_transfer, found.video.color_matrix
     assert colors == ("bt2020", "arib-std-b67", "bt2020nc")
     assert found.video.color_range == color_range
+
+
+def test_reserved_colors_of_the_bit_stream_do_not_count():
+    """An encoder of ProRes that does not know them may write zeros (SMPTE RDD 36, 6.1.1)."""
+    plain = video("mov", "prores_ks", **SMALL, audio=None, pixel_format="yuv422p10le")
+    first, *others = plain.split(b"icpf")
+    made = b"icpf".join([first, *(frame[:14] + bytes(2) + frame[16:] for frame in others)])
+    assert made != plain
+    stated = box(b"colr", b"nclx", struct.pack(">HHHB", 9, 18, 9, 0))
+    found = inspected(added(made, (*IN_ENTRY[:-1], b"apch"), stated))
+    assert (found.video.color_primaries, found.video.hdr) == ("bt2020", "HLG")
+
+
+def test_rgb_has_a_matrix():
+    """Number 0 of ITU-T H.273, table 4."""
+    content = video(codec="libx264rgb", **SMALL, audio=None, pixel_format="rgb24")
+    assert inspected(content).video.color_matrix == "gbr"
 
 
 def test_reserved_colors_of_the_container_do_not_count():
@@ -256,14 +280,16 @@ def test_bit_rates_of_tracks_add_up_to_that_of_the_file(container, audio, flags)
     content = video(container, size=(320, 240), seconds=3, audio=audio, options={"movflags": flags})
     found = inspected(content)
     tracks = found.video.bit_rate + sum(track.bit_rate for track in found.audio)
-    assert found.container.bit_rate == pytest.approx(8 * len(content) / found.container.duration, rel=0.001)
+    assert found.container.bit_rate == pytest.approx(8 * len(content) / found.container.duration, abs=1)
     assert 0.8 < tracks / found.container.bit_rate < 1.02  # the rest is the index
 
 
 @pytest.mark.parametrize("flags", ["", "faststart", "frag_keyframe+empty_moov", "frag_keyframe"])
 @pytest.mark.parametrize("container", ["mp4", "mov"])
 def test_the_bit_rate_of_a_track_is_that_of_its_packets(container, flags):
-    content = video(container, **SMALL | {"seconds": 2}, options={"movflags": flags} if flags else {})
+    groups = {"preset": "ultrafast", "x264-params": "keyint=7:min-keyint=7:bframes=0:scenecut=0"}  # the first in `moov`
+    options = {"movflags": flags} if flags else {}
+    content = video(container, **SMALL | {"seconds": 2}, options=options, codec_options=groups)
     sums, ends = Counter(), Counter()
     with av.open(io.BytesIO(content)) as file:
         for packet in file.demux():
@@ -319,12 +345,13 @@ def test_more_tracks_of_sound_than_are_described_are_counted():
     assert (found.container.audio_tracks, len(found.audio)) == (40, 32)
 
 
-def test_the_bit_rate_of_a_track_is_over_the_duration_of_that_track():
+@pytest.mark.parametrize("flags", ["", "frag_keyframe+empty_moov"])
+def test_the_bit_rate_of_a_track_is_over_the_duration_of_that_track(flags):
     """The sound goes on after the pictures."""
     pictures, tone = video(**SMALL, audio=None), video(codec=None, seconds=3)
     file = io.BytesIO()
     with (
-        av.open(file, "w", format="mp4") as output,
+        av.open(file, "w", format="mp4", options={"movflags": flags} if flags else {}) as output,
         av.open(io.BytesIO(pictures)) as first,
         av.open(io.BytesIO(tone)) as second,
     ):
@@ -336,7 +363,7 @@ def test_the_bit_rate_of_a_track_is_over_the_duration_of_that_track():
                     output.mux(packet)
     both, alone = inspected(file.getvalue()), inspected(pictures)
     assert both.container.duration == pytest.approx(3, abs=0.1)
-    assert both.video.bit_rate == pytest.approx(alone.video.bit_rate, rel=0.01)
+    assert both.video.bit_rate == pytest.approx(alone.video.bit_rate, rel=0.05)
 
 
 @pytest.mark.parametrize(("detail", "order"), [(1, "tt"), (6, "bb"), (9, "tb"), (14, "bt")])

@@ -10,7 +10,7 @@ import pytest
 from av.stream import Disposition
 
 from tests.support.boxes import FTYP, REST, box, full, movie, numbers, picture_entry, png
-from tests.support.files import File
+from tests.support.files import File, verdict
 from tests.support.pictures import pixels
 from tests.support.watched import MAX_MB, Watched
 from tools.videos import video
@@ -175,6 +175,11 @@ def test_the_audio_track_comes_first():
     assert (answer.video.codec, [track.codec for track in answer.audio]) == ("h264", ["aac"])
     assert answer.audio[0].language == "deu"
     assert answer.container.creation_time == "2026-07-29T12:34:56.000000Z"
+
+
+def test_a_codec_without_a_decoder_after_the_audio_track_is_named():
+    named = b"avc1\0\0\0\0\0\0\0\1"
+    assert verdict(muxed(sound_first=True).replace(named, b"zzz9" + named[4:])).evidence == {"codec": "zzz9"}
 
 
 def test_several_video_tracks():

@@ -47,6 +47,21 @@ def test_a_color_within_sdr_is_unchanged(color):
     assert shown == pytest.approx(expected, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("primaries", "light"),
+    [(9, (0.6274, 0.0691, 0.0164)), (12, (0.8225, 0.0332, 0.0171)), (2, (0.6274, 0.0691, 0.0164))],
+)
+def test_primaries_of_high_dynamic_range_are_those_that_are_stated(primaries, light):
+    """BT.709's red in BT.2020, the default, and in P3 (ITU-T H.273, table 2)."""
+    signals = [round(65535 * hdr._pq_signal(60 * channel)) for channel in light]
+    frame = VideoFrame(64, 48, "rgb48le")
+    frame.planes[0].update(struct.pack("<3H", *signals) * 64 * 48)
+    frame.pts, frame.time_base, frame.color_primaries = 0, Fraction(1, 25), primaries
+    shown = poster.upright(frame, Display(transfer=ColorTrc.SMPTE2084), 64).reformat(format="rgb24")
+    red = 255 * hdr._encoded(60 / hdr.WHITE)
+    assert [*bytes(shown.planes[0])[:3]] == pytest.approx([red, 0, 0], abs=16)
+
+
 @pytest.mark.parametrize("wanted", [RED, GREEN, BLUE])
 @pytest.mark.parametrize("kind", ["PQ", "HLG"])
 def test_red_stays_red(kind, wanted):

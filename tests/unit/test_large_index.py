@@ -137,6 +137,28 @@ def test_tables_before_their_description_are_not_skipped(film):
     assert inspect(File(content).reader(), Limits()).audio
 
 
+def test_tables_that_claim_more_than_their_track_end_with_it(film):
+    """Otherwise what follows the track would be hidden, too."""
+    sound = film.rindex(b"trak") - 4
+    lying = bytearray(film)
+    for kind in (b"mdia", b"minf", b"stbl"):
+        at = film.index(kind, sound) - 4
+        lying[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", film, at)[0] + 1000)
+    ((_, end),) = isobmff.scan(File(bytes(lying)).reader()).holes
+    assert end == sound + struct.unpack_from(">I", film, sound)[0]
+
+
+def test_what_follows_the_tables_in_a_track_is_read(film):
+    sound, more = film.rindex(b"trak") - 4, struct.pack(">I4s", 24, b"udta") + bytes(16)
+    size = struct.unpack_from(">I", film, sound)[0]
+    moov = moov_of(film)
+    content = bytearray(film[: sound + size] + more + film[sound + size :])
+    for at, now in ((moov.start, moov.end - moov.start), (sound, size)):
+        struct.pack_into(">I", content, at, now + len(more))
+    ((_, end),) = isobmff.scan(File(bytes(content)).reader()).holes
+    assert end == sound + size
+
+
 def test_the_index_last():
     content = video(size=(64, 36), seconds=40, rate=25)
     assert len(isobmff.scan(File(content).reader()).holes) == 1

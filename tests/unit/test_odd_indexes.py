@@ -2,7 +2,8 @@
 
 import io
 import struct
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from fractions import Fraction
 
 import av
 import pytest
@@ -24,13 +25,17 @@ from tests.support.boxes import (
     track,
 )
 from tests.support.files import File, verdict
+from tests.truth.far import far
 from tools.videos import video
 from video_intake.media import avi_streams, isobmff, moof, notes, totals
-from video_intake.media.boxes import Box
+from video_intake.media.boxes import Box, unpack
 from video_intake.media.inspector import Limits, inspect
 from video_intake.media.movie import MAX_SAMPLES
+from video_intake.media.range_reader import RangeReader
 from video_intake.media.track import Defaults
 from video_intake.media.verdicts import Rejected
+
+SMALL = picture_entry(b"png ", 64, 48)
 
 
 def inspected(content: bytes):
@@ -52,6 +57,12 @@ def test_a_compressed_index_gives_the_same_facts(plain):
     assert inspected(behind_a_compressed_index(plain)).video == inspected(plain).video
 
 
+def test_what_follows_in_a_compressed_index_is_not_part_of_it(plain):
+    index = index_of(plain)
+    content = compressed(index + index[index.index(b"trak") - 4 :])
+    assert len(isobmff.scan(File(content).reader()).movie.tracks) == 2
+
+
 def test_a_compressed_index_that_is_damaged(plain):
     content = behind_a_compressed_index(plain)
     at = content.index(b"cmvd") + 8
@@ -64,13 +75,16 @@ def test_a_compressed_index_without_its_data(plain):
     assert verdict(behind_a_compressed_index(plain).replace(b"cmvd", b"cmvX")).reason in ("undecodable", "no-frames")
 
 
-def test_media_data_with_a_64_bit_size(plain):
+@pytest.mark.parametrize("distant", [False, True])
+def test_media_data_with_a_64_bit_size(plain, distant):
+    """Far from the end of the file, only that size leads to the index."""
     at = plain.index(b"mdat") - 4
     assert plain[at - 8 : at - 4] == numbers(8), "the muxer leaves a place for the long form"
     size = struct.unpack_from(">I", plain, at)[0]
     long = plain[: at - 8] + numbers(1) + b"mdat" + struct.pack(">Q", size + 8) + plain[at + 8 :]
     assert len(long) == len(plain)
-    assert inspected(long).video == inspected(plain).video
+    with far() if distant else nullcontext():
+        assert inspected(long + box(b"free", bytes(5000))).video == inspected(plain).video
 
 
 def test_media_data_up_to_the_end_of_the_file():
@@ -86,14 +100,96 @@ def test_a_still_picture_is_named(brand):
     assert rejected.evidence["found"] == f"a still picture ({brand.decode().strip()})"
 
 
+def test_media_data_that_are_cut_off_before_the_index():
+    content = box(b"ftyp", FTYP) + numbers(5000) + b"mdat" + bytes(100)
+    end = len(content) - 108 + 5000
+    assert verdict(content).evidence == {"box": "mdat", "boxEnd": end, "fileEnd": len(content)}
+
+
 def test_no_index_at_all():
     rejected = verdict(box(b"ftyp", FTYP) + box(b"mdat", bytes(4000)))
     assert rejected.reason == "truncated"
     assert "moov" in rejected.message
 
 
-def test_a_box_that_claims_to_be_smaller_than_its_header():
-    assert verdict(box(b"ftyp", FTYP) + numbers(4) + b"free" + bytes(4000)).reason == "truncated"
+@pytest.mark.parametrize("header", [numbers(7) + b"free", numbers(1) + b"free" + numbers(0, 15)])
+def test_a_box_that_claims_to_be_smaller_than_its_header(header):
+    front = box(b"ftyp", FTYP)
+    rejected = verdict(front + header + bytes(4000))
+    assert rejected.reason == "truncated"
+    assert rejected.evidence["understoodUntil"] == len(front)
+
+
+@pytest.mark.parametrize("rest", [0, 7])
+def test_a_long_size_that_the_end_of_the_index_cuts_off(rest):
+    content = movie(SMALL, [png(64, 48)], in_moov=numbers(1) + b"free" + bytes(rest))
+    assert inspected(content).poster
+
+
+def test_the_last_box_may_be_empty():
+    """That there is one marks a fragmented video."""
+    scanned = isobmff.scan(File(movie(SMALL, [png(64, 48)], in_moov=box(b"mvex"))).reader())
+    assert scanned.movie.fragmented
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_an_index_without_tracks_is_followed_by_another(last):
+    """It precedes the media data only if the other one does."""
+    front = box(b"ftyp", FTYP) + box(b"moov", full(b"mvhd", numbers(0, 0, 1000, 1000), REST))
+    media = box(b"mdat", png(64, 48))
+
+    def index(at: int) -> bytes:
+        return index_of(movie(SMALL, [png(64, 48)], changed={b"stco": full(b"stco", numbers(1, at))}))
+
+    at = len(front) + 8 + (0 if last else len(index(0)))
+    found = inspected(front + (media + index(at) if last else index(at) + media))
+    assert found.poster
+    assert found.container.fast_start is not last
+
+
+class Apart(File):
+    """A file of five gigabytes: zeros between its two parts."""
+
+    SIZE = 5 << 30
+
+    def fetch(self, start: int, end: int) -> bytes:
+        self.ranges.append((start, end))
+        made = bytearray(end - start)
+        for at, part in ((0, self.content), (self.SIZE - len(self.back), self.back)):
+            first, last = max(start, at), min(end, at + len(part))
+            if first < last:
+                made[first - start : last - start] = part[first - at : last - at]
+        return bytes(made)
+
+    def __init__(self, front: bytes, back: bytes) -> None:
+        super().__init__(front)
+        self.back = back
+
+    def reader(self, max_bytes: int = 8 << 20, **options) -> RangeReader:
+        return RangeReader(lambda ranges: [self.fetch(*each) for each in ranges], self.SIZE, max_bytes, **options)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("pictures_last", [False, True])
+def test_a_file_of_more_than_four_gigabytes(fast, pictures_last):
+    """With sizes and offsets of 64 bits, where they are needed."""
+    pictures = [png(64, 48)] * 3
+    size = sum(map(len, pictures))
+
+    def index(at: int) -> bytes:
+        return index_of(
+            movie(SMALL, pictures, changed={b"stco": b"", b"co64": full(b"co64", numbers(1, *divmod(at, 1 << 32)))})
+        )
+
+    front, header = box(b"ftyp", FTYP), 16
+    before, after = (len(index(0)), 0) if fast else (0, len(index(0)))
+    at = Apart.SIZE - after - size if pictures_last else len(front) + before + header
+    media = numbers(1) + b"mdat" + numbers(*divmod(Apart.SIZE - len(front) - before - after, 1 << 32))
+    begin = front + (index(at) if fast else b"") + media + (b"" if pictures_last else b"".join(pictures))
+    end = (b"".join(pictures) if pictures_last else b"") + (b"" if fast else index(at))
+    found = inspect(Apart(begin, end).reader(), Limits())
+    assert found.poster
+    assert (found.container.fast_start, found.video.frames, found.warnings) == (fast, 3, ())
 
 
 @pytest.mark.parametrize("number", [0, 2, 3, 77])
@@ -181,15 +277,17 @@ def test_a_frame_of_negative_duration_does_not_count(delta):
     assert inspected(content).container.duration == pytest.approx(2, abs=0.01)
 
 
-@pytest.mark.parametrize("after", [0, 3])
+@pytest.mark.parametrize(
+    ("claimed", "after"), [(40, b""), (40, numbers(9, 5000) * 3), (41, numbers(9)), (1 << 31, b"")]
+)
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("place", [1, 2, 16, 17, 31, 32, 33])
-def test_one_of_the_last_32_frames_may_be_shown_last(place, times, after):
-    """It is in the row at that place from the end, each of which has one or two. What follows a table is ignored."""
+def test_one_of_the_last_32_frames_may_be_shown_last(place, times, claimed, after):
+    """It is in the row at that place from the end, each of which has one or two. What follows the rows is ignored."""
     durations = [10 + number % 7 for number in range(40)]
-    shifts = [1000 * (number == 40 - place) + number % 2 for number in range(40)]
+    shifts = [1000 * (number == 40 - place) - number % 2 for number in range(40)]
     stts, ctts = (
-        memoryview(numbers(0, 40, *(part for value in values for part in (times, value)), *[9, 5000] * after))
+        memoryview(numbers(0, claimed, *(part & 0xFFFFFFFF for value in values for part in (times, value))) + after)
         for values in (durations, shifts)
     )
     ends = [
@@ -231,7 +329,7 @@ def test_a_bit_rate_is_not_computed_from_sizes_that_exceed_the_file(claim):
 def test_an_avi_stream_header_that_is_too_short_counts_as_a_stream(length):
     short = b"strh" + struct.pack("<I", length) + bytes(length)
     whole = b"strh" + struct.pack("<I", 56) + b"vids" + bytes(52)
-    assert [each.kind for each in avi_streams.read(short + whole, 0)] == [bytes(4), b"vids"]
+    assert [each.kind for each in avi_streams.read(short + whole)] == [bytes(4), b"vids"]
 
 
 def test_the_file_is_not_kept_in_memory_after_its_inspection(plain):
@@ -275,10 +373,14 @@ def test_the_second_handler_of_quicktime_is_not_the_kind_of_the_track(last):
         ([], 0, 0, 3),
     ],
 )
-def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, seconds):
-    """Durations are in units of the movie, 600 a second; places in those of the track, 1000 (14496-12, 8.6.6)."""
+@pytest.mark.parametrize("more", [0, 1000])
+def test_an_edit_list_states_what_is_shown(edits, version, empty, skipped, seconds, more):
+    """Durations are in units of the movie, 600 a second; places in those of the track, 1000 (14496-12, 8.6.6).
+
+    The list may claim to have more rows than it has.
+    """
     rows = b"".join(struct.pack(">QqI" if version else ">IiI", *row[:2], row[2] << 16) for row in edits)
-    edit_list = full(b"elst", numbers(len(edits)), rows, version=version)
+    edit_list = full(b"elst", numbers(len(edits) + more), rows, version=version)
     head = full(b"mvhd", numbers(0, 0, 600, 1800), REST)
     content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, head=head, edits=edit_list)
     [track] = isobmff.scan(File(content).reader()).movie.tracks
@@ -313,6 +415,24 @@ def test_small_differences_of_durations_are_ignored(frames, stated, warned):
     assert found.container.duration == (frames if warned else stated)
 
 
+@pytest.mark.parametrize(("kind", "at"), [(b"mdhd", 16), (b"tkhd", 20)])
+def test_another_duration_of_the_track_is_a_warning(kind, at):
+    file = Parts.parse(movie(SMALL, [png(64, 48)] * 3))
+    (node,) = (node for node in file.nodes() if node.type == kind)
+    node.lead = node.lead[:at] + numbers(9000) + node.lead[at + 4 :]
+    found = inspected(file.write())
+    assert found.container.duration == 3
+    assert found.warnings == (notes.durations_differ(9, 3, "video track"),)
+
+
+def test_tracks_in_tracks_are_read_to_some_depth():
+    inner = b""
+    for _ in range(100):
+        inner = box(b"trak", inner)
+    found = isobmff.scan(File(movie(SMALL, [png(64, 48)], in_moov=inner)).reader()).movie
+    assert 2 < len(found.tracks) < 20
+
+
 @pytest.mark.parametrize(
     ("frame", "stated", "seconds", "warned"),
     [
@@ -340,22 +460,50 @@ def test_a_track_without_sample_times_counts_if_the_header_agrees_or_nothing_els
 
 def test_a_file_without_its_last_byte_is_truncated():
     content = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3)
-    assert verdict(content[:-1]).evidence["lastSampleEnd"] == len(content)
+    expected = {"track": 1, "lastSampleEnd": len(content), "fileEnd": len(content) - 1}
+    assert verdict(content[:-1]).evidence == expected
 
 
-@pytest.mark.parametrize("short", [0, 1])
-def test_a_chunk_that_begins_at_the_end_of_the_file_is_missing(short):
-    """In a track that FFmpeg does not index: without a table of which samples are in which chunk."""
+def test_sound_after_the_pictures_is_complete_or_the_file_is_truncated():
+    def made(at: int) -> bytes:
+        sound = track(tables(sound_entry(b"twos"), [200], at).values(), 2, b"soun")
+        return movie(SMALL, [png(64, 48)], in_moov=sound) + box(b"mdat", b"\1" * 200)
+
+    content = made(len(made(0)) - 200)
+    assert inspected(content).poster
+    expected = {"track": 2, "lastSampleEnd": len(content), "fileEnd": len(content) - 1}
+    assert verdict(content[:-1]).evidence == expected
+
+
+@pytest.mark.parametrize(("short", "samples"), [(0, 1), (1, 1), (0, 0)])
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_chunk_that_begins_at_the_end_of_the_file_is_missing(short, samples, others):
+    """In a track that FFmpeg does not index: without a table of which samples are in which chunk.
+
+    Chunks may be in any order, and those of a track without samples do not matter.
+    """
 
     def made(end: int) -> bytes:
-        tables = [full(b"stsz", numbers(4, 1)), full(b"stco", numbers(1, max(end - short, 0)))]
+        chunks = numbers(1 + others, max(end - short, 0), *[0] * others)
+        tables = [full(b"stsz", numbers(4, samples)), full(b"stco", chunks)]
         return movie(picture_entry(b"png ", 64, 48), [png(64, 48)], in_moov=track(tables, 2, b"soun"))
 
     content = made(len(made(0)))
-    if short:
+    if short or not samples:
         assert inspected(content).poster
     else:
         assert verdict(content).evidence == {"track": 2, "lastSampleEnd": len(content), "fileEnd": len(content)}
+
+
+def test_a_chunk_may_be_missing_by_gigabytes():
+    tables = [full(b"stsz", numbers(4, 1)), full(b"co64", numbers(1, 5, 0))]
+    rejected = verdict(movie(SMALL, [png(64, 48)], in_moov=track(tables, 2, b"soun")))
+    assert rejected.evidence["lastSampleEnd"] == 5 << 32
+
+
+def test_numbers_after_the_end_of_a_box_are_zeros():
+    assert unpack(">IHQ", b"\0\0\0\7\0") == (7, 0, 0)
+    assert unpack(">H", b"\1") == (256,)
 
 
 @pytest.mark.parametrize("layout", ["mov", "avi"])
@@ -375,7 +523,9 @@ def test_the_last_box_may_have_no_size(flags, last):
     assert found == inspected(content)
 
 
-@pytest.mark.parametrize("claimed", [4, 16, 1 << 30])
+@pytest.mark.parametrize(
+    ("kind", "claimed"), [(b"mdat", 4), (b"mdat", 16), (b"mdat", 1 << 30), (b"ftyp", 4), (b"ftyp", 1 << 30)]
+)
 @pytest.mark.parametrize(
     "after",
     [
@@ -386,11 +536,90 @@ def test_the_last_box_may_have_no_size(flags, last):
         box(b"moov", box(b"mvhd", bytes(100)), b"\xff" * 20),
     ],
 )
-def test_an_index_at_the_end_is_found_if_the_size_of_the_media_data_is_wrong(plain, claimed, after):
+@pytest.mark.parametrize("distant", [False, True])
+def test_an_index_at_the_end_is_found_if_the_size_of_another_box_is_wrong(plain, kind, claimed, after, distant):
     """By its name; what has that name after it is not an index."""
-    at = plain.index(b"mdat") - 4
+    at = plain.index(kind) - 4
     content = plain[:at] + numbers(claimed) + plain[at + 4 :] + after
-    assert inspected(content).video == inspected(plain).video
+    with far() if distant else nullcontext():
+        found = inspected(content)
+    assert found.video == inspected(plain).video
+
+
+@pytest.mark.parametrize(
+    ("version", "stated", "seconds"), [(0, 2500, 2.5), (1, 2500, 2.5), (1, 5 << 32, (5 << 32) / 1000), (0, 0, None)]
+)
+def test_the_duration_of_fragments_in_the_index(version, stated, seconds):
+    """ISO/IEC 14496-12, 8.8.2: in version 1, it has 64 bits."""
+    mehd = full(b"mehd", struct.pack(">Q" if version else ">I", stated), version=version)
+    content = movie(SMALL, [png(64, 48)], in_moov=box(b"mvex", mehd, full(b"trex", numbers(1, 1, 0, 0, 0))))
+    assert isobmff.scan(File(content).reader()).movie.duration == seconds
+
+
+def test_the_sample_rate_of_sound_is_not_a_size():
+    """Where a description of pictures has their size. Old Macintosh computers had a rate of 22,254.5454 Hz."""
+    entry = sound_entry(b"raw ")[:-4] + numbers(0x56EE8BA3)
+    stbl = [full(b"stsd", numbers(1), entry)]
+    assert inspected(movie(SMALL, [png(64, 48)], in_moov=track(stbl, 2, b"soun"))).poster
+
+
+def test_sizes_of_samples_may_be_packed():
+    """In 16 bits (`stz2`, ISO/IEC 14496-12, 8.7.3.3)."""
+    pictures = [png(64, 48)] * 3
+    packed = full(b"stz2", numbers(16, 3), struct.pack(">3H", *map(len, pictures)))
+    found = inspected(movie(SMALL, pictures, changed={b"stsz": b"", b"stz2": packed}))
+    assert (found.video.frames, found.warnings) == (3, ())
+    assert found.poster
+
+
+def test_the_only_frame_may_last_a_unit_of_time():
+    """As each sample of uncompressed audio does."""
+    content = movie(SMALL, [png(64, 48)], changed={b"stts": full(b"stts", numbers(1, 1, 1))}, shown=1)
+    assert inspected(content).video.frames == 1
+
+
+@pytest.mark.parametrize("shift", [500, -500])
+def test_the_first_frame_may_be_shown_before_it_is_decoded(shift):
+    """In version 1 of the table, shifts have a sign (ISO/IEC 14496-12, 8.6.1.3)."""
+    shifts = full(b"ctts", numbers(1, 3, shift & 0xFFFFFFFF), version=1)
+    content = movie(SMALL, [png(64, 48)] * 3, changed={b"ctts": shifts})
+    assert [each.shift for each in isobmff.scan(File(content).reader()).movie.tracks] == [shift]
+
+
+@pytest.mark.parametrize(("last", "rate"), [(100, "10/1"), (9800, None)])
+def test_a_last_frame_that_lasts_most_of_the_time_changes_the_rate(last, rate):
+    times = full(b"stts", numbers(2, 9, 100, 1, last))
+    found = inspected(movie(SMALL, [png(64, 48)] * 10, changed={b"stts": times}, shown=900 + last))
+    assert Fraction(found.video.frame_rate) == pytest.approx(Fraction(rate or "10000/10700"), rel=0.001)
+
+
+def second_video(entry: bytes, dref: bytes = b"") -> bytes:
+    """Another video track, of one sample."""
+    return track(tables(entry, [10], 40).values(), 2, dref=dref)
+
+
+def test_only_the_first_video_track_must_not_be_encrypted():
+    encrypted, pictures = picture_entry(b"encv", 64, 48), [png(64, 48)]
+    assert inspected(movie(SMALL, pictures, in_moov=second_video(encrypted))).poster
+    rejected = verdict(movie(encrypted, pictures, in_moov=second_video(SMALL)))
+    assert (rejected.reason, rejected.evidence) == ("encrypted", {"codec": "encv"})
+
+
+def test_a_second_video_track_may_be_in_another_file():
+    another = full(b"dref", numbers(1), full(b"url ", b"file:///movie.mov\0"))
+    free = box(b"free", bytes(5000))  # at the same offset as the samples in the other file
+    for before in (b"", free):
+        found = inspected(movie(SMALL, [png(64, 48)], before=before, in_moov=second_video(SMALL, another)))
+        assert found.poster
+        assert found.warnings == ()
+
+
+def test_of_several_descriptions_none_states_the_size():
+    """Each chunk has another one."""
+    descriptions = full(b"stsd", numbers(2), picture_entry(b"png ", 320, 240), SMALL)
+    chunks = full(b"stsc", numbers(1, 1, 1, 2))
+    found = inspected(movie(SMALL, [png(64, 48)], changed={b"stsd": descriptions, b"stsc": chunks}))
+    assert (found.video.width, found.video.height, found.warnings) == (64, 48, ())
 
 
 def test_samples_of_uncompressed_audio_are_not_counted_as_an_index():

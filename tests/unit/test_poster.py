@@ -67,7 +67,7 @@ def test_halfway_between_two_right_angles_width_stays_width(signs):
     assert turn.signs == (signs[0], 0, 0, signs[3])
 
 
-@pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35])
+@pytest.mark.parametrize("nothing", [None, b"", b"\0" * 35, b"\0" * 36])
 def test_without_a_matrix_the_picture_is_not_rotated(nothing):
     assert orientation.read(nothing) == orientation.Orientation()
 
@@ -82,6 +82,8 @@ def test_without_a_matrix_the_picture_is_not_rotated(nothing):
         ((64, 64), Fraction(12, 11), 1280, (70, 64)),  # 69.8
         ((64, 64), Fraction(4), 1280, (256, 64)),
         ((64, 64), Fraction(1, 4), 1280, (16, 64)),
+        ((64, 64), Fraction(4), 128, (128, 32)),  # the edge is that of square pixels
+        ((64, 64), Fraction(1, 4), 32, (8, 32)),
         ((64, 64), Fraction(1000), 1280, (64, 64)),  # absurd: passed over
         ((64, 64), Fraction(1, 1000), 1280, (64, 64)),
         ((1, 1), Fraction(1), 1280, (1, 1)),
@@ -118,12 +120,23 @@ def test_colors_of_high_definition_video_are_kept():
     assert all(abs(a - b) < 12 for a, b in zip(pixel(60, 3), GREEN, strict=True)), pixel(60, 3)
 
 
+@pytest.mark.parametrize("matrix", [0, 2, 3])
+def test_a_matrix_that_is_not_marked_is_no_reason_for_no_poster(matrix):
+    """ITU-T H.273, table 4: RGB, unspecified and reserved."""
+    frame = quarters()
+    frame.colorspace = matrix
+    _, _, pixel = pixels(poster.make(frame, Display(), 1280, None).jpeg)
+    assert near(pixel(3, 3), RED)
+
+
 @pytest.mark.parametrize("crop", [(0, 0, 0, 0), (2, 4, 6, 8)])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuyv422"])
 @pytest.mark.parametrize(("number", "name"), [(1, "MPEG"), (2, "JPEG")])
 @pytest.mark.parametrize("level", [40, 128, 230])
-def test_levels_are_kept_in_both_color_ranges(level, number, name, crop):
+def test_levels_are_kept_in_both_color_ranges(level, number, name, pixel_format, crop):
+    """FFmpeg converts packed pixels before it crops them, and forgets their range."""
     gray = av.VideoFrame.from_bytes(bytes([level, level, level, 255]) * 64 * 32, 64, 32, "rgba")
-    frame = gray.reformat(format="yuv420p", dst_colorspace="ITU601", dst_color_range=name)
+    frame = gray.reformat(format=pixel_format, dst_colorspace="ITU601", dst_color_range=name)
     frame.color_range = number
     _, _, pixel = pixels(poster.make(frame, Display(crop=crop), 1280, None).jpeg)
     assert all(abs(channel - level) <= 3 for channel in pixel(20, 10)), pixel(20, 10)

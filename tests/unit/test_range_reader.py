@@ -2,6 +2,7 @@ import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 
@@ -62,9 +63,12 @@ def test_a_large_range_is_fetched_in_parallel_parts(file):
 
 def test_reading_has_a_budget(file):
     reader = file.reader(max_bytes=MB)
-    with pytest.raises(Rejected, match="too-large-to-decode"):
-        reader.load([(0, 2 * MB)])
-    assert file.ranges == []
+    reader.load([(0, 1000)])
+    with pytest.raises(Rejected, match="too-large-to-decode") as caught:
+        reader.load([(0, MB + 1)])
+    assert caught.value.evidence == {"limit": "at most 1 MB read per video", "bytesRead": 1000, "bytesWanted": MB - 999}
+    assert file.ranges == [(0, 1000)]
+    reader.load([(0, MB)])
 
 
 def test_requests_have_a_budget():
@@ -126,3 +130,20 @@ def test_several_threads_may_load_overlapping_ranges():
     meeting.abort()  # any further fetch fails
     for start, end in ((1000, 20_000), (25_000, 40_000)):
         assert reader.peek(start, end - start) == content[start:end]
+
+
+@pytest.mark.parametrize("meanwhile", [(0, 15), (15, 25), (12, 18), (5, 25), (20, 30)])
+def test_bytes_that_another_thread_fetched_meanwhile_are_kept_once(meanwhile):
+    content = bytes(range(40))
+
+    def fetch(ranges):
+        if ranges == [(10, 20)]:
+            reader.load([meanwhile])  # as another thread would
+        return [content[start:end] for start, end in ranges]
+
+    reader = RangeReader(fetch, 40, 1 << 30)
+    reader.load([(10, 20)])
+    kept = [(start, start + len(chunk), chunk) for start, chunk in reader.fetched]
+    assert [content[start:end] for start, end, _ in kept] == [chunk for *_, chunk in kept]
+    assert all(end <= start for (_, end, _), (start, *_) in pairwise(kept))
+    assert reader.cached(*meanwhile[:1], 1)

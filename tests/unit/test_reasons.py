@@ -1,9 +1,11 @@
 """Rejections with specific explanations, which must be true for every file that gets them."""
 
 import base64
+import struct
 
 import pytest
 
+from tests.fuzz.mutations import File as Parts
 from tests.support.boxes import box, full, movie, numbers, picture_entry, png, sound_entry
 from tests.support.files import File, verdict
 from tests.support.riff import parts
@@ -149,12 +151,24 @@ def test_segments_and_initialization_segments_alone(fragments):
     at = fragments.index(b"moof") - 4
     assert "initialization segment" in verdict(fragments[at:]).message
     assert verdict(fragments[at:]).evidence["firstBox"] == "moof"
-    named = verdict(box(b"styp", b"msdh", bytes(4)) + fragments[at:])
-    assert "initialization segment" in named.message
-    assert named.evidence["firstBox"] == "styp"
+    for kind in (b"styp", b"ftyp", b"free"):
+        named = verdict(box(kind, b"msdh", bytes(4)) + fragments[at:])
+        assert "initialization segment" in named.message
+        assert named.evidence["firstBox"] == kind.decode()
     beginning = verdict(fragments[:at])
     assert beginning.reason == "no-frames"
     assert "beginning of a stream" in beginning.message
+    sound = video(codec=None, seconds=1, options=FRAGMENTS)
+    assert verdict(sound[: sound.index(b"moof") - 4]).reason == "audio-only"
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("moof", 30), ("mdat", 300)])
+def test_a_recording_that_ends_in_its_first_fragment(fragments, kind, kept):
+    at = fragments.index(kind.encode()) - 4
+    content = fragments[: fragments.index(b"moof") + kept]
+    size = int.from_bytes(fragments[at : at + 4])
+    rejected = verdict(content)
+    assert rejected.evidence == {"box": kind, "boxEnd": at + size, "fileEnd": len(content)}
 
 
 def test_a_truncated_recording_states_how_much_is_complete(fragments):
@@ -169,10 +183,17 @@ def test_a_truncated_recording_states_how_much_is_complete(fragments):
 def test_a_file_without_an_index_is_not_called_cut_off(plain):
     """It may not have been: the recording may have stopped before the index was written."""
     end = plain.index(b"moov") - 4
-    for rest in (box(b"mdat", bytes(3000)), b"\0\0\0\4abcd" + bytes(3000), b"\xff\xff\xff\xffabcd" + bytes(3000)):
-        rejected = verdict(plain[:end] + rest)
+    for header, understood in ((b"\0\0\x0b\xc0mdat", 3008), (b"\0\0\0\4abcd", 0), (b"\xff\xff\xff\xffabcd", 0)):
+        rejected = verdict(plain[:end] + header + bytes(3000))
         assert rejected.reason == "truncated"
         assert "no index (moov)" in rejected.message
+        assert rejected.evidence == {"fileEnd": end + 3008, "understoodUntil": end + understood}
+
+
+def test_a_video_track_without_frames():
+    rejected = verdict(movie(picture_entry(b"png ", 64, 48), []))
+    assert (rejected.reason, rejected.evidence) == ("no-frames", {"frames": 0})
+    assert "that track has no frames" in rejected.message
 
 
 def test_media_data_in_another_file():
@@ -213,13 +234,20 @@ def test_a_video_with_only_its_audio_in_another_file_is_playable():
 @pytest.mark.parametrize("handler", [b"subt", b"text", b"meta"])
 def test_tracks_without_video(handler):
     entry = box(b"stpp", bytes(6), b"\0\1", b"http://www.w3.org/ns/ttml\0\0\0")
-    rejected = verdict(movie(entry + bytes(60), [b"<tt/>"], handler=handler))
+    second_handler = {b"hdlr": full(b"hdlr", b"dhlralis", bytes(13))}
+    rejected = verdict(movie(entry + bytes(60), [b"<tt/>"], handler=handler, changed=second_handler))
     assert rejected.reason == "no-frames"
     assert "none of them is video" in rejected.message
+    assert rejected.evidence == {"tracks": handler.decode()}
 
 
-def test_an_avi_that_cannot_be_decoded_names_its_codec(avi):
-    rejected = verdict(avi.replace(b"FMP4", b"XYZ1"))
+@pytest.mark.parametrize("sound_first", [False, True])
+def test_an_avi_that_cannot_be_decoded_names_its_codec(sound_first):
+    file = Parts.parse(video("avi", "mpeg4", **SMALL, audio="mp3").replace(b"FMP4", b"XYZ1"))
+    if sound_first:
+        headers = next(node for node in file.nodes() if node.lead == b"hdrl").children
+        headers.sort(key=lambda node: node.lead == b"strl" and any(each.lead[:4] == b"vids" for each in node))
+    rejected = verdict(file.write())
     assert (rejected.reason, rejected.evidence["codec"]) == ("unsupported-codec", "XYZ1")
 
 
@@ -241,9 +269,16 @@ def test_an_avi_whose_frames_are_all_hidden_is_damaged():
     assert rejected.evidence["detail"]
 
 
-def test_an_avi_of_enormous_pictures(avi):
-    at = avi.index(b"strf") + 12
-    rejected = verdict(avi[:at] + (20_000).to_bytes(4, "little") * 2 + avi[at + 8 :])
+@pytest.mark.parametrize("streams", [1, 2])
+def test_an_avi_of_enormous_pictures(avi, streams):
+    """In any of its streams."""
+    file = Parts.parse(avi)
+    headers = next(node for node in file.nodes() if node.lead == b"hdrl").children
+    (stream,) = (node for node in headers if node.lead == b"strl")
+    headers.extend(stream.copy() for _ in range(streams - 1))
+    *_, description = (node for node in file.nodes() if node.type == b"strf")
+    description.lead = description.lead[:4] + struct.pack("<II", 20_000, 20_000) + description.lead[12:]
+    rejected = verdict(file.write())
     assert (rejected.reason, rejected.evidence["width"]) == ("too-large-to-decode", 20_000)
 
 

@@ -1,15 +1,17 @@
 """Interrupted downloads and copies with reserved space: the file has its full size, but part of it is zeros."""
 
 import io
+import re
 import struct
 
 import av
 import pytest
 
 from tests.fuzz.mutations import File as Parts
-from tests.support.boxes import box, movie, picture_entry, png
+from tests.support.boxes import box, movie, picture_entry, png, sound_entry, tables, track
 from tests.support.files import File, verdict
 from tools.videos import video
+from video_intake.media import notes
 from video_intake.media.inspector import inspect
 from video_intake.media.limits import Limits
 
@@ -74,7 +76,27 @@ def test_a_large_file_costs_one_more_request_at_most():
 def test_a_hole_in_the_middle_is_a_warning(film):
     found = inspect(File(zeroed(film, 0.5, 0.7)).reader(), Limits())
     assert found.poster
-    assert "never written" in " ".join(found.warnings)
+    (warning,) = found.warnings
+    (count,) = re.findall(r"never written: ([\d,]+) bytes", warning)
+    assert int(count.replace(",", "")) == pytest.approx(0.2 * len(film), abs=8)
+
+
+def test_the_longest_hole_is_noticed_after_many_others():
+    free = box(b"free", (bytes(600) + b"\1") * 200)
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48), bytes(2000), png(64, 48)], before=free)
+    assert inspect(File(content).reader(), Limits()).warnings == (notes.unwritten(2000),)
+
+
+def test_sound_may_end_in_a_few_zeros():
+    """Some encoders write a blank frame, which cannot be told from an unwritten one."""
+    stbl = tables(sound_entry(b"mp4a"), [20], 32)
+    content = movie(
+        picture_entry(b"png ", 64, 48),
+        [png(64, 48)],
+        before=box(b"free", bytes(24)),
+        in_moov=track(stbl.values(), 2, b"soun"),
+    )
+    assert inspect(File(content).reader(), Limits()).warnings == ()
 
 
 def test_room_that_was_reserved_is_not_missing(film):
@@ -95,10 +117,14 @@ def test_silence_is_not_missing():
 
 
 @pytest.mark.parametrize(("zeros", "missing"), [(0, False), (4, False), (7, False), (8, True), (50, True)])
-def test_a_last_sample_of_a_few_zeros_may_be_a_picture(zeros, missing):
-    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48), png(64, 48), bytes(zeros)])
+@pytest.mark.parametrize("more", [[], [bytes(4)], [bytes(7), bytes(7)]])
+def test_a_last_sample_of_a_few_zeros_may_be_a_picture(zeros, missing, more):
+    content = movie(picture_entry(b"png ", 64, 48), [png(64, 48), png(64, 48), bytes(zeros), *more])
     if missing:
-        assert "never written" in verdict(content).message
+        rejected = verdict(content)
+        end = len(content) - sum(map(len, more))
+        assert "never written" in rejected.message
+        assert rejected.evidence == {"zerosFrom": end - zeros, "zerosUntil": end}
     else:
         found = inspect(File(content).reader(), Limits())
         assert found.poster

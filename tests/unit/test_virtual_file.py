@@ -141,8 +141,13 @@ def test_random_access_reads_little_ahead(file):
 
 
 def test_opening_fetches_parsed_data_but_not_packets(file):
-    shown = VirtualFile(file.reader())
+    reader = file.reader()
+    reader.load([(2 * MB + 50_000, 2 * MB + 60_000)])
+    file.ranges.clear()
+    shown = VirtualFile(reader)
     shown.opening = True
+    shown.seek(2 * MB)
+    assert [shown.read(100_000), shown.read(10_000)] == [bytes(50_000), file.content[2 * MB + 50_000 :][:10_000]]
     shown.seek(3 * MB)
     assert shown.read(100_000) == bytes(100_000)
     assert file.ranges == []

@@ -16,6 +16,7 @@ from video_intake.media.container import Opened, opened
 from video_intake.media.extent import APART, Extent, differ
 from video_intake.media.range_reader import RangeReader
 from video_intake.media.riff import Avi
+from video_intake.media.timeline import standard
 from video_intake.media.virtual_file import VirtualFile
 
 MICROSECONDS: Final = 1_000_000
@@ -126,7 +127,7 @@ def _rate(stream: Stream, avi: Avi, steps: int, sound: float) -> tuple[Fraction 
     of_stream = Fraction(stream.rate, stream.scale) if stream.rate and stream.scale else None
     if not PLAUSIBLE[0] < avi.frame_microseconds < PLAUSIBLE[1]:
         return of_stream, []
-    of_file = Fraction(MICROSECONDS, avi.frame_microseconds).limit_denominator(1001)
+    of_file = standard(Fraction(MICROSECONDS, avi.frame_microseconds), 1, MICROSECONDS)
     if of_stream is None:
         return of_file, []
     if abs(of_stream / of_file - 1) <= APART:

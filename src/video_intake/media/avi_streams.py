@@ -23,12 +23,11 @@ class Stream:
     sample_bytes: int  # 0 if the samples differ in size
     width: int  # pixels, as claimed; 0 for audio
     height: int
-    header: int  # where its `strh` begins
     parts: tuple[tuple[int, int], ...]  # offsets and sizes of indexes in an OpenDML index
 
 
-def read(content: bytes, begin: int) -> Iterator[Stream]:
-    """The streams in a list of headers at offset `begin`."""
+def read(content: bytes) -> Iterator[Stream]:
+    """The streams in a list of headers."""
     at = content.find(b"strh")
     for _ in range(MAX_STREAMS):
         following = content.find(b"strh", at + 4)
@@ -52,7 +51,6 @@ def read(content: bytes, begin: int) -> Iterator[Stream]:
             sample_bytes,
             abs(width),
             abs(height),
-            begin + at,
             tuple(_parts(part, part.find(b"indx"))),
         )
         at = following

@@ -31,7 +31,6 @@ OPTIONS: Final = {
 }
 CHUNK_HEADER: Final = 8  # in AVI: index entries point to its start, packets to its end
 COLORS: Final = ("color_range", "color_primaries", "color_trc", "colorspace")
-COVER: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Opened:
         There, FFmpeg's guess is wrong if frames repeat the previous picture.
         """
         if not self.by_packets:
-            return packet.dts if packet.pts is None else packet.pts
+            return packet.pts
         entries = self.stream.index_entries
         at = (packet.pos or 0) - CHUNK_HEADER
         number = bisect_left(range(len(entries)), at, key=lambda each: entries[each].pos)
@@ -104,7 +103,7 @@ def opened(
                 _check_whole(container, reader, movie)
             _check_size(stream, movie, max_pixels)
             if movie:
-                unwritten.check(reader, container)
+                unwritten.check(reader, [each for each in container.streams if each.id not in movie.elsewhere()])
             colors = {name: int(getattr(stream.codec_context, name)) for name in COLORS}
             _prepare(container, stream, max_pixels)
             yield Opened(container, stream, tracks, reader, file, colors, offset)
@@ -154,12 +153,12 @@ def _free(file: VirtualFile, start: int, end: int) -> None:
 
 
 def _pictures(container: InputContainer, movie: Movie | None, codec: str) -> tuple[VideoStream, int]:
-    tracks = [stream for stream in container.streams.video if not stream.disposition & COVER]
+    tracks = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not tracks:
         if container.streams.audio:
             raise verdicts.audio_only()
         kinds = [track.handler.decode("latin-1").strip() for track in movie.tracks] if movie else []
-        raise verdicts.no_frames(frames=0) if "vide" in kinds else verdicts.no_video_track(", ".join(kinds))
+        raise verdicts.no_video_track(", ".join(kinds))
     stream = next((track for track in tracks if track.disposition & Disposition.default), tracks[0])
     if stream.codec_context is None:
         raise verdicts.unsupported_codec(_codec_name(movie) or codec or "an unknown format")
@@ -168,12 +167,12 @@ def _pictures(container: InputContainer, movie: Movie | None, codec: str) -> tup
 
 def _check_whole(container: InputContainer, reader: RangeReader, movie: Movie | None) -> None:
     """Raises Rejected if the last sample ends after the file: a truncated file may open and play for a while."""
-    elsewhere = {track.id for track in movie.tracks if track.external} if movie else set()
+    elsewhere = movie.elsewhere() if movie else frozenset()
     for stream in container.streams:
         entries = stream.index_entries
         end = entries[-1].pos + entries[-1].size if len(entries) else 0
-        if end > reader.size and not (movie and stream.id in elsewhere):
-            raise verdicts.truncated(reader.size, track=stream.index, lastSampleEnd=end)
+        if end > reader.size and stream.id not in elsewhere:
+            raise verdicts.truncated(reader.size, track=stream.id if movie else stream.index, lastSampleEnd=end)
     for track in movie.tracks if movie else ():
         if track.last_chunk >= reader.size and not track.external and track.samples:
             raise verdicts.truncated(reader.size, track=track.id, lastSampleEnd=track.last_chunk)

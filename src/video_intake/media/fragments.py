@@ -108,9 +108,8 @@ class Fragments:
             found = self._by_looking(places)
         if found and not self.ending:
             self._finish(found[-1].moof.start)
-        assert self.first
         ending = self.last.fragments if self.last else []
-        chosen = {each.moof.start: each for each in (*self.walk.fragments, *found, self.first, *ending)}
+        chosen = {each.moof.start: each for each in (*self.walk.fragments, *found, *ending)}
         return [chosen[start] for start in sorted(chosen)]
 
     def between(self, one: Fragment, other: Fragment) -> Fragment | None:

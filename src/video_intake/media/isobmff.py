@@ -5,7 +5,7 @@ Apple's QuickTime File Format.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +33,6 @@ class Layout:
 
     ftyp: Box | None
     moov: Box
-    before: tuple[Box, ...]  # boxes that were read before `moov`, except `ftyp`
     fast_start: bool  # the index precedes the media data
     brand: str | None  # the major brand
     movie: Movie
@@ -48,22 +47,22 @@ def scan(reader: RangeReader) -> Layout:
     before: list[Box] = []
     moov = _first_index(reader, before) or _index_at_end(reader)
     ftyp = next((box for box in before if box.type == b"ftyp"), None)
-    brand = reader.peek(ftyp.body, 4).decode("latin-1").strip() if ftyp and ftyp.end <= reader.size else None
+    brand = reader.peek(ftyp.body, 4).decode("latin-1").strip() if ftyp else None
     if moov is None or moov.end > reader.size:
         raise _without_index(reader, brand, before, moov)
-    layout = _read(reader, ftyp, moov, tuple(box for box in before if box is not ftyp), brand)
+    layout = _read(reader, ftyp, moov, before, brand)
     if not layout.movie.fragmented and not any(track.samples for track in layout.movie.tracks):
-        later = _later_index(reader, moov.end)
-        return _read(reader, ftyp, later, (*layout.before, moov), brand) if later else layout
+        later = _later_index(reader, moov.end, before)
+        return _read(reader, ftyp, later, before, brand) if later else layout
     return layout
 
 
-def _read(reader: RangeReader, ftyp: Box | None, moov: Box, before: tuple[Box, ...], brand: str | None) -> Layout:
+def _read(reader: RangeReader, ftyp: Box | None, moov: Box, before: Sequence[Box], brand: str | None) -> Layout:
     verdicts.bound("MB of index", moov.end - moov.start >> 20, MAX_INDEX_BYTES >> 20)
     holes = large_index.sound_tables(reader, moov)
     content = _decompressed(large_index.without(reader, moov.body, moov.end, holes))
-    fast_start = not any(box.type in (b"mdat", b"moof") for box in before)
-    return Layout(ftyp, moov, before, fast_start, brand, movie.parse(content), holes)
+    fast_start = not any(box.type == b"mdat" for box in before)
+    return Layout(ftyp, moov, fast_start, brand, movie.parse(content), holes)
 
 
 def _first_index(reader: RangeReader, before: list[Box]) -> Box | None:
@@ -81,9 +80,13 @@ def _first_index(reader: RangeReader, before: list[Box]) -> Box | None:
     return None
 
 
-def _later_index(reader: RangeReader, at: int) -> Box | None:
-    found = (box for box in _top_level(reader, at) if box.type == b"moov" and box.end <= reader.size)
-    return next(found, None)
+def _later_index(reader: RangeReader, at: int, before: list[Box]) -> Box | None:
+    """The next `moov` from `at` on; the boxes before it are added to `before`."""
+    for box in _top_level(reader, at):
+        if box.type == b"moov" and box.end <= reader.size:
+            return box
+        before.append(box)
+    return None
 
 
 def _top_level(reader: RangeReader, at: int) -> Iterator[Box]:

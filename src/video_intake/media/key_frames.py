@@ -111,10 +111,7 @@ class Frames:
 
         `stamp` replaces the packet's time, in the stream's units.
         """
-        stamped = self._seconds(frame.opaque if stamp is None else stamp)
-        if stamped is not None:
-            return stamped
-        return None if frame.time is None else frame.time * self.video.pace + self.video.offset
+        return self._seconds(frame.opaque if stamp is None else stamp)
 
     def is_trimmed(self, time: float | None) -> bool:
         """Whether a picture at that time is before the beginning of a fragmented video, according to its edit list."""

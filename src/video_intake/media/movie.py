@@ -60,6 +60,10 @@ class Movie:
         video = [each for each in self.tracks if each.handler == b"vide" and each.usual and each.shown is not None]
         return any((each.shown or 0) * each.scale < each.usual for each in video)
 
+    def elsewhere(self) -> frozenset[int]:
+        """The numbers of the tracks whose media data are in other files."""
+        return frozenset(each.id for each in self.tracks if each.external)
+
     def refers_elsewhere(self) -> bool:
         """Whether it is a QuickTime reference movie (`rmra`), or all of its video is in other files."""
         video = [each.external for each in self.tracks if each.handler == b"vide"]

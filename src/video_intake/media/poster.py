@@ -50,7 +50,7 @@ def upright(frame: VideoFrame, shown: Display, longest: int) -> VideoFrame:
         small = _scaled(picture, size, "rgb48le", matrix, colors)
         steps = (*turn, ("haldclut", "interp=tetrahedral:clut=first"))
         small = filters.picture([small], steps, hdr.table(shown.hdr, primaries))
-        return small.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG", threads=1)
+        return small.reformat(format="yuvj420p", dst_colorspace="ITU601", threads=1)
     small = _scaled(picture, size, "yuvj420p", matrix, colors, to_jpeg=True)
     return filters.picture([small], turn) if turn else small
 
@@ -66,7 +66,6 @@ def _scaled(
         src_colorspace=None if frame.format.is_rgb else matrix,
         src_color_range=None if frame.format.is_rgb else colors,
         dst_colorspace="ITU601" if to_jpeg else None,
-        dst_color_range="JPEG" if to_jpeg else None,
         threads=1,
     )
 

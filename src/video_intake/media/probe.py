@@ -114,11 +114,16 @@ def of_audio(stream: AudioStream, rates: Mapping[int, int]) -> Audio:
     return Audio(
         codec=context.codec.canonical_name,
         channels=context.channels or None,
-        channel_layout=tags.text(context.layout.name) if context.channels else None,
+        channel_layout=_layout(context.layout.name) if context.channels else None,
         sample_rate=context.sample_rate or None,
         bit_rate=counted or context.bit_rate or None,
         language=tags.language(stream.language),
     )
+
+
+def _layout(name: str) -> str | None:
+    """The name of a channel layout; None if it is unknown, which FFmpeg calls "2 channels"."""
+    return None if name.endswith(" channels") else tags.text(name)
 
 
 def _field_order(stated: int, frame: VideoFrame) -> str:

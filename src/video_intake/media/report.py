@@ -32,10 +32,13 @@ def of(
     shown = display.of(stream, shot.frame)
     warnings += extent.warnings
     warnings += _sizes(stated, (shot.frame.width, shot.frame.height))
-    if layout and any(track.external and track.handler == b"soun" for track in layout.movie.tracks):
-        warnings.append(notes.sound_elsewhere())
-    if layout and (hole := unwritten.hole(video.reader, video.container)):
-        warnings.append(notes.unwritten(hole[1] - hole[0]))
+    if layout:
+        elsewhere = layout.movie.elsewhere()
+        if any(track.id in elsewhere and track.handler == b"soun" for track in layout.movie.tracks):
+            warnings.append(notes.sound_elsewhere())
+        own = [each for each in video.container.streams if each.id not in elsewhere]
+        if hole := unwritten.hole(video.reader, own):
+            warnings.append(notes.unwritten(hole[1] - hole[0]))
     whole = probe.of_container(video.container, video.reader.size, layout, extent.seconds, video.tracks)
     if (extent.bytes or 0) > video.reader.size:  # an index can claim any size
         extent = replace(extent, bytes=None)

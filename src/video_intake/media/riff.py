@@ -7,7 +7,7 @@ several RIFFs the OpenDML extensions (1996). All numbers are little-endian.
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from video_intake.media import avi_streams, verdicts
@@ -79,7 +79,7 @@ def scan(reader: RangeReader) -> Avi:
     headers: list[Chunk] = []
     movi, irregular = _movi(reader, headers)
     content = reader.peek(12, min(movi.start - 12, HEADERS))
-    streams = tuple(avi_streams.read(content, 12))
+    streams = tuple(avi_streams.read(content))
     for stream in streams:
         for offset, size in stream.parts:
             if offset + size > reader.size:
@@ -121,7 +121,7 @@ def _movi(reader: RangeReader, headers: list[Chunk]) -> tuple[Chunk, bool]:
         reader.check_time()
         if chunk.kind == b"LIST" and reader.peek(at + 8, 4) == b"movi":
             return chunk, False
-        if chunk.kind == b"LIST" and chunk.end <= reader.size:
+        if chunk.kind == b"LIST":
             headers.append(chunk)
         at = chunk.end + chunk.size % 2  # chunks begin at even offsets
         if at > reader.size:
@@ -129,6 +129,7 @@ def _movi(reader: RangeReader, headers: list[Chunk]) -> tuple[Chunk, bool]:
     head = reader.peek(12, SEARCHED)
     found = MOVI.search(head)
     if found and (chunk := chunk_at(reader, 12 + found.start())):
+        headers[:] = [replace(each, size=min(each.size, chunk.start - each.body)) for each in headers]
         return chunk, True
     raise verdicts.truncated(reader.size, detail="there is no media data (movi)")
 

@@ -15,7 +15,6 @@ from video_intake.media.timeline import Timeline
 
 MOST: Final = (1 << 31) - 1  # FFmpeg's limit for the time units between two samples, applied to all of them
 REBUILT: Final = frozenset({b"trak", b"mdia", b"minf", b"stbl"})
-LEFT_OUT: Final = frozenset({b"mvex", b"edts"})
 
 
 def index(movie: Movie, timelines: Mapping[int, Timeline]) -> bytes:
@@ -46,7 +45,7 @@ def _copied(movie: Movie, each: Box, timelines: Mapping[int, Timeline]) -> bytes
 
 
 def _of_track(movie: Movie, each: Box, timeline: Timeline) -> bytes:
-    if each.type in LEFT_OUT:
+    if each.type == b"edts":
         return b""
     scale = _scale(timeline)
     if each.type == b"mdhd":

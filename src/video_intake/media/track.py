@@ -115,7 +115,7 @@ def chunk_offsets(chunks: tuple[bytes, memoryview]) -> Sequence[int]:
     """The offsets in a `stco` or `co64`, given with its type."""
     kind, content = chunks
     width = 8 if kind == b"co64" else 4
-    count = min(unpack(">I", content[4:8])[0], (len(content) - 8) // width if len(content) > 8 else 0)
+    (count,) = unpack(">I", content[4:8])
     return table(content[8 : 8 + width * count], "Q" if width == 8 else "I")
 
 

@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from av.container import InputContainer
 from av.stream import Stream
 
 from video_intake.media import verdicts
@@ -29,13 +28,13 @@ BEFORE: Final = frozenset({b"styp", b"sidx", b"prft", b"emsg"})  # boxes that pr
 END: Final = 8  # bytes at the end of a sample
 
 
-def check(reader: RangeReader, container: InputContainer) -> None:
-    """Raises Rejected("truncated") if the last sample of a stream, except for tiny ones, contains only zeros.
+def check(reader: RangeReader, streams: Iterable[Stream]) -> None:
+    """Raises Rejected("truncated") if the last sample of one of the streams, except for tiny ones, has only zeros.
 
     It is fetched only if the file ends in zeros.
     """
     suspicious = not any(reader.fetched_end()[-SECTOR:])
-    for stream in container.streams:
+    for stream in streams:
         entries = stream.index_entries
         last_ones = (entries[number] for number in range(len(entries) - 1, max(len(entries) - MOST, 0) - 1, -1))
         last = next((entry for entry in last_ones if entry.size >= LEAST), None)
@@ -45,11 +44,11 @@ def check(reader: RangeReader, container: InputContainer) -> None:
                 raise verdicts.unwritten(last.pos, last.pos + last.size)
 
 
-def hole(reader: RangeReader, container: InputContainer) -> Range | None:
-    """A fetched range of zeros that covers a whole sample; None if there is none."""
+def hole(reader: RangeReader, streams: Iterable[Stream]) -> Range | None:
+    """A fetched range of zeros that covers a whole sample of the streams; None if there is none."""
     runs = sorted(_zeros(reader), key=lambda run: run[0] - run[1])[:MOST]
-    streams = [stream for stream in container.streams if _is_marked(stream)] if runs else []
-    return next((run for run in runs if any(_holds_a_sample(reader, stream, run) for stream in streams)), None)
+    marked = [stream for stream in streams if _is_marked(stream)] if runs else []
+    return next((run for run in runs if any(_holds_a_sample(reader, stream, run) for stream in marked)), None)
 
 
 def _is_marked(stream: Stream) -> bool:

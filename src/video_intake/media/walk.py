@@ -90,7 +90,7 @@ class Walk:
 
     def _whole(self) -> None:
         """Adds a `moof` without media data after it, which may be elsewhere."""
-        if self._moof and not self.cut:
+        if self._moof:
             self._bare += 1
             verdicts.bound("fragments without media data", self._bare, CANDIDATES)
             self.fragments.append(Fragment(self._moof, self._moof.end))
