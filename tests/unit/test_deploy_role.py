@@ -137,7 +137,7 @@ AS_QUEUE: Final = {"sns:Protocol": "sqs"}
         ({"ExistingBucketName": "theirs"}, {"ExistingBucketPolicy"}),
         (EVERYTHING, {"VerificationPolicy", "RemovalPolicy", "ExistingBucketPolicy"}),
     ],
-    ids=str,
+    ids=["nothing", "verification", "removal", "existing bucket", "everything"],
 )
 def test_each_additional_policy_is_there_only_on_request(given: dict[str, str], there: set[str]) -> None:
     role = Rendered(GIVEN | given, DEPLOY_ROLE)

@@ -42,29 +42,27 @@ def upright(frame: VideoFrame, shown: Display, longest: int) -> VideoFrame:
     scale = min(1.0, longest / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     turn = UPRIGHT[shown.turned.signs]
-    colors = frame.color_range  # the filters below may lose it
     picture = _whole(frame, shown.crop)
     if _has_alpha(picture):
-        picture = _composed(_scaled(picture, size, "gbrap16le", matrix, colors))
+        picture = _composed(_scaled(picture, size, "gbrap16le", matrix))
     if primaries:
-        small = _scaled(picture, size, "rgb48le", matrix, colors)
+        small = _scaled(picture, size, "rgb48le", matrix)
         steps = (*turn, ("haldclut", "interp=tetrahedral:clut=first"))
         small = filters.picture([small], steps, hdr.table(shown.hdr, primaries))
         return small.reformat(format="yuvj420p", dst_colorspace="ITU601", threads=1)
-    small = _scaled(picture, size, "yuvj420p", matrix, colors, to_jpeg=True)
+    small = _scaled(picture, size, "yuvj420p", matrix, to_jpeg=True)
     return filters.picture([small], turn) if turn else small
 
 
 def _scaled(
-    frame: VideoFrame, size: tuple[int, int], pixel_format: str, matrix: str, colors: int, *, to_jpeg: bool = False
+    frame: VideoFrame, size: tuple[int, int], pixel_format: str, matrix: str, *, to_jpeg: bool = False
 ) -> VideoFrame:
-    """Scales by averaging areas, in one pass; `colors` is the frame's color range."""
+    """Scales by averaging areas, in one pass."""
     return frame.reformat(
         *size,
         pixel_format,
         interpolation="AREA",
         src_colorspace=None if frame.format.is_rgb else matrix,
-        src_color_range=None if frame.format.is_rgb else colors,
         dst_colorspace="ITU601" if to_jpeg else None,
         threads=1,
     )
