@@ -4,6 +4,7 @@ import json
 import os
 import pkgutil
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -73,11 +74,11 @@ def named(trouble: str) -> bytes:
 
 
 def test_a_video_is_inspected_as_in_this_process(good):
-    decoder = Decoder()
+    decoder, limits = Decoder(), Limits(poster_edge=64, storyboard=True)
+    reader = RangeReader(lambda ranges: [good[a:b] for a, b in ranges], len(good), limits.max_bytes)
     try:
-        assert inspect(decoder, good) == inspect_here(
-            RangeReader(lambda ranges: [good[a:b] for a, b in ranges], len(good), 8 << 20), Limits()
-        )
+        found, _ = decoder.inspect(File(good).fetch, len(good), limits, PATIENCE)
+        assert found == inspect_here(reader, limits)
     finally:
         decoder.close()
 
@@ -262,6 +263,15 @@ def test_a_decoder_that_keeps_too_much_memory_is_replaced(decoder, good, monkeyp
 def test_the_decoder_is_the_first_process_to_be_killed_without_memory(decoder, good):
     inspect(decoder, good)
     assert int(Path(f"/proc/{decoder.process_id}/oom_score_adj").read_text()) == 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows another process's limits")
+def test_the_cpu_time_of_each_file_is_limited(decoder, good):
+    """Not that of all of them: the limit can be raised."""
+    inspect(decoder, good)
+    soft, hard = resource.prlimit(decoder.process_id, resource.RLIMIT_CPU)
+    assert 0 < soft < 2 * worker.MAX_CPU_SECONDS
+    assert hard == resource.getrlimit(resource.RLIMIT_CPU)[1]
 
 
 def test_a_decoder_that_died_while_idle_is_not_blamed_on_the_next_file(decoder, good):

@@ -547,6 +547,16 @@ def test_what_an_edit_list_skips_is_on_the_clock_of_the_fragments(late, skipped,
     assert found.poster.time == pytest.approx(number / film.rate - film.seconds + shown, abs=0.001)
 
 
+def test_other_bytes_between_fragments_do_not_cost_all_of_them():
+    """They could be another recording, but fragments on both sides show that they are not."""
+    content = writers.FRAGMENTED["frag_duration base no mfra"](BY_NAME["h264"])
+    place = moofs(content)[3]
+    content = content[:place] + box(b"free", bytes(len(content))) + content[place:]
+    with far():
+        found = inspect(File(content).reader(), Limits())
+    assert (found.container.duration, found.video.frames, found.warnings) == (BY_NAME["h264"].seconds, None, ())
+
+
 def test_other_bytes_between_fragments_cost_nothing_if_an_index_leads_to_the_end():
     """Without one, they could be another recording, so more fragments are read."""
     content = writers.FRAGMENTED["frag_every_frame base"](BY_NAME["h264"])

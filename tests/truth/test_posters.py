@@ -82,6 +82,24 @@ def test_it_is_from_the_first_fragment_if_that_has_a_tenth_of_the_video(monkeypa
         assert shown(wanted, content) == number
 
 
+def test_a_visit_of_all_fragments_that_lacks_memory_is_repeated(monkeypatch):
+    """The picture that is decoded meanwhile needs it."""
+    monkeypatch.setattr(fragments, "VISIT", 1)
+    visit, failures = fragments.Fragments.visit_all, iter([MemoryError])
+
+    def failing(each: fragments.Fragments) -> None:
+        if failure := next(failures, None):
+            raise failure
+        visit(each)
+
+    monkeypatch.setattr(fragments.Fragments, "visit_all", failing)
+    wanted = film("few", "prores_ks", pixel_format="yuv422p10le", count=15)
+    content = writers.muxed(wanted, "mov", "frag_keyframe+empty_moov+skip_trailer")
+    with far():
+        assert inspected(content).video.frames == wanted.count
+    assert next(failures, None) is None
+
+
 FILLINGS = {"noise": Random.randbytes, "zeros": lambda _, count: bytes(count)}
 
 

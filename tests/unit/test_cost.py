@@ -4,6 +4,7 @@ Files with false metadata may cost more (tests/truth checks only the answers).
 """
 
 import io
+import struct
 from functools import cache
 
 import av
@@ -94,6 +95,17 @@ def test_of_an_avi_file_the_sound_before_the_key_frame_is_fetched_with_it(kind, 
     assert file.ranges[-1][0] <= start
     assert file.ranges[-1][1] == end
     assert cost(kind, storyboard=True)[2] == round_trips + 1
+
+
+def test_an_avi_file_whose_index_is_not_where_its_list_ends_costs_one_round_trip_more():
+    """FFmpeg gets other headers and another index, so its offsets are not those of the file."""
+    content = bytearray(film("avi "))
+    at = content.index(b"movi") - 4
+    struct.pack_into("<I", content, at, struct.unpack_from("<I", content, at)[0] // 2)
+    file = File(bytes(content))
+    reader = file.reader()
+    assert inspect(reader, Limits()).poster
+    assert (file.ranges[-1], reader.round_trips) == (key_frame(film("avi "), 0.1), 3)
 
 
 @pytest.mark.parametrize(

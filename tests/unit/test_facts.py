@@ -324,8 +324,10 @@ def test_the_language_of_a_track(plain, code, language):
 
 
 def test_the_bit_rate_of_sound_is_measured(plain):
-    """Not the one that its descriptions state (ISO/IEC 14496-1, 7.2.6.6, and 14496-12, 8.5.2)."""
+    """Not the one that its descriptions state (ISO/IEC 14496-1, 7.2.6.6, and 14496-12, 8.5.2) or its header implies."""
     lying, sound = plain, plain.index(b"esds")
+    at = plain.rindex(b"mdhd") + 20
+    lying = lying[:at] + numbers(int.from_bytes(plain[at : at + 4]) // 2) + lying[at + 4 :]
     for at in (plain.index(b"\x40\x15", sound) + 5, plain.index(b"btrt", sound) + 8):
         lying = lying[:at] + numbers(9_999_999, 9_999_999) + lying[at + 8 :]
     assert inspected(lying).audio[0].bit_rate == inspected(plain).audio[0].bit_rate < 200_000

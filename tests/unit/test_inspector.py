@@ -182,7 +182,8 @@ def test_a_codec_without_a_decoder(plain):
 
 def test_damaged_pictures(plain):
     at = plain.index(b"mdat") + 4
-    assert verdict(plain[:at] + b"\x55" * (len(plain) - at)).reason == "undecodable"
+    rejected = verdict(plain[:at] + b"\x55" * (len(plain) - at))
+    assert (rejected.reason, "Invalid data" in rejected.evidence["detail"]) == ("undecodable", True), "FFmpeg's words"
 
 
 def test_frames_larger_than_allowed(plain):

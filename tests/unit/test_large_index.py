@@ -1,6 +1,7 @@
 """A large index without its audio part. The limits for large and slow are small here."""
 
 import struct
+from fractions import Fraction
 
 import pytest
 
@@ -96,11 +97,17 @@ def test_a_film_that_states_a_wrong_number_of_tracks(film, monkeypatch):
         assert reader.round_trips - 1 <= 3
 
 
-def test_the_facts_are_the_same(film, monkeypatch):
+def test_the_facts_are_the_same(monkeypatch):
+    """Including the chapters, which in a MOV are samples of a track."""
+    chapter = {"id": 1, "start": 0, "end": 40, "time_base": Fraction(1), "metadata": {"title": "Anfang"}}
+    options = {"movflags": "faststart"}
+    film = video("mov", size=(64, 36), seconds=40, rate=25, options=options, chapters=[chapter])
+    film = film.replace(b"chpl", b"free")  # FFmpeg also writes them as Nero does
     without = inspect(File(film).reader(), Limits())
     monkeypatch.setattr(large_index, "LARGE", len(film))
     whole = inspect(File(film).reader(), Limits())
     assert (without.video, without.audio, without.poster) == (whole.video, whole.audio, whole.poster)
+    assert [(each.end, each.title) for each in without.container.chapters] == [(40, "Anfang")]
     assert without.container.duration == pytest.approx(whole.container.duration, abs=0.05)
 
 

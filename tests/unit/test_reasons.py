@@ -64,6 +64,7 @@ def test_the_body_of_an_upload(plain, head):
         lambda content: b"data:video/mp4;base64," + base64.b64encode(content),
         lambda content: b'data:video/mp4;codecs="avc1.42E01E";base64,' + base64.b64encode(content),
         lambda content: b'"' + base64.b64encode(content) + b'"',
+        lambda content: b'"' + base64.urlsafe_b64encode(content[:98]).rstrip(b"=") + b'"',
     ],
 )
 def test_base64(plain, avi, encoded):
@@ -220,9 +221,11 @@ def test_media_data_in_the_same_file(entries):
     assert inspect(File(content).reader(), Limits()).poster
 
 
-def test_a_video_with_only_its_audio_in_another_file_is_playable():
+@pytest.mark.parametrize("at", [0, 1 << 20])  # where the audio is, in a file that may be larger
+def test_a_video_with_only_its_audio_in_another_file_is_playable(at):
     another = full(b"dref", numbers(1), full(b"alis", b"\0" * 20 + b"Sound"))
-    silent = movie(sound_entry(b"twos"), [bytes(200)], dref=another, handler=b"soun")
+    place = {b"stco": full(b"stco", numbers(1, at))}
+    silent = movie(sound_entry(b"twos"), [bytes(200)], dref=another, handler=b"soun", changed=place)
     at = silent.index(b"trak") - 4
     trak = silent[at : at + int.from_bytes(silent[at : at + 4])].replace(numbers(0, 0, 1, 0), numbers(0, 0, 2, 0), 1)
     film = movie(picture_entry(b"png ", 64, 48), [png(64, 48)] * 3, in_moov=trak)

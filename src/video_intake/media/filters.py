@@ -12,7 +12,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-TIME_BASE: Final = Fraction(1, 1000)  # arbitrary: only the order of the pictures matters
+TIME_BASE: Final = Fraction(1, 1000)  # arbitrary: the filters used here take pictures in order, whatever their times
 
 type Step = tuple[str, str]  # a filter's name and its arguments
 
@@ -58,7 +58,7 @@ def _source(graph: Graph, like: VideoFrame) -> FilterContext:
 
 
 def _push(source: FilterContext, frames: Sequence[VideoFrame]) -> None:
-    for number, frame in enumerate(frames):
-        frame.pts, frame.time_base = number, TIME_BASE
+    for frame in frames:
+        frame.pts, frame.time_base = 0, TIME_BASE
         source.push(frame)
     source.push(None)
