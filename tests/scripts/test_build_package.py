@@ -137,6 +137,7 @@ def test_build_problems_are_explained(
         ("av-19.0.2.dist-info/METADATA", True),
         ("av-19.0.2.dist-info/licenses/LICENSE.txt", True),
         ("av-19.0.2.dist-info/RECORD", False),
+        ("av-19.0.2.dist-info/sboms/auditwheel.cdx.json", False),
     ],
 )
 def test_only_code_metadata_and_licenses_are_in_the_package(name: str, shipped: bool) -> None:
