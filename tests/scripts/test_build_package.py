@@ -170,6 +170,7 @@ def test_no_wheel_needs_a_newer_glibc_than_lambda_has() -> None:
 def offline(tmp_path, monkeypatch) -> None:
     """Makes pip find wheels only in the test's folder."""
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_USER", "1")  # as on some systems
     monkeypatch.setenv("PIP_NO_INDEX", "1")
 
 
