@@ -571,12 +571,13 @@ def letters(*keys: str) -> list[dict]:
 
 def test_a_report_shows_each_event_once_and_makes_it_visible_again(capsys):
     [again] = letters("a.mp4")
-    queue = Queue(*letters("a.mp4", "b.mp4"), again | {"ReceiptHandle": "newest of a.mp4"}, *letters("c.mp4"))
+    queue = Queue(*letters("a.mp4", "b.mp4", "c.mp4", "d.mp4"), again | {"ReceiptHandle": "newest of a.mp4"})
     assert looked_through(queue) == 1
     told = capsys.readouterr()
-    assert [line.split("\t")[0] for line in told.out.splitlines()] == ["a.mp4", "b.mp4", "c.mp4"]
-    assert "3 in the queue" in told.err
-    assert sorted(queue.restored) == ["newest of a.mp4", "of b.mp4", "of c.mp4"], "older receipts have no effect"
+    assert [line.split("\t")[0] for line in told.out.splitlines()] == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+    assert "4 in the queue" in told.err
+    receipts = ["newest of a.mp4", "of b.mp4", "of c.mp4", "of d.mp4"]
+    assert sorted(queue.restored) == receipts, "older ones have no effect"
     assert queue.deleted == queue.submitted == []
 
 
