@@ -200,7 +200,7 @@ def lines_table(use: Use, watching: Watch) -> str:
     for line, key in LINES.items():
         price = PRICES[use.architecture if key == "architecture" else key]
         amount = f"{ours[line]:,.0f} {price.unit}" if line in ours else ""
-        rows.append([line, amount, *(_money(cost[design][line]) for design in DESIGNS)])
+        rows.append([line, amount, *(_money(cost[design][line]) if cost[design][line] else "" for design in DESIGNS)])
     for name, of in (
         ("**Processing**", [line for line in LINES if line not in WATCHING]),
         ("**Monitoring**", WATCHING),
@@ -236,7 +236,7 @@ def prices_table() -> str:
 
 
 def _money(value: float) -> str:
-    return f"${value:,.2f}" if value else ""
+    return f"${value:,.2f}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         case ["with"]:
             print(json.dumps(settings(given) | {BRIDGE: {}}))
         case ["without"]:
-            print(json.dumps({name: value for name, value in settings(given).items() if name != BRIDGE}))
+            print(json.dumps(settings(given)))
         case ["differs", file]:
             return 0 if comparable(given) == comparable(json.loads(Path(file).read_text() or "{}")) else NO
         case ["admits", role]:
@@ -45,8 +45,8 @@ def main(arguments: list[str]) -> int:
 
 
 def settings(given: dict[str, Any]) -> dict[str, Any]:
-    """The configuration without other fields of the response."""
-    return {name: value for name, value in given.items() if name in KINDS or name == BRIDGE}
+    """The configuration without EventBridge, and without other fields of the response."""
+    return {name: value for name, value in given.items() if name in KINDS}
 
 
 def described(given: dict[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ RETRIES: Final = {"mode": "standard", "total_max_attempts": 8}
 METRICS: Final = {"VideosProcessed": "Sum", "SuccessfulProcessing": "Average", "ProcessingDuration": "Average"}
 POLL_SECONDS: Final = 0.2  # at first; polling slows down, because CloudWatch charges for each request
 MAX_POLL_SECONDS: Final = 5.0
+KEPT_HOURS: Final = 455 * 24  # CloudWatch keeps metrics for 455 days, and refuses requests for more than 1440 points
 
 
 class WrongUse(Exception):
@@ -196,7 +197,7 @@ class Stack:
                     {"Name": "environment", "Value": environment},
                     {"Name": "service", "Value": "video-intake"},
                 ],
-                StartTime=now - timedelta(hours=hours),
+                StartTime=now - timedelta(hours=min(hours, KEPT_HOURS)),
                 EndTime=now + timedelta(minutes=5),
                 Period=86400,  # of each point, of which there may be many, in any order
                 Statistics=["Sum", "SampleCount"],

@@ -43,7 +43,7 @@ class Selection:
 
     def prefix_in(self, source: Source) -> str | None:
         """The prefix of the selected keys in a bucket; None if none are selected."""
-        longer, shorter = sorted((self.prefix, source.prefix), key=len, reverse=True)
+        shorter, longer = sorted((self.prefix, source.prefix))  # a string follows its prefixes
         return longer if longer.startswith(shorter) else None
 
 

@@ -480,9 +480,12 @@ def test_time_for_bytes_that_have_not_arrived_counts_too(since):
 
 
 def test_missing_bytes_are_an_infrastructure_failure(decoder, good):
+    inspect(decoder, good)
+    worker = decoder.process_id
     with pytest.raises(Unavailable, match="fewer bytes"):
         decoder.inspect(lambda start, end: good[start : end - 1], len(good), Limits(), PATIENCE)
     assert isinstance(inspect(decoder, good), Inspection)
+    assert decoder.process_id == worker, "it was told, and did not wait in vain"
 
 
 def test_a_system_that_cannot_start_a_process_is_an_infrastructure_failure(good):

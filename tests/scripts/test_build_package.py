@@ -137,6 +137,7 @@ def test_build_problems_are_explained(
         ("av-19.0.2.dist-info/METADATA", True),
         ("av-19.0.2.dist-info/licenses/LICENSE.txt", True),
         ("av-19.0.2.dist-info/RECORD", False),
+        ("av-19.0.2.dist-info/sboms/auditwheel.cdx.json", False),
     ],
 )
 def test_only_code_metadata_and_licenses_are_in_the_package(name: str, shipped: bool) -> None:
@@ -169,16 +170,17 @@ def test_no_wheel_needs_a_newer_glibc_than_lambda_has() -> None:
 def offline(tmp_path, monkeypatch) -> None:
     """Makes pip find wheels only in the test's folder."""
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_USER", "1")  # as on some systems
     monkeypatch.setenv("PIP_NO_INDEX", "1")
 
 
-def shadow(tmp_path: Path, name: str) -> Path:
-    """Our sources with a dependency on a real wheel that contains a package `name`."""
+def shadow(tmp_path: Path, module: str) -> Path:
+    """Our sources with a dependency on a real wheel that contains the file `module`."""
     source = tmp_path / "src"
     shutil.copytree(build_package.ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
     wheel = tmp_path / "shadow-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as made:
-        made.writestr(f"{name}/__init__.py", "")
+        made.writestr(module, "")
         made.writestr("shadow-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: shadow\nVersion: 1.0\n")
         made.writestr("shadow-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         made.writestr("shadow-1.0.dist-info/RECORD", "")
@@ -188,15 +190,15 @@ def shadow(tmp_path: Path, name: str) -> Path:
     return source
 
 
-@pytest.mark.parametrize("name", ["video_intake", "handler"])
-def test_a_dependency_with_the_name_of_a_module_is_refused(tmp_path, offline, name):
-    """The dependency's package would shadow our module."""
-    with pytest.raises(PackageError, match=f"{name} is a module of ours"):
-        build_package.build("arm64", "lambda", tmp_path / "build/function.zip", shadow(tmp_path, name))
+@pytest.mark.parametrize("module", ["video_intake/__init__.py", "handler.py"])
+def test_a_dependency_with_the_name_of_a_module_is_refused(tmp_path, offline, module):
+    """The dependency's package or module would shadow ours."""
+    with pytest.raises(PackageError, match=f"{module.partition('/')[0].removesuffix('.py')} is a module of ours"):
+        build_package.build("arm64", "lambda", tmp_path / "build/function.zip", shadow(tmp_path, module))
 
 
 def test_a_wheel_is_accepted_only_by_its_hash(tmp_path, offline, capfd):
-    source = shadow(tmp_path, "harmless")
+    source = shadow(tmp_path, "harmless.py")
     build_package.build("arm64", "lambda", tmp_path / "build/function.zip", source)
     hashes = (source / "wheels.txt").read_text()
     (source / "wheels.txt").write_text(hashes[:-65] + 64 * "0")

@@ -150,7 +150,9 @@ def test_every_price_is_used_and_has_its_source():
 
 
 @pytest.mark.parametrize("arguments", [["--mb", "-1"], ["--videos-a-day", "-1"], ["--failed-share", "1.5"]])
-def test_impossible_uploads_are_refused(arguments, capsys):
+def test_only_impossible_uploads_are_refused(arguments, capsys):
+    cost.main(["--mb", "0", "--videos-a-day", "0", "--failed-share", "1"])
+    assert "100% of them rejected: **$0.00 a month for processing" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         cost.main(arguments)
     assert "cannot be negative" in capsys.readouterr().err

@@ -210,18 +210,18 @@ class CloudWatch:
 
 
 @pytest.mark.parametrize(
-    ("points", "processed", "average"),
+    ("points", "processed", "average", "days"),
     [
-        ((), None, None),
-        (({"Sum": 3.0, "SampleCount": 4, "Average": 0.75},), 3, 0.75),
-        (({"Sum": 3.0, "SampleCount": 4, "Average": 0.75}, {"Sum": 1.0, "SampleCount": 1, "Average": 1.0}), 4, 0.8),
+        ((), None, None, 10_000),
+        (({"Sum": 3.0, "SampleCount": 4, "Average": 0.75},), 3, 0.75, 1),
+        (({"Sum": 3.0, "SampleCount": 4, "Average": 0.75}, {"Sum": 1.0, "SampleCount": 1, "Average": 1.0}), 4, 0.8, 10),
     ],
     ids=["none", "a day", "more days"],
 )
-def test_a_metric_is_computed_over_the_whole_time(monkeypatch, points, processed, average):
+def test_a_metric_is_computed_over_the_whole_time(monkeypatch, points, processed, average, days):
     cloudwatch = CloudWatch(*points)
     monkeypatch.setattr(Stack, "client", lambda stack, service: cloudwatch)
-    assert [*Stack("the-stack").metrics("prod", hours=240)] == [
+    assert [*Stack("the-stack").metrics("prod", hours=24 * days)] == [
         ("VideosProcessed", "sum", processed),
         ("SuccessfulProcessing", "average", average),
         ("ProcessingDuration", "average", average),
@@ -232,7 +232,9 @@ def test_a_metric_is_computed_over_the_whole_time(monkeypatch, points, processed
             "environment": "prod", "service": "video-intake",
         }  # fmt: skip
         assert asked["EndTime"] > datetime.now(UTC)
-        assert asked["EndTime"] - asked["StartTime"] == timedelta(hours=240, minutes=5)
+        asked_for = asked["EndTime"] - asked["StartTime"]
+        assert asked_for == timedelta(days=min(days, 455), minutes=5)  # CloudWatch keeps no more
+        assert asked_for <= 1440 * timedelta(seconds=asked["Period"])  # its limit of points
 
 
 def test_the_alarms_are_those_of_the_stack(monkeypatch):

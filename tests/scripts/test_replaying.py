@@ -571,12 +571,13 @@ def letters(*keys: str) -> list[dict]:
 
 def test_a_report_shows_each_event_once_and_makes_it_visible_again(capsys):
     [again] = letters("a.mp4")
-    queue = Queue(*letters("a.mp4", "b.mp4"), again | {"ReceiptHandle": "newest of a.mp4"}, *letters("c.mp4"))
+    queue = Queue(*letters("a.mp4", "b.mp4", "c.mp4", "d.mp4"), again | {"ReceiptHandle": "newest of a.mp4"})
     assert looked_through(queue) == 1
     told = capsys.readouterr()
-    assert [line.split("\t")[0] for line in told.out.splitlines()] == ["a.mp4", "b.mp4", "c.mp4"]
-    assert "3 in the queue" in told.err
-    assert sorted(queue.restored) == ["newest of a.mp4", "of b.mp4", "of c.mp4"], "older receipts have no effect"
+    assert [line.split("\t")[0] for line in told.out.splitlines()] == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+    assert "4 in the queue" in told.err
+    receipts = ["newest of a.mp4", "of b.mp4", "of c.mp4", "of d.mp4"]
+    assert sorted(queue.restored) == receipts, "older ones have no effect"
     assert queue.deleted == queue.submitted == []
 
 
@@ -959,7 +960,8 @@ def test_a_job_has_its_manifest_waits_without_yes_and_is_created_once(monkeypatc
 @pytest.mark.parametrize("apply", [True, False])
 def test_each_bucket_with_videos_has_a_separate_job(monkeypatch, capsys, apply):
     s3, stack = Jobs(), Deployed()
-    listed = Buckets(b=[["done.mp4"], ["a.mp4"]], empty=[[]], theirs=[["in/b.mp4"]])
+    listed = Buckets(b=[["done.mp4"], ["a.mp4"]], empty=[[]])
+    listed.buckets["theirs"] = Bucket([version("in/b.mp4", "null"), version("in/c.mp4")])  # versioning came later
     monkeypatch.setattr(s3, "list_object_versions", listed.list_object_versions)
     stack.clients = {"s3": s3, "s3control": s3}
     monkeypatch.setattr(Deployed, "output", lambda self, name: f"arn:aws:x:eu-west-1:1:{name}")
@@ -972,15 +974,15 @@ def test_each_bucket_with_videos_has_a_separate_job(monkeypatch, capsys, apply):
     assert ("--requested-job-status Ready" in told.err) is not apply
     assert s3.manifests == [
         ("batch/one/manifest.csv", "b,a.mp4,null\n"),
-        ("batch/one-3/manifest.csv", "theirs,in/b.mp4,null\n"),
+        ("batch/one-3/manifest.csv", "theirs,in/b.mp4,null\ntheirs,in/c.mp4,v1\n"),
     ]
     assert [job["ClientRequestToken"] for job in s3.jobs] == ["one", "one-3"], (
         "with the same one there is no second job"
     )
     assert [job["Report"]["Prefix"] for job in s3.jobs] == ["batch/one", "batch/one-3"]
-    unversioned = {"Format": "S3BatchOperations_CSV_20180820", "Fields": ["Bucket", "Key", "Ignore"]}
-    for job in s3.jobs:
-        assert job["Manifest"]["Spec"] == unversioned
+    for job, third in zip(s3.jobs, ("Ignore", "VersionId"), strict=True):
+        fields = ["Bucket", "Key", third]
+        assert job["Manifest"]["Spec"] == {"Format": "S3BatchOperations_CSV_20180820", "Fields": fields}
         assert job["Operation"]["LambdaInvoke"]["UserArguments"] == {batch.UNVERSIONED: "yes"}
 
 

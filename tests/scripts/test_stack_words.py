@@ -145,6 +145,7 @@ def subscription(arn: str, endpoint: str = "Ops@example.com", protocol: str = "e
         ([[subscription("PendingConfirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the e-mail that"]),
         ([[subscription("pending confirmation")], [subscription("arn:aws:sns:x")]], ["Confirm the e-mail that"]),
         ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation", "a@b.c")]] * 2, ["is confirmed"]),
+        ([[subscription("arn:aws:sns:x"), subscription("PendingConfirmation", "Ops@example.com")]], ["is confirmed"]),
         ([[], [subscription("arn:aws:sns:x")]], ["no longer subscribed to 1 of 2"]),
         ([[subscription("Deleted")], [subscription("arn:aws:sns:x")]], ["no longer subscribed to 1 of 2"]),
         ([[subscription("arn", protocol="email-json")], []], ["no longer subscribed to 2 of 2"]),

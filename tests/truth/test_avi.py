@@ -443,7 +443,9 @@ def test_the_first_media_data_of_opendml_are_found_after_zeros():
 
 
 @pytest.mark.parametrize(("scale", "rate"), [(0, 25), (1, 0), (0, 0)])
-@pytest.mark.parametrize(("microseconds", "right"), [(83_333, Fraction(12)), (33_367, Fraction(30_000, 1001))])
+@pytest.mark.parametrize(
+    ("microseconds", "right"), [(83_333, Fraction(12)), (133_333, Fraction(15, 2)), (33_367, Fraction(30_000, 1001))]
+)
 def test_an_incomplete_frame_rate_is_not_used(scale, rate, microseconds, right):
     """The header of the file has another one."""
     content, at = bytearray(film()), film().index(b"vids") + 20

@@ -173,9 +173,13 @@ def metrics_of(world, capsys, event: dict) -> dict:
     return metrics
 
 
-@pytest.mark.parametrize(("content", "successes"), [(BROKEN, [0]), (video(seconds=0.2), [1])], ids=["bad", "good"])
-def test_metrics_have_the_values_of_the_outcome(world, capsys, content, successes):
-    record = uploaded(world, "a.mp4", content)
+@pytest.mark.parametrize(
+    ("key", "content", "successes"),
+    [("a.mp4", BROKEN, [0]), ("a.mp4", video(seconds=0.2), [1]), ("a.mov", video(seconds=0.2), [1])],
+    ids=["bad", "good", "with a warning"],
+)
+def test_metrics_have_the_values_of_the_outcome(world, capsys, key, content, successes):
+    record = uploaded(world, key, content)
     metrics = metrics_of(world, capsys, {"Records": [record]})
     assert (metrics["VideosProcessed"], metrics["SuccessfulProcessing"]) == ([1], successes)
     result = json.load(
@@ -184,7 +188,7 @@ def test_metrics_have_the_values_of_the_outcome(world, capsys, content, successe
     assert metrics["ProcessingDuration"] == [result["inspection"]["durationMs"]]
     assert (metrics["environment"], metrics["service"]) == ("test", "video-intake")
     version = record["s3"]["object"]["versionId"]
-    assert metrics.items() >= {"bucket": BUCKET, "key": "a.mp4", "versionId": version}.items()
+    assert metrics.items() >= {"bucket": BUCKET, "key": key, "versionId": version}.items()
     assert metrics["function_request_id"] == CONTEXT.aws_request_id
     assert metrics_of(world, capsys, {"Records": [record]})["DuplicateEvents"] == [1]
 

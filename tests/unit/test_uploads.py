@@ -148,6 +148,7 @@ def test_an_eventbridge_event_without_a_version_has_version_null(told):
     ("event", "sentence"),
     [
         (bridged("a.mp4") | {"detail-type": "Object Deleted"}, "its detail-type is Object Deleted"),
+        (bridged("a.mp4") | {"detail-type": "Object Tags Added"}, "its detail-type is Object Tags Added"),
         (bridged("a.mp4", size=-1), "or etag is wrong"),
         (bridged("a.mp4", size="5"), "or etag is wrong"),
         (bridged("a.mp4", etag=None), "or etag is wrong"),

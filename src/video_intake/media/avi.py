@@ -127,7 +127,7 @@ def _rate(stream: Stream, avi: Avi, steps: int, sound: float) -> tuple[Fraction 
     of_stream = Fraction(stream.rate, stream.scale) if stream.rate and stream.scale else None
     if not PLAUSIBLE[0] < avi.frame_microseconds < PLAUSIBLE[1]:
         return of_stream, []
-    of_file = standard(Fraction(MICROSECONDS, avi.frame_microseconds), 1, MICROSECONDS)
+    of_file = standard(Fraction(MICROSECONDS, avi.frame_microseconds), 1, MICROSECONDS).limit_denominator(1001)
     if of_stream is None:
         return of_file, []
     if abs(of_stream / of_file - 1) <= APART:
