@@ -142,7 +142,7 @@ def test_the_totals_and_the_filter_count_every_result(made):
     assert totals["median inspection"] == "20 ms"
     assert totals["per 1,000 inspections"] == f"${readable.dollars_per_thousand(results):.3f}"
     counts = [(each["value"], each["count"]) for each in page.verdicts(results)]
-    assert counts == [("all", 3), ("success", 1), ("failure", 2)], "one reason is no choice"
+    assert counts == [("all", 3), ("success", 1), ("failure", 2)], "with one reason, there is nothing to choose"
     results[1]["failure"] = results[1]["failure"] | {"reason": "truncated"}
     assert [each["value"] for each in page.verdicts(results)][3:] == ["empty", "truncated"]
 

@@ -140,7 +140,7 @@ def rewritten(content: bytes, rewrite: Callable[[Node, int], None]) -> bytes:
 
 
 def test_only_the_first_run_of_a_fragment_states_a_time(monkeypatch):
-    """So that those without one are no reason to visit all fragments."""
+    """Those without one do not cause a visit of all fragments."""
     content = rewritten(writers.FRAGMENTED["frag_keyframe empty base"](BY_NAME["h264 sound"]), in_two_runs)
     monkeypatch.setattr(fragments, "SECONDS", -1)
     with far():
@@ -186,7 +186,7 @@ def test_times_of_long_videos_are_rounded(monkeypatch, writer, most):
     assert times == pytest.approx(true, abs=20 / most + 0.0001), "two units"
 
 
-@pytest.mark.parametrize("flags", [0x01010000, 0x01000000, 0x00010000])  # it depends on others, it is no sync sample
+@pytest.mark.parametrize("flags", [0x01010000, 0x01000000, 0x00010000])  # depends on others, or not a sync sample
 @pytest.mark.parametrize("writer", ["frag_keyframe empty", "hls"])
 def test_if_no_sample_is_marked_the_first_of_each_fragment_may_be_a_key_frame(writer, flags):
     content = writers.FRAGMENTED[writer](BY_NAME["h264 b-frames"])

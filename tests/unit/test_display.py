@@ -209,7 +209,7 @@ def test_high_dynamic_range_that_only_the_container_states_is_shown(transfer, hd
 
 
 def test_the_matrix_of_rgb_does_not_matter():
-    """One that cannot be converted is no problem if there is nothing to convert."""
+    """One that cannot be converted does not matter if there is nothing to convert."""
     red = bytes(RED) * 64 * 48
     found = inspected(movie(picture_entry(b"raw ", 64, 48, colr(1, 1, 8)), [red]))
     assert found.video.color_matrix == "ycgco"

@@ -121,7 +121,7 @@ def test_colors_of_high_definition_video_are_kept():
 
 
 @pytest.mark.parametrize("matrix", [0, 2, 3])
-def test_a_matrix_that_is_not_marked_is_no_reason_for_no_poster(matrix):
+def test_a_matrix_that_is_not_marked_does_not_prevent_a_poster(matrix):
     """ITU-T H.273, table 4: RGB, unspecified and reserved."""
     frame = quarters()
     frame.colorspace = matrix
