@@ -66,7 +66,7 @@ class Bar:
 
 
 def table(results: Sequence[Result]) -> Table:
-    """A row for each result, for a `console`, which does not interpret them."""
+    """A row for each result. Print it with a `console`, because keys may look like markup."""
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in HEADINGS:
         number = heading in ("Time", "Requests", "Read", "Of")

@@ -56,11 +56,8 @@ class Deployed:
     fault: Exception = THROTTLED
 
     def __init__(self, s3=None, sqs=None, refused: tuple[str, ...] = ()) -> None:
-        self.clients, self.refused, self.submitted = (
-            {"s3": s3, "sqs": sqs, "dynamodb": "the table's client"},
-            refused,
-            [],
-        )
+        self.clients = {"s3": s3, "sqs": sqs, "dynamodb": "the table's client"}
+        self.refused, self.submitted = refused, []
 
     def client(self, service: str):
         return self.clients[service]

@@ -88,6 +88,7 @@ def shots(
                 if damaged or not frames.is_trimmed(shot.time):
                     yield shot
     finally:
+        context.flags &= ~Flags.output_corrupt
         video.file.onward = False
         context.skip_frame = "NONKEY"
         context.flush_buffers()
